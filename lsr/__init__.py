@@ -1,0 +1,72 @@
+"""Learned sparse retrieval: text becomes sparse term weights, a blocked inverted index answers top-k.
+
+::
+
+    import lsr
+
+    documents = lsr.DocumentReader(["corpus.jsonl"])
+    lsr.index_documents(documents, lsr.load_encoder("bm25"), "my-index")
+    hits = lsr.Searcher.open("my-index").search("how do bees find flowers", k=10)
+
+Contents:
+
+- `Document`, `DocumentReader`: where texts come from (`lsr.corpus`)
+- `load_encoder`, `Encoder`: text to sparse vectors (`lsr.encoders`)
+- `SparseMatrix`: sparse vectors (`lsr.sparse`)
+- `ExactIndex`, `SeismicIndex`: sparse vectors to top-k (`lsr.index`)
+- `index_documents`, `Searcher`, `Hit`: an index folder, made and asked in words (`lsr.retrieval`)
+- `LsrError`: root of every error raised on purpose (`lsr.errors`)
+
+Evaluation lives in `lsr.eval`, the service in `lsr.api`, the command line in `lsr.cli`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from lsr._version import __version__
+from lsr.errors import LsrError
+
+if TYPE_CHECKING:
+    from lsr.corpus import Document, DocumentReader
+    from lsr.encoders import Encoder
+    from lsr.encoders import load as load_encoder
+    from lsr.index import ExactIndex, SeismicIndex
+    from lsr.retrieval import Hit, Searcher, index_documents
+    from lsr.sparse import SparseMatrix
+
+# Imported on first use, so that `lsr --help` does not wait for the compiler.
+_HOMES = {
+    "Document": ("lsr.corpus", "Document"),
+    "DocumentReader": ("lsr.corpus", "DocumentReader"),
+    "Encoder": ("lsr.encoders", "Encoder"),
+    "ExactIndex": ("lsr.index", "ExactIndex"),
+    "Hit": ("lsr.retrieval", "Hit"),
+    "Searcher": ("lsr.retrieval", "Searcher"),
+    "SeismicIndex": ("lsr.index", "SeismicIndex"),
+    "SparseMatrix": ("lsr.sparse", "SparseMatrix"),
+    "index_documents": ("lsr.retrieval", "index_documents"),
+    "load_encoder": ("lsr.encoders", "load"),
+}
+
+__all__ = [
+    "Document",
+    "DocumentReader",
+    "Encoder",
+    "ExactIndex",
+    "Hit",
+    "LsrError",
+    "Searcher",
+    "SeismicIndex",
+    "SparseMatrix",
+    "__version__",
+    "index_documents",
+    "load_encoder",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lsr' has no attribute {name!r}")
+    from importlib import import_module
+
+    module, attribute = _HOMES[name]
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,25 @@
+"""How is lsr used from a shell? Parse, call, print; `main` is the console script.
+
+Exit codes: 0 done, 1 a fault of ours, 2 something the user can mend (one line on standard error).
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    import typer
+
+    from lsr.cli.app import app
+    from lsr.errors import LsrError
+
+    try:
+        app()
+    except LsrError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader left; nothing more to say
+        sys.exit(0)

@@ -1,0 +1,156 @@
+"""Which commands are there? Each is declared here and done in a module of its own, imported when called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from lsr._version import __version__
+
+app = typer.Typer(
+    help="Learned sparse retrieval: index documents, search them, serve them, evaluate encoders.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class _ManyMeasures(TyperCommand):
+    """Lets ``--measures`` take several values in a row: ``--measures nDCG@10 R@100 DATASET``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        spread: list[str] = []
+        taking = False
+        for arg in args:
+            if taking and spread[-1] != "--measures" and _is_measure(arg):
+                spread.append("--measures")
+            elif not (spread and spread[-1] == "--measures"):
+                taking = arg == "--measures"
+            spread.append(arg)
+        return super().parse_args(ctx, spread)
+
+
+def _is_measure(word: str) -> bool:
+    from lsr.errors import InputError
+    from lsr.eval import parse_measures
+
+    try:
+        return not Path(word).exists() and bool(parse_measures([word]))
+    except InputError:
+        return False
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lsr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command("index")
+def index_command(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="JSONL (.gz too), BEIR folder or zip, MS MARCO TSV, Parquet, or - for JSONL on standard input.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the index; one that is there is replaced at the end.")],
+    encoder: Annotated[str, typer.Option(help="bm25, or the folder of a model.")] = "bm25",
+    id_field: Annotated[str | None, typer.Option(help="Field that holds the id.  [default: _id or id]")] = None,
+    text_field: Annotated[str | None, typer.Option(help="Field that holds the text.  [default: text]")] = None,
+    title_field: Annotated[str | None, typer.Option(help="Field that holds the title.  [default: title]")] = None,
+) -> None:
+    """Encode documents and make them an index.
+
+    Example: lsr index corpus.jsonl --out my-index
+    """
+    from lsr.cli.index import run
+    from lsr.corpus import Fields
+
+    run(sources, out, encoder, Fields(id_field, text_field, title_field))
+
+
+@app.command("search")
+def search_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an index.")],
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for.")],
+    k: Annotated[int, typer.Option("-k", help="Number of hits.", min=1)] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="Score every document.")] = False,
+    explained: Annotated[bool, typer.Option("--explain", help="Show what each term adds to a score.")] = False,
+) -> None:
+    """Search an index and show why each hit was found.
+
+    Example: lsr search my-index "how do bees find flowers" --explain
+    """
+    from lsr.cli.search import run
+
+    run(folder, query, k, as_json, exact, explained)
+
+
+@app.command("serve")
+def serve_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an index.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8080,
+) -> None:
+    """Serve an index over HTTP: POST /v1/search, GET /healthz, documentation at /docs.
+
+    Example: lsr serve my-index --port 8080
+    """
+    from lsr.cli.serve import run
+
+    run(folder, host, port)
+
+
+@app.command("eval", cls=_ManyMeasures)
+def eval_command(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Judged collection: a BEIR folder or zip.")],
+    encoder: Annotated[str | None, typer.Option(help="bm25, or the folder of a model.  [default: bm25]")] = None,
+    index: Annotated[Path | None, typer.Option(help="Evaluate this index, as it is served.")] = None,
+    measures: Annotated[
+        list[str] | None, typer.Option(metavar="NAME...", help="Names of ir-measures.  [default: nDCG@10 RR@10 R@100]")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Judgements to use.  [default: test, or else dev]")] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="With --index: score every document.")] = False,
+    run_file: Annotated[Path | None, typer.Option("--run", help="Write the results as a TREC run file.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the measured values as JSON.")] = None,
+) -> None:
+    """Measure an encoder, or a finished index, on a judged collection.
+
+    Example: lsr eval scifact.zip --encoder bm25 --measures nDCG@10 R@100
+    """
+    from lsr.cli.evaluate import Outputs, run
+
+    run(dataset, encoder, index, measures or [], split, exact, Outputs(run_file, json_file))
+
+
+@app.command("check")
+def check_command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an index.")]) -> None:
+    """Verify every file of an index against its checksum.
+
+    Example: lsr check my-index
+    """
+    from lsr.cli.check import run
+
+    run(folder)
+
+
+def command_names() -> dict[str, Any]:
+    """The commands by name, for tests and documentation."""
+    return dict(typer.main.get_command(app).commands)  # type: ignore[attr-defined]

@@ -1,0 +1,55 @@
+"""What does the user see while waiting, and after? Progress bars and tables; results go to standard output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+out = Console(highlight=False, soft_wrap=False)
+err = Console(stderr=True, highlight=False)
+
+
+class Rate(ProgressColumn):
+    """Items a second, from the field ``items`` of the task."""
+
+    def render(self, task: Task) -> Text:
+        """Text of the column."""
+        items, elapsed = task.fields.get("items", 0), task.elapsed or 0
+        rate = f"{items / elapsed:,.0f}/s" if elapsed > 0 and items else "-"
+        return Text(f"{items:,} {task.fields.get('unit', '')}  {rate}")
+
+
+def progress_bars() -> Progress:
+    """Bars on standard error with what is done, the rate and the time left."""
+    columns = (
+        SpinnerColumn(finished_text="✓"),
+        TextColumn("{task.description:<9}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.percentage:>3.0f}%"),
+        Rate(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    return Progress(*columns, console=err)
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> Table:
+    """A table of names and values without lines."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def readable_bytes(size: float) -> str:
+    """A size such as 1.5 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -1,0 +1,60 @@
+"""What does `lsr index` do? Reads, encodes, builds, and says what it made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.progress import Progress as Bars
+
+from lsr import encoders
+from lsr.cli.console import err, facts, out, progress_bars, readable_bytes
+from lsr.corpus import DocumentReader, Fields
+from lsr.retrieval import IndexSummary, index_documents
+
+
+def run(sources: Sequence[str], folder: Path, encoder_name: str, fields: Fields) -> None:
+    """Index ``sources`` into ``folder`` and print a summary."""
+    reader = DocumentReader(sources, fields)
+    encoder = encoders.load(encoder_name)
+    with progress_bars() as bars:
+        summary = index_documents(reader, encoder, folder, progress=IndexBars(bars, reader))
+    _print(summary, folder, encoder.name)
+
+
+class IndexBars:
+    """Two bars: documents encoded, measured in bytes read; and the building of the index."""
+
+    def __init__(self, bars: Bars, reader: DocumentReader) -> None:
+        self._bars, self._reader = bars, reader
+        self._encoding = bars.add_task("encoding", total=reader.size, items=0, unit="documents")
+        self._building = bars.add_task("building", total=None, items=0, unit="terms", start=False)
+
+    def encoded(self, documents: int) -> None:
+        """Move the first bar."""
+        self._bars.update(self._encoding, completed=self._reader.position, items=documents)
+
+    def building(self, done: int, total: int) -> None:
+        """Finish the first bar and move the second."""
+        if not self._bars.tasks[self._encoding].finished:
+            size = max(1, self._reader.position)
+            self._bars.update(self._encoding, completed=size, total=size)
+        self._bars.start_task(self._building)
+        self._bars.update(self._building, completed=done, total=total, items=done)
+
+
+def _print(summary: IndexSummary, folder: Path, encoder: str) -> None:
+    rate = summary.documents / max(summary.seconds, 1e-9)
+    rows = [
+        ("index", str(folder)),
+        ("encoder", encoder),
+        ("documents", f"{summary.documents:,}"),
+        ("terms", f"{summary.terms:,}"),
+        ("non-zeros", f"{summary.nonzeros:,} ({summary.nonzeros / summary.documents:.1f} a document)"),
+        ("bytes", f"{summary.bytes:,} ({readable_bytes(summary.bytes)})"),
+        ("seconds", f"{summary.seconds:.1f} ({rate:,.0f} documents/s)"),
+        ("truncated documents", f"{summary.truncated:,}"),
+    ]
+    out.print(facts(rows))
+    if summary.empty:
+        err.print(f"warning: {summary.empty:,} documents hold no term (empty text); no query will find them")

@@ -1,0 +1,69 @@
+"""What does `lsr search` do? Asks once and shows the hits, with the words and terms that made them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import msgspec
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from lsr.cli.console import out
+from lsr.errors import InputError
+from lsr.retrieval import Hit, Searcher, Snippet, TermShare
+
+SHOWN_TERMS = 12
+
+
+def run(folder: Path, query: str, k: int, as_json: bool, exact: bool, explained: bool) -> None:
+    """Search and print."""
+    searcher = Searcher.open(folder)
+    hits = searcher.search(query, k, exact)
+    if not searcher.encode(query).nnz:
+        raise InputError(f"no word of the query {query!r} is in the vocabulary of {folder}: try other words")
+    if as_json:
+        _print_json(searcher, query, hits, explained)
+    else:
+        for number, hit in enumerate(hits, 1):
+            _print_hit(number, hit, searcher.snippet(query, hit))
+            if explained:
+                out.print(_shares_table(hit, searcher.explain(query, hit)))
+
+
+def _print_hit(number: int, hit: Hit, found: Snippet) -> None:
+    out.print(Text.assemble((f"{number:>2}  ", "dim"), (hit.title or hit.id, "bold"), (f"  {hit.score:.4f}", "green")))
+    if hit.title:
+        out.print(Text(f"    {hit.id}", "dim"))
+    text = Text(found.text) if out.is_terminal else Text(found.marked("**", "**"))
+    for start, end in found.marks if out.is_terminal else ():
+        text.stylize("bold yellow", start, end)
+    out.print(Padding(text, (0, 0, 1, 4)))
+
+
+def _shares_table(hit: Hit, shares: list[TermShare]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), show_footer=True, header_style="dim", footer_style="dim")
+    table.add_column("    term", footer="    score")
+    for name in ("query", "document"):
+        table.add_column(name, justify="right")
+    table.add_column("share", justify="right", footer=f"{hit.score:.4f}")
+    table.add_column("")
+    for share in shares[:SHOWN_TERMS]:
+        numbers = (f"{value:.4f}" for value in share[1:])
+        table.add_row(f"    {share.term}", *numbers, "█" * max(1, round(20 * share.share / hit.score)))
+    if rest := shares[SHOWN_TERMS:]:
+        table.add_row(f"    {len(rest)} more terms", "", "", f"{sum(share.share for share in rest):.4f}", "")
+    return table
+
+
+def _print_json(searcher: Searcher, query: str, hits: list[Hit], explained: bool) -> None:
+    found = []
+    for hit in hits:
+        part = searcher.snippet(query, hit)
+        record = {**hit._asdict(), "snippet": part.text, "marks": part.marks}
+        if explained:
+            record["terms"] = [share._asdict() for share in searcher.explain(query, hit)]
+        record.pop("row")
+        found.append(record)
+    sys.stdout.write(msgspec.json.encode({"query": query, "hits": found}).decode() + "\n")

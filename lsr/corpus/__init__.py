@@ -1,0 +1,12 @@
+"""Where do documents come from? Files of many layouts in, a stream of `Document` out.
+
+`DocumentReader` reads JSONL, BEIR folders and zips, MS MARCO TSV, Parquet and standard input with bounded
+memory; `ByteStream` opens one file of a folder or zip; `SeenIds` finds a repeated id.
+"""
+
+from lsr.corpus.document import Document, Fields
+from lsr.corpus.reader import DocumentReader
+from lsr.corpus.streams import ByteStream, json_objects, open_member
+from lsr.corpus.unique import SeenIds
+
+__all__ = ["ByteStream", "Document", "DocumentReader", "Fields", "SeenIds", "json_objects", "open_member"]

@@ -1,0 +1,80 @@
+"""What can every encoder do?"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lsr.sparse import SparseMatrix
+
+
+class Observation(NamedTuple):
+    """What one pass over a batch of documents gave."""
+
+    matrix: SparseMatrix
+    truncated: int
+
+
+class Span(NamedTuple):
+    """Characters ``start`` to ``end`` of a text stand for ``term``."""
+
+    start: int
+    end: int
+    term: int
+
+
+class Encoder(ABC):
+    """Text to sparse vectors, for documents and for queries.
+
+    Indexing a corpus takes two steps, so that an encoder may learn from all documents before it weighs the first:
+    ``observe`` each batch, then ``weigh`` the stored results. For an encoder that learns nothing, ``observe`` is
+    ``encode_documents`` and ``weigh`` changes nothing.
+
+    Attributes:
+        name: what a person calls it.
+        batch_documents: documents that are worth encoding together; progress moves at this pace.
+    """
+
+    name: str
+    batch_documents: int = 1024
+
+    @property
+    @abstractmethod
+    def terms(self) -> Sequence[str]:
+        """The vocabulary: the name of every term id."""
+
+    @property
+    def dim(self) -> int:
+        """Number of terms in the vocabulary."""
+        return len(self.terms)
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hash of everything that decides the vectors; two encoders with one fingerprint give equal vectors."""
+
+    @abstractmethod
+    def encode_documents(self, texts: Sequence[str]) -> SparseMatrix:
+        """Document vectors, one row a text."""
+
+    @abstractmethod
+    def encode_queries(self, texts: Sequence[str]) -> SparseMatrix:
+        """Query vectors, one row a text; a text without known terms is an empty row."""
+
+    @abstractmethod
+    def spans(self, text: str) -> list[Span]:
+        """Where terms of the vocabulary stand literally in ``text``, in order."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write everything that ``load`` needs into the empty folder ``folder``."""
+
+    def observe(self, texts: Sequence[str]) -> Observation:
+        """First step over a batch of a corpus."""
+        return Observation(self.encode_documents(texts), 0)
+
+    def weigh(self, observed: SparseMatrix) -> SparseMatrix:
+        """Second step: document vectors from observed rows, after the whole corpus was observed."""
+        return observed

@@ -1,0 +1,62 @@
+"""What does a search give back?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import InputError, MismatchError
+from lsr.sparse import SparseMatrix
+
+
+class TopK(NamedTuple):
+    """The best k documents of each of n queries, best first, ties by row.
+
+    Attributes:
+        rows: int64[n, k] document rows, -1 where fewer than k documents score above 0.
+        scores: float32[n, k] inner products, 0 where rows is -1.
+    """
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+def empty_results(n: int, k: int) -> TopK:
+    """Room for the results of n queries."""
+    return TopK(np.full((n, k), -1, np.int64), np.zeros((n, k), np.float32))
+
+
+def merge(parts: Sequence[TopK], offsets: Sequence[int], k: int) -> TopK:
+    """The best k over several segments; ``offsets`` turn the rows of each into rows of the collection."""
+    if len(parts) == 1:
+        return parts[0]
+    shifted = [np.where(part.rows < 0, -1, part.rows + by) for part, by in zip(parts, offsets, strict=True)]
+    rows, scores = np.concatenate(shifted, axis=1), np.concatenate([part.scores for part in parts], axis=1)
+    order = np.lexsort((rows, -scores), axis=1)[:, :k]
+    return TopK(np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1))
+
+
+def check_queries(queries: SparseMatrix, dim: int, k: int) -> None:
+    """Refuse queries that do not fit an index over ``dim`` terms.
+
+    Raises:
+        MismatchError: another vocabulary size.
+        InputError: k below 1.
+    """
+    if queries.dim != dim:
+        raise MismatchError(
+            f"query vectors over {queries.dim:,} terms, index over {dim:,}: encode queries with the index's own encoder"
+        )
+    if k < 1:
+        raise InputError(f"k is {k}: wanted at least 1")
+
+
+def dense_query(queries: SparseMatrix, i: int, unit: float) -> NDArray[np.float32]:
+    """Query ``i`` as float32[dim], times ``unit``, the value of one document weight."""
+    terms, values = queries.row(i)
+    dense = np.zeros(queries.dim, np.float32)
+    dense[terms] = values * np.float32(unit)
+    return dense

@@ -1,0 +1,101 @@
+"""What is the unit on disk? An immutable segment: document vectors, their blocks and the documents, in one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lsr.corpus import Document
+from lsr.errors import StorageError
+from lsr.index.documents import DocumentStore, DocumentWriter
+from lsr.index.exact import ExactIndex
+from lsr.index.results import TopK
+from lsr.index.seismic import SeismicIndex, SeismicSettings
+from lsr.sparse import SparseMatrix, indptr_of, term_dtype
+
+DOCUMENTS = "documents.arrow"
+VECTORS = ("indptr", "terms", "weights")
+
+
+class Segment:
+    """A segment open for search.
+
+    Args:
+        folder: where `SegmentWriter` left it.
+        dim: vocabulary size.
+        settings: of the approximate search.
+
+    Raises:
+        StorageError: a file is missing or damaged.
+    """
+
+    def __init__(self, folder: Path, dim: int, settings: SeismicSettings) -> None:
+        try:
+            arrays = [np.load(folder / f"vectors.{name}.npy", allow_pickle=False) for name in VECTORS]
+            self.vectors = SparseMatrix(arrays[0], arrays[1], arrays[2], dim)
+            self._approximate = SeismicIndex.load(folder, self.vectors, settings)
+        except (OSError, ValueError) as error:
+            raise StorageError(f"{folder} is damaged ({error}): index the documents again") from None
+        self._exact = ExactIndex(self.vectors)
+        self.documents = DocumentStore(folder / DOCUMENTS)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def search(self, queries: SparseMatrix, k: int, exact: bool) -> TopK:
+        """The best k rows of this segment for each query."""
+        return (self._exact if exact else self._approximate).search(queries, k)
+
+
+class SegmentWriter:
+    """Collects documents and their observed vectors on disk; `finish` turns them into a segment."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.nonzeros = 0
+        self._sizes: list[np.ndarray] = []
+        self._documents = DocumentWriter(folder / DOCUMENTS)
+        self._spool = [(folder / f"spool.{name}").open("wb") for name in ("terms", "weights")]
+        self._open: list[Any] = [self._documents, *self._spool]
+
+    def __len__(self) -> int:
+        return sum(sizes.size for sizes in self._sizes)
+
+    def append(self, observed: SparseMatrix, documents: Sequence[Document]) -> None:
+        """Add one batch: a row for each document."""
+        self._documents.append(documents)
+        self._sizes.append(np.diff(observed.indptr))
+        self._spool[0].write(observed.terms.astype(np.uint32).tobytes())
+        self._spool[1].write(observed.values.tobytes())
+        self.nonzeros += observed.nnz
+
+    def close(self) -> None:
+        """Stop collecting; closing again does nothing."""
+        for file in self._open:
+            file.close()
+        self._open = []
+
+    def finish(
+        self,
+        weigh: Callable[[SparseMatrix], SparseMatrix],
+        dim: int,
+        settings: SeismicSettings,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        """Weigh the vectors, build the blocks and write both; the spool goes."""
+        vectors = weigh(self._observed(dim))
+        for name in VECTORS:
+            np.save(self.folder / f"vectors.{name}.npy", getattr(vectors, name))
+        SeismicIndex.build(vectors, settings, progress).save(self.folder)
+        for file in self._spool:
+            Path(file.name).unlink()
+
+    def _observed(self, dim: int) -> SparseMatrix:
+        terms = np.fromfile(self.folder / "spool.terms", np.uint32).astype(term_dtype(dim), copy=False)
+        weights = np.fromfile(self.folder / "spool.weights", np.float32)
+        sizes = np.concatenate(self._sizes) if self._sizes else np.zeros(0, np.int64)
+        return SparseMatrix(indptr_of(sizes), terms, weights, dim)

@@ -1,0 +1,22 @@
+"""What happens around one search? Text in, explained hits out; and documents in, an index out.
+
+`index_documents` encodes a stream of documents into an index folder; `Searcher` opens one and answers questions put
+in words; `explain` and `snippet` show why a document was found.
+"""
+
+from lsr.retrieval.explanation import TermShare, explain
+from lsr.retrieval.ingest import IndexSummary, Progress, index_documents
+from lsr.retrieval.searcher import Hit, Searcher
+from lsr.retrieval.snippet import Snippet, snippet
+
+__all__ = [
+    "Hit",
+    "IndexSummary",
+    "Progress",
+    "Searcher",
+    "Snippet",
+    "TermShare",
+    "explain",
+    "index_documents",
+    "snippet",
+]

@@ -1,0 +1,34 @@
+"""Why did this document get this score? The share of every term."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lsr.encoders import Encoder
+from lsr.sparse import SparseMatrix
+
+
+class TermShare(NamedTuple):
+    """What one term adds to a score: query weight times document weight."""
+
+    term: str
+    query_weight: float
+    document_weight: float
+    share: float
+
+
+def explain(query: SparseMatrix, document: SparseMatrix, encoder: Encoder) -> list[TermShare]:
+    """The shares of all terms that query and document have in common, largest first; they add up to the score.
+
+    Args:
+        query: one row.
+        document: one row.
+        encoder: names the terms.
+    """
+    (query_terms, query_weights), (document_terms, document_weights) = query.row(0), document.row(0)
+    common, in_query, in_document = np.intersect1d(query_terms, document_terms, True, return_indices=True)
+    weights = zip(query_weights[in_query].tolist(), document_weights[in_document].tolist(), strict=True)
+    shares = [TermShare(encoder.terms[t], q, d, q * d) for t, (q, d) in zip(common.tolist(), weights, strict=True)]
+    return sorted(shares, key=lambda share: -share.share)

@@ -1,0 +1,119 @@
+"""How do documents become an index? Streamed through the encoder in batches, then built and published."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from lsr._version import __version__
+from lsr.corpus import Document, SeenIds
+from lsr.encoders import Encoder
+from lsr.errors import InputError
+from lsr.index import CollectionWriter, EncoderInfo, Manifest, SeismicSettings
+
+BATCH_CHARACTERS = 2**20
+
+
+class Progress(Protocol):
+    """Hears how indexing goes on."""
+
+    def encoded(self, documents: int) -> None:
+        """So many documents are encoded."""
+
+    def building(self, done: int, total: int) -> None:
+        """So many of the steps of building are done."""
+
+
+class Silence:
+    """A `Progress` that ignores everything."""
+
+    def encoded(self, documents: int) -> None:
+        """Ignore it."""
+
+    def building(self, done: int, total: int) -> None:
+        """Ignore it."""
+
+
+@dataclass(frozen=True)
+class IndexSummary:
+    """What indexing did.
+
+    Attributes:
+        documents, terms, nonzeros: size of the collection, its vocabulary and its vectors.
+        bytes: of all files in the index folder.
+        seconds: from the first document to the published index.
+        truncated: documents longer than the encoder reads.
+        empty: documents without any term; no query finds them.
+    """
+
+    documents: int
+    terms: int
+    nonzeros: int
+    bytes: int
+    seconds: float
+    truncated: int
+    empty: int
+
+
+def index_documents(
+    documents: Iterable[Document],
+    encoder: Encoder,
+    folder: str | Path,
+    settings: SeismicSettings | None = None,
+    progress: Progress | None = None,
+) -> IndexSummary:
+    """Encode ``documents`` and make them the index in ``folder``; an index there before is replaced at the very end.
+
+    Memory holds one batch and, while building, one segment.
+
+    Raises:
+        InputError: an id given twice, no documents, or what the stream of documents raises.
+        StorageError: the folder cannot be written.
+    """
+    started, progress = time.perf_counter(), progress or Silence()
+    ids, counts = SeenIds(), {"documents": 0, "truncated": 0, "empty": 0}
+    with CollectionWriter(Path(folder), settings) as writer:
+        for places, batch in _batches(documents, encoder.batch_documents):
+            _refuse_repeated(ids, places, batch)
+            observation = encoder.observe([document.full_text for document in batch])
+            writer.append(observation.matrix, batch)
+            counts["documents"] += len(batch)
+            counts["truncated"] += observation.truncated
+            counts["empty"] += int((observation.matrix.indptr[1:] == observation.matrix.indptr[:-1]).sum())
+            progress.encoded(counts["documents"])
+        encoder.save(writer.encoder_folder)
+        made_by = EncoderInfo(encoder.name, encoder.fingerprint, encoder.dim)
+        manifest = writer.commit(made_by, encoder.weigh, counts, __version__, progress.building)
+    return _summary(manifest, time.perf_counter() - started)
+
+
+def _summary(manifest: Manifest, seconds: float) -> IndexSummary:
+    counts = manifest.summary
+    size = manifest.documents, manifest.encoder.dim, manifest.nonzeros, manifest.bytes
+    return IndexSummary(*size, seconds, counts["truncated"], counts["empty"])
+
+
+def _batches(documents: Iterable[Document], size: int) -> Iterator[tuple[list[str], list[Document]]]:
+    """Documents with their places, a limited number of documents and characters at a time."""
+    places: list[str] = []
+    batch: list[Document] = []
+    characters = 0
+    for number, document in enumerate(documents, 1):
+        batch.append(document)
+        places.append(getattr(documents, "place", f"document {number}"))
+        characters += len(document.text)
+        if len(batch) == size or characters >= BATCH_CHARACTERS:
+            yield places, batch
+            places, batch, characters = [], [], 0
+    if batch:
+        yield places, batch
+
+
+def _refuse_repeated(ids: SeenIds, places: list[str], batch: list[Document]) -> None:
+    for at in ids.add([document.id for document in batch]):
+        raise InputError(
+            f"{places[at]}: the id {batch[at].id!r} was given before; every document needs an id of its own"
+        )

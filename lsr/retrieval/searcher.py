@@ -1,0 +1,113 @@
+"""Which documents answer this question? An index folder and its encoder, asked in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lsr import encoders
+from lsr.encoders import Encoder
+from lsr.errors import InputError
+from lsr.index import Collection
+from lsr.retrieval.explanation import TermShare, explain
+from lsr.retrieval.snippet import Snippet, snippet
+from lsr.sparse import SparseMatrix
+
+
+class Hit(NamedTuple):
+    """A document found: its place in the index, id, score, title and text."""
+
+    row: int
+    id: str
+    score: float
+    title: str
+    text: str
+
+
+class Searcher:
+    """Answers queries given as text. Safe to use from several threads.
+
+    Args:
+        collection: the index.
+        encoder: the one that made it.
+    """
+
+    def __init__(self, collection: Collection, encoder: Encoder) -> None:
+        self.collection, self.encoder = collection, encoder
+
+    @classmethod
+    def open(cls, folder: str | Path, encoder: Encoder | None = None) -> Searcher:
+        """Open an index folder with the encoder saved in it.
+
+        Args:
+            folder: made by `index_documents`.
+            encoder: the same encoder, where it is loaded already.
+
+        Raises:
+            StorageError: no finished index, another format version, or damage.
+            MismatchError: another encoder made the index.
+            EncoderError: the saved encoder cannot be loaded.
+        """
+        if encoder is not None:
+            return cls(Collection(Path(folder), encoder.fingerprint), encoder)
+        collection = Collection(Path(folder))
+        return cls(collection, encoders.load(collection.encoder_folder))
+
+    def search(self, query: str, k: int = 10, exact: bool = False) -> list[Hit]:
+        """The best documents for ``query``, at most k; none when no term of it is in the vocabulary.
+
+        Args:
+            query: what to look for.
+            k: at least 1.
+            exact: score every document instead of the promising ones.
+
+        Raises:
+            InputError: an empty query, or k below 1.
+        """
+        found = self.collection.search(self.encode(query), k, exact)
+        pairs = zip(found.rows[0].tolist(), found.scores[0].tolist(), strict=True)
+        return [self._hit(row, score) for row, score in pairs if row >= 0]
+
+    def rank(self, queries: Sequence[str], k: int, exact: bool = False) -> list[list[tuple[str, float]]]:
+        """(id, score) of the best documents of each query, for evaluation.
+
+        Raises:
+            InputError: k below 1.
+        """
+        found = self.collection.search(self.encoder.encode_queries(queries), k, exact)
+        results = zip(found.rows.tolist(), found.scores.tolist(), strict=True)
+        return [
+            [(self.collection.document_id(row), score) for row, score in zip(rows, scores, strict=True) if row >= 0]
+            for rows, scores in results
+        ]
+
+    def warm_up(self) -> None:
+        """Compile, or load from the cache, everything that a search needs."""
+        for exact in (False, True):
+            self.collection.search(self.encoder.encode_queries(["warm up"]), 1, exact)
+
+    def encode(self, query: str) -> SparseMatrix:
+        """The query's vector, one row.
+
+        Raises:
+            InputError: an empty query.
+        """
+        if not query.strip():
+            raise InputError("the query is empty: give at least one word")
+        return self.encoder.encode_queries([query])
+
+    def explain(self, query: str, hit: Hit) -> list[TermShare]:
+        """What each term adds to the score of ``hit``, largest first."""
+        return explain(self.encode(query), self.collection.vector(hit.row), self.encoder)
+
+    def snippet(self, query: str, hit: Hit) -> Snippet:
+        """The part of the text that shows best why ``hit`` was found."""
+        terms, weights = self.encode(query).row(0)
+        in_document = self.collection.vector(hit.row).to_dicts()[0]
+        pairs = zip(terms.tolist(), weights.tolist(), strict=True)
+        shares = {term: weight * in_document[term] for term, weight in pairs if term in in_document}
+        return snippet(hit.text, self.encoder.spans(hit.text), shares)
+
+    def _hit(self, row: int, score: float) -> Hit:
+        return Hit(row, score=score, **self.collection.document(row)._asdict())
