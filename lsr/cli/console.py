@@ -23,6 +23,11 @@ class Rate(ProgressColumn):
         return Text(f"{items:,} {task.fields.get('unit', '')}  {rate}")
 
 
+def say(message: str) -> None:
+    """One line on standard error, never wrapped, brackets taken as they are."""
+    err.print(message, soft_wrap=True, markup=False)
+
+
 def progress_bars() -> Progress:
     """Bars on standard error with what is done, the rate and the time left."""
     columns = (

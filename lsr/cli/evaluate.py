@@ -121,7 +121,7 @@ def _print(report: dict[str, Any]) -> None:
     for name in cells:
         table.add_column(name, justify="right")
     table.add_row(*cells.values())
-    out.print(line.format(**report))
+    out.print(line.format(**report), soft_wrap=True, markup=False)
     out.print(table)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.progress import Progress as Bars
 
 from lsr import encoders
-from lsr.cli.console import err, facts, out, progress_bars, readable_bytes
+from lsr.cli.console import facts, out, progress_bars, readable_bytes, say
 from lsr.corpus import DocumentReader, Fields
 from lsr.retrieval import IndexSummary, index_documents
 
@@ -57,4 +57,4 @@ def _print(summary: IndexSummary, folder: Path, encoder: str) -> None:
     ]
     out.print(facts(rows))
     if summary.empty:
-        err.print(f"warning: {summary.empty:,} documents hold no term (empty text); no query will find them")
+        say(f"warning: {summary.empty:,} documents hold no term (empty text); no query will find them")

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 from lsr.api import create_app
-from lsr.cli.console import err
+from lsr.cli.console import err, say
 from lsr.errors import InputError
 from lsr.retrieval import Searcher
 
@@ -20,7 +20,7 @@ def run(folder: Path, host: str, port: int) -> None:
     with err.status("compiling the search kernels (first time only)"):
         searcher.warm_up()
     address = f"http://{host}:{listener.getsockname()[1]}"
-    err.print(f"serving {len(searcher.collection):,} documents of {folder} at {address}  (API at {address}/docs)")
+    say(f"serving {len(searcher.collection):,} documents of {folder} at {address}  (API at {address}/docs)")
     server = uvicorn.Server(uvicorn.Config(create_app(searcher), log_level="warning"))
     server.run(sockets=[listener])
 

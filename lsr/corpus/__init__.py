@@ -6,7 +6,7 @@ memory; `ByteStream` opens one file of a folder or zip; `SeenIds` finds a repeat
 
 from lsr.corpus.document import Document, Fields
 from lsr.corpus.reader import DocumentReader
-from lsr.corpus.streams import ByteStream, json_objects, open_member
+from lsr.corpus.streams import ByteStream, has_member, json_objects, open_member
 from lsr.corpus.unique import SeenIds
 
-__all__ = ["ByteStream", "Document", "DocumentReader", "Fields", "SeenIds", "json_objects", "open_member"]
+__all__ = ["ByteStream", "Document", "DocumentReader", "Fields", "SeenIds", "has_member", "json_objects", "open_member"]

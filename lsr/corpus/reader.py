@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from lsr.corpus.document import Document, Fields
@@ -80,11 +79,11 @@ class DocumentReader:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        row = 0
         try:
-            file, row = pq.ParquetFile(stream.stream), 0
-            self._current = replace(
-                stream, position=lambda: path.stat().st_size * row // max(1, file.metadata.num_rows)
-            )
+            file = pq.ParquetFile(stream.stream)
+            rows, size = max(1, file.metadata.num_rows), path.stat().st_size
+            self._current = ByteStream(stream.name, stream.stream, size, lambda: size * row // rows)
             for batch in file.iter_batches(batch_size=PARQUET_ROWS):
                 for record in batch.to_pylist():
                     row += 1
@@ -92,6 +91,8 @@ class DocumentReader:
                     yield self._document(record)
         except pa.ArrowException as error:
             raise InputError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
+        finally:
+            stream.close()
 
     def _document(self, record: dict[str, object]) -> Document:
         try:
@@ -143,5 +144,5 @@ def _size(path: Path) -> int | None:
     if path.suffix != ".zip":
         return None if str(path) == "-" else path.stat().st_size
     stream = _open(path)
-    stream.stream.close()
+    stream.close()
     return stream.size

@@ -6,7 +6,6 @@ import gzip
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,21 +14,35 @@ import msgspec
 from lsr.errors import InputError
 
 
-@dataclass(frozen=True)
 class ByteStream:
-    """A file open for reading.
+    """A file open for reading; closed when its lines end, or by `close`.
 
     Attributes:
         name: what a person calls it, for messages.
-        stream: binary lines.
+        stream: the bytes.
         size: bytes that ``position`` will reach, or None where nobody knows.
-        position: calls back with the bytes read so far, in the unit of ``size``.
     """
 
-    name: str
-    stream: IO[bytes]
-    size: int | None
-    position: Callable[[], int]
+    def __init__(
+        self, name: str, stream: IO[bytes], size: int | None, tell: Callable[[], int], owned: tuple[IO[Any], ...] = ()
+    ) -> None:
+        self.name, self.stream, self.size = name, stream, size
+        self._tell, self._owned, self._reached = tell, owned, 0
+        self._open = True
+
+    def position(self) -> int:
+        """Bytes read so far, in the unit of ``size``."""
+        if self._open:
+            self._reached = self._tell()
+        return self._reached
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._open:
+            self.position()
+            self._open = False
+            for owned in self._owned:
+                owned.close()
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Line numbers from 1 and lines; blank lines are passed over.
@@ -44,6 +57,8 @@ class ByteStream:
                     yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
         except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, OSError) as error:
             raise InputError(f"{self.name}: damaged after line {number} ({error}); fetch the file again") from None
+        finally:
+            self.close()
 
 
 def open_file(path: Path) -> ByteStream:
@@ -53,14 +68,13 @@ def open_file(path: Path) -> ByteStream:
         InputError: no such file, or it may not be read.
     """
     if str(path) == "-":
-        stdin = sys.stdin.buffer
-        return ByteStream("standard input", stdin, None, lambda: 0)
+        return ByteStream("standard input", sys.stdin.buffer, None, lambda: 0)
     try:
         raw = path.open("rb")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; give an existing file or folder") from None
     stream: Any = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
-    return ByteStream(path.name, stream, path.stat().st_size, raw.tell)
+    return ByteStream(path.name, stream, path.stat().st_size, raw.tell, (stream, raw))
 
 
 def open_member(root: Path, member: str) -> ByteStream | None:
@@ -77,6 +91,14 @@ def open_member(root: Path, member: str) -> ByteStream | None:
     return _open_zip_member(root, member)
 
 
+def has_member(root: Path, member: str) -> bool:
+    """Whether the file ``member`` is in a BEIR folder or zip."""
+    stream = open_member(root, member)
+    if stream:
+        stream.close()
+    return stream is not None
+
+
 def _open_zip_member(root: Path, member: str) -> ByteStream | None:
     try:
         archive = zipfile.ZipFile(root)
@@ -85,10 +107,11 @@ def _open_zip_member(root: Path, member: str) -> ByteStream | None:
         raise InputError(f"cannot read {root}: {reason}; wanted a BEIR folder or zip") from None
     names = [name for name in archive.namelist() if f"/{name}".endswith(f"/{member}")]
     if not names:
+        archive.close()
         return None
     info = archive.getinfo(min(names, key=len))
     stream = archive.open(info)
-    return ByteStream(f"{root.name}:{info.filename}", stream, info.file_size, stream.tell)
+    return ByteStream(f"{root.name}:{info.filename}", stream, info.file_size, stream.tell, (stream, archive))  # type: ignore[arg-type]
 
 
 def json_objects(source: ByteStream) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lsr.corpus import ByteStream, json_objects, open_member
+from lsr.corpus import ByteStream, has_member, json_objects, open_member
 from lsr.errors import InputError
 
 Qrels = dict[str, dict[str, int]]
@@ -61,7 +61,7 @@ def _open_qrels(root: Path, split: str | None) -> tuple[str, ByteStream]:
     for name in (split,) if split else SPLITS:
         if stream := open_member(root, f"qrels/{name}.tsv"):
             return name, stream
-    found = [name for name in SPLITS if open_member(root, f"qrels/{name}.tsv")]
+    found = [name for name in SPLITS if has_member(root, f"qrels/{name}.tsv")]
     hint = f"found {', '.join(found)}: choose one with --split" if found else "wanted a BEIR folder or zip"
     raise InputError(f"{root}: no qrels/{split or 'test'}.tsv; {hint}")
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lsr.corpus import Document
-from lsr.errors import StorageError
+from lsr.errors import StorageError, VectorError
 from lsr.index.documents import DocumentStore, DocumentWriter
 from lsr.index.exact import ExactIndex
 from lsr.index.results import TopK
@@ -37,7 +37,7 @@ class Segment:
             arrays = [np.load(folder / f"vectors.{name}.npy", allow_pickle=False) for name in VECTORS]
             self.vectors = SparseMatrix(arrays[0], arrays[1], arrays[2], dim)
             self._approximate = SeismicIndex.load(folder, self.vectors, settings)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, VectorError) as error:
             raise StorageError(f"{folder} is damaged ({error}): index the documents again") from None
         self._exact = ExactIndex(self.vectors)
         self.documents = DocumentStore(folder / DOCUMENTS)

@@ -1,0 +1,66 @@
+"""What all tests share: the sample, an index of it, and data that may be missing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lsr.corpus import DocumentReader
+from lsr.encoders import load
+from lsr.retrieval import Searcher, index_documents
+from lsr.sparse import SparseMatrix, indptr_of, term_dtype
+
+ROOT = Path(__file__).parent.parent
+SAMPLE = ROOT / "data" / "sample"
+COLLECTIONS = ROOT.parent / "shared" / "data" / "eval"
+
+
+@pytest.fixture(scope="session")
+def sample_index(tmp_path_factory) -> Path:
+    """Folder of a BM25 index of the sample."""
+    folder = Path(tmp_path_factory.mktemp("index"), "sample")
+    index_documents(DocumentReader([SAMPLE]), load("bm25"), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def searcher(sample_index) -> Searcher:
+    return Searcher.open(sample_index)
+
+
+@pytest.fixture(scope="session")
+def splade_tiny() -> Path:
+    """Folder of real SPLADE weights; `make tests` fetches them."""
+    folder = Path(os.environ.get("LSR_TEST_MODELS", ROOT / ".cache" / "models")) / "splade-tiny"
+    if not (folder / "model.safetensors").is_file():
+        pytest.skip(f"no splade-tiny weights in {folder}: run make tests")
+    return folder
+
+
+@pytest.fixture
+def shared_collection():
+    """Function from a name to the path of a judged collection; skips where it is not beside the clone."""
+
+    def path(name: str) -> Path:
+        found = COLLECTIONS / f"{name}.zip"
+        if not found.is_file():
+            pytest.skip(f"{found} is not here")
+        return found
+
+    return path
+
+
+def random_matrix(seed: int, rows: int, dim: int, most: int, dtype=np.float32, whole: bool = False) -> SparseMatrix:
+    """Random rows of 0 to ``most`` terms; ``whole`` weights make every sum exact."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(0, min(most, dim) + 1, rows)
+    terms = [np.sort(rng.choice(dim, size, replace=False)) for size in sizes]
+    flat = np.concatenate([np.zeros(0, np.int64), *terms]).astype(term_dtype(dim))
+    if whole or dtype == np.uint8:
+        weights = rng.integers(1, 6, flat.size).astype(dtype)
+    else:
+        weights = (rng.random(flat.size) * 3 + 0.01).astype(dtype)
+    return SparseMatrix(indptr_of(sizes), flat, weights, dim)

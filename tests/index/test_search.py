@@ -1,0 +1,192 @@
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lsr.errors import InputError, MismatchError
+from lsr.index import ExactIndex, SeismicIndex, SeismicSettings
+from lsr.sparse import SparseMatrix
+from tests import reference
+from tests.conftest import random_matrix
+
+# Reads every block of every query term: must then equal the oracle.
+EVERYTHING = SeismicSettings(n_postings=10**6, max_fraction=10, query_cut=10**6, heap_factor=0)
+
+
+def pairs(found, i):
+    return [(r, s) for r, s in zip(found.rows[i].tolist(), found.scores[i].tolist(), strict=True) if r >= 0]
+
+
+def expected(documents, queries, k):
+    dicts = documents.to_dicts()
+    return [reference.top_k(dicts, query, k) for query in queries.to_dicts()]
+
+
+@pytest.mark.parametrize(("dim", "dtype"), [(40, np.float32), (70_000, np.uint8)])
+@given(seed=st.integers(0, 2**32), rows=st.integers(0, 60), k=st.integers(1, 70))
+@settings(max_examples=40, deadline=None)
+def test_exact_search_equals_brute_force_with_ties_by_row(dim, dtype, seed, rows, k):
+    documents = random_matrix(seed, rows, dim, 12, dtype, whole=True)
+    queries = random_matrix(seed + 1, 5, dim, 12, whole=True)
+    found = ExactIndex(documents).search(queries, k)
+    assert [pairs(found, i) for i in range(len(queries))] == expected(documents, queries, k)
+
+
+@pytest.mark.parametrize(("dim", "dtype"), [(40, np.float32), (70_000, np.uint8)])
+@given(seed=st.integers(0, 2**32), rows=st.integers(0, 60), k=st.integers(1, 70))
+@settings(max_examples=40, deadline=None)
+def test_seismic_that_reads_everything_equals_brute_force(dim, dtype, seed, rows, k):
+    documents = random_matrix(seed, rows, dim, 12, dtype, whole=True)
+    queries = random_matrix(seed + 1, 5, dim, 12, whole=True)
+    found = SeismicIndex.build(documents, EVERYTHING).search(queries, k)
+    assert [pairs(found, i) for i in range(len(queries))] == expected(documents, queries, k)
+
+
+def test_float_scores_equal_scipys_product():
+    documents, queries = random_matrix(1, 500, 300, 40), random_matrix(2, 20, 300, 40)
+    product = (queries.to_scipy() @ documents.to_scipy().T).toarray()
+    found = ExactIndex(documents).search(queries, 10)
+    for i in range(len(queries)):
+        for row, score in pairs(found, i):
+            assert score == pytest.approx(product[i, row], rel=1e-5)
+        assert len(pairs(found, i)) == min(10, (product[i] > 0).sum())
+
+
+def test_both_engines_give_a_document_the_same_float():
+    documents, queries = random_matrix(3, 2000, 300, 40), random_matrix(4, 20, 300, 40)
+    exact = ExactIndex(documents).search(queries, 2000)
+    found = SeismicIndex.build(documents).search(queries, 10)
+    for i in range(len(queries)):
+        assert set(pairs(found, i)) <= set(pairs(exact, i))
+
+
+def test_scaled_uint8_weights_score_as_their_values():
+    raw = random_matrix(5, 300, 100, 20, np.uint8)
+    scaled = SparseMatrix(raw.indptr, raw.terms, raw.weights, raw.dim, scale=0.25)
+    plain = SparseMatrix(raw.indptr, raw.terms, scaled.values, raw.dim)
+    queries = random_matrix(6, 10, 100, 20, whole=True)
+    for engine in (ExactIndex, SeismicIndex.build):
+        a, b = engine(scaled).search(queries, 5), engine(plain).search(queries, 5)
+        assert a.rows.tolist() == b.rows.tolist()
+        assert a.scores == pytest.approx(b.scores)
+
+
+def test_recall_is_high_on_clustered_vectors():
+    documents, queries = clustered(3000), clustered(50, seed=9)
+    exact = ExactIndex(documents).search(queries, 10)
+    found = SeismicIndex.build(documents).search(queries, 10)
+    recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found.rows.tolist(), exact.rows.tolist(), strict=True)])
+    assert recall >= 0.95
+
+
+def clustered(rows, seed=7, dim=2000):
+    """Vectors around 30 topics, with weights that fall off as those of learned encoders do."""
+    rng = np.random.default_rng(seed)
+    topics = np.random.default_rng(0).integers(0, dim, (30, 60))
+    dicts = []
+    for _ in range(rows):
+        terms = rng.choice(topics[rng.integers(30)], 30, replace=False)
+        dicts.append({int(t): float(w) for t, w in zip(terms, rng.exponential(1, 30) + 0.01, strict=True)})
+    return SparseMatrix.from_dicts(dicts, dim)
+
+
+def blocks_of(index):
+    return index._blocks._asdict()
+
+
+def test_the_index_is_equal_for_any_number_of_threads(monkeypatch):
+    documents = random_matrix(8, 2000, 5000, 40)
+    built = []
+    for cores in (1, 3):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        built.append(blocks_of(SeismicIndex.build(documents)))
+    assert all(np.array_equal(built[0][name], built[1][name]) for name in built[0])
+
+
+def test_another_seed_gives_other_blocks():
+    documents = random_matrix(8, 2000, 50, 40)
+    first, second = (blocks_of(SeismicIndex.build(documents, SeismicSettings(seed=seed))) for seed in (1, 2))
+    assert not np.array_equal(first["starts"], second["starts"])
+
+
+def test_blocks_hold_each_posting_once_with_rows_ascending():
+    documents = random_matrix(10, 1500, 60, 30)
+    blocks = SeismicIndex.build(documents, EVERYTHING)._blocks
+    inverted: list[set[int]] = [set() for _ in range(60)]
+    for row, terms in enumerate(documents.to_dicts()):
+        for term in terms:
+            inverted[term].add(row)
+    for term in range(60):
+        first, last = blocks.lists[term], blocks.lists[term + 1]
+        rows = blocks.postings[blocks.starts[first] : blocks.starts[last]].tolist()
+        assert len(rows) == len(set(rows))
+        assert set(rows) == inverted[term]
+        for block in range(first, last):
+            assert (np.diff(blocks.postings[blocks.starts[block] : blocks.starts[block + 1]].astype(int)) > 0).all()
+
+
+def test_lists_are_pruned_to_their_heaviest_documents():
+    documents = random_matrix(11, 400, 20, 20)
+    pruned = SeismicSettings(n_postings=5, max_fraction=1)
+    blocks = SeismicIndex.build(documents, pruned)._blocks
+    dicts = documents.to_dicts()
+    for term in range(20):
+        first, last = blocks.lists[term], blocks.lists[term + 1]
+        kept = blocks.postings[blocks.starts[first] : blocks.starts[last]].tolist()
+        heaviest = sorted(((-d[term], row) for row, d in enumerate(dicts) if term in d))[: len(kept)]
+        assert len(kept) <= 5
+        assert set(kept) == {row for _, row in heaviest}
+
+
+def test_a_summary_keeps_its_share_of_the_largest_weights():
+    documents = random_matrix(12, 800, 80, 30)
+    blocks = SeismicIndex.build(documents, SeismicSettings(summary_energy=0.5))._blocks
+    dicts = documents.to_dicts()
+    for block in range(0, blocks.low.size, 7):
+        largest: dict[int, float] = {}
+        for row in blocks.postings[blocks.starts[block] : blocks.starts[block + 1]].tolist():
+            for term, weight in dicts[row].items():
+                largest[term] = max(weight, largest.get(term, 0))
+        entries = slice(blocks.summary_starts[block], blocks.summary_starts[block + 1])
+        values = blocks.low[block] + blocks.summary_codes[entries] * blocks.step[block]
+        kept = dict(zip(blocks.summary_terms[entries].tolist(), values.tolist(), strict=True))
+        assert all(kept[term] == pytest.approx(largest[term], abs=float(blocks.step[block])) for term in kept)
+        assert sum(largest[term] for term in kept) >= 0.499 * sum(largest.values())
+        assert min(largest[t] for t in kept) >= max([w for t, w in largest.items() if t not in kept], default=0) * 0.98
+
+
+@pytest.mark.parametrize("engine", [ExactIndex, SeismicIndex.build])
+class TestOddInputs:
+    def test_no_documents(self, engine):
+        found = engine(random_matrix(0, 0, 40, 5)).search(random_matrix(1, 2, 40, 5), 3)
+        assert (found.rows == -1).all()
+        assert (found.scores == 0).all()
+
+    def test_empty_query(self, engine):
+        found = engine(random_matrix(0, 10, 40, 5)).search(SparseMatrix.from_dicts([{}], 40), 3)
+        assert (found.rows == -1).all()
+
+    def test_empty_documents_are_never_found(self, engine):
+        documents = SparseMatrix.from_dicts([{}, {1: 1.0}, {}], 40)
+        assert pairs(engine(documents).search(documents.slice(1, 2), 3), 0) == [(1, 1.0)]
+
+    def test_one_term_queries(self, engine):
+        documents = SparseMatrix.from_dicts([{1: 1.0}, {1: 2.0}, {2: 5.0}], 40)
+        query = SparseMatrix.from_dicts([{1: 1.0}], 40)
+        assert pairs(engine(documents).search(query, 2), 0) == [(1, 2.0), (0, 1.0)]
+
+    def test_queries_over_another_vocabulary_are_refused(self, engine):
+        with pytest.raises(MismatchError, match="query vectors over 41 terms, index over 40"):
+            engine(random_matrix(0, 3, 40, 5)).search(random_matrix(1, 2, 41, 5), 3)
+
+    def test_k_below_one_is_refused(self, engine):
+        with pytest.raises(InputError, match="k is 0: wanted at least 1"):
+            engine(random_matrix(0, 3, 40, 5)).search(random_matrix(1, 2, 40, 5), 0)
+
+
+@pytest.mark.parametrize("change", [{"summary_energy": 0}, {"heap_factor": 2}, {"query_cut": 0}, {"n_postings": -1}])
+def test_settings_out_of_range_are_refused(change):
+    with pytest.raises(InputError, match="wanted"):
+        SeismicSettings(**change)

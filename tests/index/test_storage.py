@@ -1,0 +1,217 @@
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+
+import numpy as np
+import pytest
+
+from lsr.corpus import Document
+from lsr.encoders import load
+from lsr.errors import InputError, MismatchError, StorageError
+from lsr.index import Collection, CollectionWriter, EncoderInfo
+from lsr.retrieval import Searcher, index_documents
+from lsr.sparse import SparseMatrix
+from tests.conftest import random_matrix
+
+DOCUMENTS = [Document(f"d{i}", "", f"common word{i} word{i % 7}") for i in range(50)]
+ENCODER = EncoderInfo("test", "print", 60)
+
+
+def make(folder, documents=DOCUMENTS):
+    return index_documents(documents, load("bm25"), folder)
+
+
+def write(folder, matrix, step, **options):
+    with CollectionWriter(folder, **options) as writer:
+        for start in range(0, len(matrix), step):
+            stop = min(len(matrix), start + step)
+            writer.append(matrix.slice(start, stop), [Document(str(i), "", f"text {i}") for i in range(start, stop)])
+        return writer.commit(ENCODER, lambda observed: observed, {}, "0")
+
+
+def test_segments_search_like_one(tmp_path):
+    documents, queries = random_matrix(0, 300, 60, 20, whole=True), random_matrix(1, 10, 60, 20, whole=True)
+    write(tmp_path / "one", documents, 100)
+    manifest = write(tmp_path / "many", documents, 50, segment_nonzeros=600)
+    assert len(manifest.segments) > 2
+    one, many = Collection(tmp_path / "one"), Collection(tmp_path / "many")
+    a, b = one.search(queries, 15, exact=True), many.search(queries, 15, exact=True)
+    assert a.rows.tolist() == b.rows.tolist()
+    assert a.scores.tolist() == b.scores.tolist()
+    for row in (0, 49, 50, 299):
+        assert many.document(row) == Document(str(row), "", f"text {row}")
+        assert many.document_id(row) == str(row)
+        assert many.vector(row).to_dicts() == documents.slice(row, row + 1).to_dicts()
+    with pytest.raises(InputError, match="row 300: wanted 0 to 299"):
+        many.document(300)
+
+
+def test_what_is_opened_is_what_was_written(tmp_path):
+    documents, queries = random_matrix(0, 300, 60, 20), random_matrix(1, 10, 60, 20)
+    write(tmp_path / "index", documents, 100)
+    first, second = (Collection(tmp_path / "index").search(queries, 10) for _ in range(2))
+    assert first.rows.tolist() == second.rows.tolist()
+    assert Collection.verify(tmp_path / "index").documents == 300
+
+
+def test_a_new_generation_replaces_the_old_one(tmp_path):
+    make(tmp_path / "index")
+    old = Searcher.open(tmp_path / "index")
+    make(tmp_path / "index", DOCUMENTS[:3])
+    assert len(Searcher.open(tmp_path / "index").collection) == 3
+    assert Collection.verify(tmp_path / "index").generation == 2
+    assert len(list((tmp_path / "index").glob("generation-*"))) == 1
+    assert old.search("word13")[0].id == "d13"  # readers of the old one go on
+
+
+def test_a_failed_build_leaves_the_old_index(tmp_path):
+    make(tmp_path / "index")
+    with pytest.raises(InputError, match="given before"):
+        make(tmp_path / "index", [*DOCUMENTS, DOCUMENTS[0]])
+    assert len(Searcher.open(tmp_path / "index").collection) == 50
+    assert Collection.verify(tmp_path / "index").generation == 1
+    assert len(list((tmp_path / "index").glob("generation-*"))) == 1
+
+
+def test_a_failed_first_build_leaves_nothing(tmp_path):
+    with pytest.raises(InputError, match="no documents: the sources are empty"):
+        make(tmp_path / "new" / "index", [])
+    assert not (tmp_path / "new" / "index").exists()
+
+
+def _index_and_die(folder):
+    def documents():
+        yield from DOCUMENTS
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    make(folder, documents())
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_killed_build_is_seen_and_mended(tmp_path, before):
+    folder = tmp_path / "index"
+    if before:
+        make(folder, DOCUMENTS[:5])
+    process = multiprocessing.get_context("spawn").Process(target=_index_and_die, args=(folder,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    if before:
+        assert len(Searcher.open(folder).collection) == 5
+    else:
+        with pytest.raises(StorageError, match=r"holds a half-written index .*run lsr index again"):
+            Searcher.open(folder)
+    make(folder)
+    assert len(Searcher.open(folder).collection) == 50
+    assert len(list(folder.glob("generation-*"))) == 1
+
+
+def test_two_writers_do_not_meet(tmp_path):
+    with CollectionWriter(tmp_path / "index"), pytest.raises(StorageError, match="another process is writing"):
+        CollectionWriter(tmp_path / "index")
+
+
+def test_a_folder_of_other_things_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(StorageError, match=r"holds other files \(thesis.tex"):
+        make(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_in_the_way_is_named(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StorageError, match="cannot write to"):
+        make(tmp_path / "file")
+
+
+def test_another_encoder_is_refused(tmp_path):
+    make(tmp_path / "a")
+    make(tmp_path / "b", DOCUMENTS[:9])
+    with pytest.raises(MismatchError, match=r"was indexed with bm25 \(bm25-.*the encoder given is bm25-"):
+        Searcher.open(tmp_path / "a", load(Searcher.open(tmp_path / "b").collection.encoder_folder))
+
+
+def test_another_encoders_vectors_are_refused(searcher):
+    with pytest.raises(MismatchError, match="encode queries with the index's own encoder"):
+        searcher.collection.search(SparseMatrix.from_dicts([{1: 1.0}], 7), 3)
+
+
+class TestDamage:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        make(tmp_path / "index")
+        return tmp_path / "index"
+
+    def change(self, folder, **fields):
+        manifest = json.loads((folder / "manifest.json").read_text())
+        (folder / "manifest.json").write_text(json.dumps({**manifest, **fields}))
+
+    def test_no_folder(self, tmp_path):
+        with pytest.raises(StorageError, match=r"no such index: .*make it with lsr index"):
+            Searcher.open(tmp_path / "missing")
+
+    def test_a_file(self, folder):
+        with pytest.raises(StorageError, match="is a file: wanted the folder of an index"):
+            Searcher.open(folder / "manifest.json")
+
+    def test_a_folder_without_index(self, tmp_path):
+        with pytest.raises(StorageError, match="holds no index"):
+            Searcher.open(tmp_path)
+
+    def test_another_format_version(self, folder):
+        self.change(folder, version=99)
+        with pytest.raises(StorageError, match="has index format 99, this lsr reads format 1"):
+            Searcher.open(folder)
+
+    def test_another_kind_of_manifest(self, folder):
+        self.change(folder, format="lucene")
+        with pytest.raises(StorageError, match="is not the manifest of an lsr index"):
+            Searcher.open(folder)
+
+    def test_a_broken_manifest(self, folder):
+        (folder / "manifest.json").write_text('{"format": "lsr-index", "version": 1')
+        with pytest.raises(StorageError, match="is damaged"):
+            Searcher.open(folder)
+
+    def test_unknown_settings(self, folder):
+        self.change(folder, settings={"colour": "red"})
+        with pytest.raises(StorageError, match="unreadable settings"):
+            Searcher.open(folder)
+
+    @pytest.mark.parametrize("name", ["blocks.postings.npy", "documents.arrow", "vectors.terms.npy"])
+    def test_a_missing_file(self, folder, name):
+        next(folder.rglob(name)).unlink()
+        with pytest.raises(StorageError, match=f"{name} is missing"):
+            Searcher.open(folder)
+
+    @pytest.mark.parametrize("name", ["blocks.postings.npy", "documents.arrow", "vectors.terms.npy"])
+    def test_a_cut_file(self, folder, name):
+        path = next(folder.rglob(name))
+        path.write_bytes(path.read_bytes()[:-8])
+        with pytest.raises(StorageError, match=f"{name} has .* bytes, wanted"):
+            Searcher.open(folder)
+
+    @pytest.mark.parametrize("name", ["blocks.postings.npy", "blocks.summary_terms.npy", "vectors.terms.npy"])
+    def test_numbers_out_of_range_never_reach_a_kernel(self, folder, name):
+        path = next(folder.rglob(name))
+        array = np.load(path)
+        array[-1] = np.iinfo(array.dtype).max
+        np.save(path, array)
+        with pytest.raises(StorageError, match="is damaged"):
+            Searcher.open(folder)
+
+    def test_a_flipped_byte_is_found_by_check(self, folder):
+        path = next(folder.rglob("documents.arrow"))
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(StorageError, match="its checksum differs"):
+            Collection.verify(folder)
+
+
+def test_an_index_can_be_moved(tmp_path):
+    make(tmp_path / "here")
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    assert Searcher.open(tmp_path / "there").search("word13")[0].id == "d13"
