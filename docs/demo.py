@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LSR = str(Path(sys.executable).with_name("lsr"))
 SAMPLE = "data/sample"
-QUERIES = ["how do honey bees tell each other where food is", "which fungi help trees", "why is the sky dark at night"]
+QUERIES = ["what does the waggle dance of bees say", "which fungi help trees", "why do volcanoes explode"]
 
 
 def show(*args: str) -> None:
