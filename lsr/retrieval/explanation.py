@@ -19,6 +19,14 @@ class TermShare(NamedTuple):
     share: float
 
 
+def common_terms(query: SparseMatrix, document: SparseMatrix) -> list[tuple[int, float, float]]:
+    """(term, query weight, document weight) of the terms that two vectors, one row each, have in common."""
+    (query_terms, query_weights), (document_terms, document_weights) = query.row(0), document.row(0)
+    common, in_query, in_document = np.intersect1d(query_terms, document_terms, True, return_indices=True)
+    columns = (common, query_weights[in_query], document_weights[in_document])
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
 def explain(query: SparseMatrix, document: SparseMatrix, encoder: Encoder) -> list[TermShare]:
     """The shares of all terms that query and document have in common, largest first; they add up to the score.
 
@@ -27,8 +35,5 @@ def explain(query: SparseMatrix, document: SparseMatrix, encoder: Encoder) -> li
         document: one row.
         encoder: names the terms.
     """
-    (query_terms, query_weights), (document_terms, document_weights) = query.row(0), document.row(0)
-    common, in_query, in_document = np.intersect1d(query_terms, document_terms, True, return_indices=True)
-    weights = zip(query_weights[in_query].tolist(), document_weights[in_document].tolist(), strict=True)
-    shares = [TermShare(encoder.terms[t], q, d, q * d) for t, (q, d) in zip(common.tolist(), weights, strict=True)]
+    shares = [TermShare(encoder.terms[term], q, d, q * d) for term, q, d in common_terms(query, document)]
     return sorted(shares, key=lambda share: -share.share)

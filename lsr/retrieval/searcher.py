@@ -10,7 +10,7 @@ from lsr import encoders
 from lsr.encoders import Encoder
 from lsr.errors import InputError
 from lsr.index import Collection
-from lsr.retrieval.explanation import TermShare, explain
+from lsr.retrieval.explanation import TermShare, common_terms, explain
 from lsr.retrieval.snippet import Snippet, snippet
 from lsr.sparse import SparseMatrix
 
@@ -54,18 +54,19 @@ class Searcher:
         collection = Collection(Path(folder))
         return cls(collection, encoders.load(collection.encoder_folder))
 
-    def search(self, query: str, k: int = 10, exact: bool = False) -> list[Hit]:
+    def search(self, query: str | SparseMatrix, k: int = 10, exact: bool = False) -> list[Hit]:
         """The best documents for ``query``, at most k; none when no term of it is in the vocabulary.
 
         Args:
-            query: what to look for.
+            query: what to look for, in words or as the vector (one row) that `encode` gave.
             k: at least 1.
             exact: score every document instead of the promising ones.
 
         Raises:
             InputError: an empty query, or k below 1.
+            MismatchError: a vector over another vocabulary.
         """
-        found = self.collection.search(self.encode(query), k, exact)
+        found = self.collection.search(self._vector(query), k, exact)
         pairs = zip(found.rows[0].tolist(), found.scores[0].tolist(), strict=True)
         return [self._hit(row, score) for row, score in pairs if row >= 0]
 
@@ -97,17 +98,21 @@ class Searcher:
             raise InputError("the query is empty: give at least one word")
         return self.encoder.encode_queries([query])
 
-    def explain(self, query: str, hit: Hit) -> list[TermShare]:
+    def explain(self, query: str | SparseMatrix, hit: Hit) -> list[TermShare]:
         """What each term adds to the score of ``hit``, largest first."""
-        return explain(self.encode(query), self.collection.vector(hit.row), self.encoder)
+        return explain(self._vector(query), self.collection.vector(hit.row), self.encoder)
 
-    def snippet(self, query: str, hit: Hit) -> Snippet:
+    def snippet(self, query: str | SparseMatrix, hit: Hit) -> Snippet:
         """The part of the text that shows best why ``hit`` was found."""
-        terms, weights = self.encode(query).row(0)
-        in_document = self.collection.vector(hit.row).to_dicts()[0]
-        pairs = zip(terms.tolist(), weights.tolist(), strict=True)
-        shares = {term: weight * in_document[term] for term, weight in pairs if term in in_document}
-        return snippet(hit.text, self.encoder.spans(hit.text), shares)
+        common = common_terms(self._vector(query), self.collection.vector(hit.row))
+        return snippet(hit.text, self.encoder.spans(hit.text), {term: q * d for term, q, d in common})
+
+    def _vector(self, query: str | SparseMatrix) -> SparseMatrix:
+        if isinstance(query, str):
+            return self.encode(query)
+        if len(query) != 1:
+            raise InputError(f"the query has {len(query)} rows: wanted the vector of one query")
+        return query
 
     def _hit(self, row: int, score: float) -> Hit:
         return Hit(row, score=score, **self.collection.document(row)._asdict())

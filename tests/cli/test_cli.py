@@ -114,6 +114,13 @@ def test_the_server_answers_over_http(sample_index):
         process.wait(30)
 
 
+def test_a_reader_that_leaves_early_is_no_fault(sample_index):
+    command = f"{LSR} search {sample_index} water --json | head -c 1"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=240, check=False)
+    assert result.stdout == "{"
+    assert result.stderr == ""
+
+
 class TestBadInput:
     def index(self, tmp_path, content, *more):
         (tmp_path / "c.jsonl").write_bytes(content)
@@ -171,6 +178,9 @@ class TestBadInput:
 
     def test_empty_query(self, sample_index):
         refused(lsr("search", sample_index, " "), "the query is empty")
+
+    def test_a_file_that_cannot_be_written(self, tmp_path):
+        refused(lsr("eval", SAMPLE, "--json", tmp_path / "none" / "x.json"), "cannot write", "No such file")
 
     def test_unknown_measure(self):
         refused(lsr("eval", SAMPLE, "--measures", "wow@3"), "unknown measure 'wow@3'")

@@ -138,6 +138,18 @@ def test_another_encoders_vectors_are_refused(searcher):
         searcher.collection.search(SparseMatrix.from_dicts([{1: 1.0}], 7), 3)
 
 
+def test_an_index_of_another_version_is_kept_until_the_new_one_is_done(tmp_path):
+    make(tmp_path / "index")
+    manifest = json.loads((tmp_path / "index" / "manifest.json").read_text())
+    (tmp_path / "index" / "manifest.json").write_text(json.dumps({**manifest, "version": 99}))
+    before = sorted(path for path in (tmp_path / "index").rglob("*") if path.is_file())
+    with pytest.raises(InputError, match="given before"):
+        make(tmp_path / "index", [*DOCUMENTS, DOCUMENTS[0]])
+    assert sorted(path for path in (tmp_path / "index").rglob("*") if path.is_file()) == before
+    make(tmp_path / "index")
+    assert len(list((tmp_path / "index").glob("generation-*"))) == 1
+
+
 class TestDamage:
     @pytest.fixture
     def folder(self, tmp_path):

@@ -54,6 +54,13 @@ def test_an_empty_query_is_refused(searcher, query):
         searcher.search(query)
 
 
+def test_a_vector_asks_what_its_words_ask(searcher):
+    vector = searcher.encode(QUERIES[0])
+    assert searcher.search(vector) == searcher.search(QUERIES[0])
+    with pytest.raises(InputError, match="the query has 2 rows"):
+        searcher.search(searcher.encoder.encode_queries(QUERIES[:2]))
+
+
 def test_k_beyond_the_collection_gives_every_match(searcher):
     assert 0 < len(searcher.search("water", 10_000)) < 240
 
