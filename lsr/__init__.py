@@ -13,7 +13,7 @@ Contents:
 - `Document`, `DocumentReader`: where texts come from (`lsr.corpus`)
 - `load_encoder`, `Encoder`: text to sparse vectors (`lsr.encoders`)
 - `SparseMatrix`: sparse vectors (`lsr.sparse`)
-- `ExactIndex`, `SeismicIndex`: sparse vectors to top-k (`lsr.index`)
+- `WindowedIndex`, `SeismicIndex`, `ExactIndex`: sparse vectors to top-k (`lsr.index`)
 - `index_documents`, `Searcher`, `Hit`: an index folder, made and asked in words (`lsr.retrieval`)
 - `LsrError`: root of every error raised on purpose (`lsr.errors`)
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lsr.corpus import Document, DocumentReader
     from lsr.encoders import Encoder
     from lsr.encoders import load as load_encoder
-    from lsr.index import ExactIndex, SeismicIndex
+    from lsr.index import ExactIndex, SeismicIndex, WindowedIndex
     from lsr.retrieval import Hit, Searcher, index_documents
     from lsr.sparse import SparseMatrix
 
@@ -43,6 +43,7 @@ _HOMES = {
     "Searcher": ("lsr.retrieval", "Searcher"),
     "SeismicIndex": ("lsr.index", "SeismicIndex"),
     "SparseMatrix": ("lsr.sparse", "SparseMatrix"),
+    "WindowedIndex": ("lsr.index", "WindowedIndex"),
     "index_documents": ("lsr.retrieval", "index_documents"),
     "load_encoder": ("lsr.encoders", "load"),
 }
@@ -57,6 +58,7 @@ __all__ = [
     "Searcher",
     "SeismicIndex",
     "SparseMatrix",
+    "WindowedIndex",
     "__version__",
     "index_documents",
     "load_encoder",

@@ -25,6 +25,7 @@ def test_the_face_is_what_it_says():
         "Searcher",
         "SeismicIndex",
         "SparseMatrix",
+        "WindowedIndex",
         "__version__",
         "index_documents",
         "load_encoder",

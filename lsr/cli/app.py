@@ -71,6 +71,7 @@ def index_command(
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the index; one that is there is replaced at the end.")],
     encoder: Annotated[str, typer.Option(help="bm25, or the folder of a model.")] = "bm25",
+    engine: Annotated[str, typer.Option(help="windowed, or seismic.")] = "windowed",
     id_field: Annotated[str | None, typer.Option(help="Field that holds the id.  [default: _id or id]")] = None,
     text_field: Annotated[str | None, typer.Option(help="Field that holds the text.  [default: text]")] = None,
     title_field: Annotated[str | None, typer.Option(help="Field that holds the title.  [default: title]")] = None,
@@ -82,7 +83,7 @@ def index_command(
     from lsr.cli.index import run
     from lsr.corpus import Fields
 
-    run(sources, out, encoder, Fields(id_field, text_field, title_field))
+    run(sources, out, encoder, engine, Fields(id_field, text_field, title_field))
 
 
 @app.command("search")

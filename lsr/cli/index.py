@@ -10,15 +10,17 @@ from rich.progress import Progress as Bars
 from lsr import encoders
 from lsr.cli.console import facts, out, progress_bars, readable_bytes, say
 from lsr.corpus import DocumentReader, Fields
+from lsr.index import IndexSettings
 from lsr.retrieval import IndexSummary, index_documents
 
 
-def run(sources: Sequence[str], folder: Path, encoder_name: str, fields: Fields) -> None:
+def run(sources: Sequence[str], folder: Path, encoder_name: str, engine: str, fields: Fields) -> None:
     """Index ``sources`` into ``folder`` and print a summary."""
+    settings = IndexSettings(engine)
     reader = DocumentReader(sources, fields)
     encoder = encoders.load(encoder_name)
     with progress_bars() as bars:
-        summary = index_documents(reader, encoder, folder, progress=IndexBars(bars, reader))
+        summary = index_documents(reader, encoder, folder, settings, IndexBars(bars, reader))
     _print(summary, folder, encoder.name)
 
 

@@ -1,14 +1,17 @@
 """Which documents score highest? Sparse vectors in, top-k out; and how that lives on disk.
 
-`ExactIndex` scores every document and is the oracle; `SeismicIndex` scores only promising blocks. `Collection` is an
-index folder open for search: immutable segments named by a manifest; `CollectionWriter` makes one.
+`WindowedIndex` is the engine: approximate or exact, sums in order of impact. `SeismicIndex` searches blocks with
+summaries. `ExactIndex` scores every document and is the oracle of both. `Collection` is an index folder open for
+search: immutable segments named by a manifest; `CollectionWriter` makes one.
 """
 
 from lsr.index.collection import Collection
+from lsr.index.engines import IndexSettings
 from lsr.index.exact import ExactIndex
 from lsr.index.manifest import EncoderInfo, Manifest
 from lsr.index.results import TopK
 from lsr.index.seismic import SeismicIndex, SeismicSettings
+from lsr.index.windowed import WindowedIndex, WindowedSettings
 from lsr.index.writer import CollectionWriter
 
 __all__ = [
@@ -16,8 +19,11 @@ __all__ = [
     "CollectionWriter",
     "EncoderInfo",
     "ExactIndex",
+    "IndexSettings",
     "Manifest",
     "SeismicIndex",
     "SeismicSettings",
     "TopK",
+    "WindowedIndex",
+    "WindowedSettings",
 ]

@@ -9,9 +9,9 @@ from pathlib import Path
 from lsr.corpus import Document
 from lsr.errors import InputError, MismatchError, StorageError
 from lsr.index import manifest as manifests
+from lsr.index.engines import IndexSettings
 from lsr.index.results import TopK, check_queries, merge
 from lsr.index.segment import Segment
-from lsr.index.seismic import SeismicSettings
 from lsr.sparse import SparseMatrix
 
 
@@ -102,8 +102,8 @@ class Collection:
             )
 
 
-def _settings(folder: Path, manifest: manifests.Manifest) -> SeismicSettings:
+def _settings(folder: Path, manifest: manifests.Manifest) -> IndexSettings:
     try:
-        return SeismicSettings(**manifest.settings)
+        return IndexSettings.from_dict(manifest.settings)
     except (TypeError, InputError) as error:
         raise StorageError(f"{folder / manifests.NAME} has unreadable settings ({error}): index again") from None

@@ -102,7 +102,7 @@ def push(scores: Any, rows: Any, size: int, score: Any, row: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _sort(scores: Any, rows: Any, size: int) -> None:
+def sort_heap(scores: Any, rows: Any, size: int) -> None:
     """Heap to list: best first, ties by row; unused places get row -1 and score 0."""
     for last in range(size - 1, 0, -1):
         scores[0], scores[last] = scores[last], scores[0]
@@ -121,7 +121,7 @@ def search_exact(query: Any, forward: Any, scores: Any, rows: Any) -> None:
         score = dot(query, forward.terms, forward.weights, forward.indptr[row], forward.indptr[row + 1])
         if score > 0:
             size = push(scores, rows, size, score, row)
-    _sort(scores, rows, size)
+    sort_heap(scores, rows, size)
 
 
 @njit(nogil=True, cache=True)
@@ -155,7 +155,7 @@ def search_seismic(
                 score = dot(query, forward.terms, forward.weights, forward.indptr[row], forward.indptr[row + 1])
                 if score > 0:
                     size = push(scores, rows, size, score, np.int64(row))
-    _sort(scores, rows, size)
+    sort_heap(scores, rows, size)
     return scored
 
 

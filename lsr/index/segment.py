@@ -1,4 +1,4 @@
-"""What is the unit on disk? An immutable segment: document vectors, their blocks and the documents, in one folder."""
+"""What is the unit on disk? An immutable segment: document vectors, their engine and the documents, in one folder."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import numpy as np
 from lsr.corpus import Document
 from lsr.errors import StorageError, VectorError
 from lsr.index.documents import DocumentStore, DocumentWriter
+from lsr.index.engines import IndexSettings
 from lsr.index.exact import ExactIndex
 from lsr.index.results import TopK
-from lsr.index.seismic import SeismicIndex, SeismicSettings
+from lsr.index.seismic import SeismicIndex
+from lsr.index.windowed import WindowedIndex
 from lsr.sparse import SparseMatrix, indptr_of, term_dtype
 
 DOCUMENTS = "documents.arrow"
@@ -26,17 +28,19 @@ class Segment:
     Args:
         folder: where `SegmentWriter` left it.
         dim: vocabulary size.
-        settings: of the approximate search.
+        settings: which engine was built, and how it searches.
 
     Raises:
         StorageError: a file is missing or damaged.
     """
 
-    def __init__(self, folder: Path, dim: int, settings: SeismicSettings) -> None:
+    def __init__(self, folder: Path, dim: int, settings: IndexSettings) -> None:
         try:
             arrays = [np.load(folder / f"vectors.{name}.npy", allow_pickle=False) for name in VECTORS]
             self.vectors = SparseMatrix(arrays[0], arrays[1], arrays[2], dim)
-            self._approximate = SeismicIndex.load(folder, self.vectors, settings)
+            self._engine: WindowedIndex | SeismicIndex = settings.choice.index.load(
+                folder, self.vectors, settings.settings
+            )
         except (OSError, ValueError, VectorError) as error:
             raise StorageError(f"{folder} is damaged ({error}): index the documents again") from None
         self._exact = ExactIndex(self.vectors)
@@ -47,7 +51,9 @@ class Segment:
 
     def search(self, queries: SparseMatrix, k: int, exact: bool) -> TopK:
         """The best k rows of this segment for each query."""
-        return (self._exact if exact else self._approximate).search(queries, k)
+        if isinstance(self._engine, WindowedIndex):
+            return self._engine.search(queries, k, exact)
+        return (self._exact if exact else self._engine).search(queries, k)
 
 
 class SegmentWriter:
@@ -83,14 +89,14 @@ class SegmentWriter:
         self,
         weigh: Callable[[SparseMatrix], SparseMatrix],
         dim: int,
-        settings: SeismicSettings,
+        settings: IndexSettings,
         progress: Callable[[int, int], None],
     ) -> None:
-        """Weigh the vectors, build the blocks and write both; the spool goes."""
+        """Weigh the vectors, build the engine and write both; the spool goes."""
         vectors = weigh(self._observed(dim))
         for name in VECTORS:
             np.save(self.folder / f"vectors.{name}.npy", getattr(vectors, name))
-        SeismicIndex.build(vectors, settings, progress).save(self.folder)
+        settings.choice.index.build(vectors, settings.settings, progress).save(self.folder)
         for file in self._spool:
             Path(file.name).unlink()
 

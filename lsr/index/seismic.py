@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from lsr.errors import InputError
 from lsr.index.build_kernels import build_lists, count_postings, fill_postings, heaviest_entries
 from lsr.index.kernels import Blocks, Forward, search_seismic
 from lsr.index.results import TopK, check_queries, dense_query, empty_results
+from lsr.index.work import Span, equal_spans, on_all_cores
 from lsr.sparse import SparseMatrix, indptr_of
 
 DOC_CUT = 15  # heaviest terms of a document that decide its cluster
@@ -162,16 +160,14 @@ def _build_blocks(
     longest = max(1, int(n_postings * settings.max_fraction))
     tail = (longest, settings.centroid_fraction, settings.min_cluster_size, settings.summary_energy, settings.seed)
 
-    def build(span: tuple[int, int]) -> list[NDArray[Any]]:
+    def build(span: Span) -> list[NDArray[Any]]:
         n_blocks, filled, coded = build_lists(*span, starts, postings, values, forward, entries, tail)
         return [array.copy() for array in (n_blocks, *filled, *coded)]  # without the room to grow
 
-    spans = list(_ranges(starts, dim))
     parts = []
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for span, part in zip(spans, pool.map(build, spans), strict=True):
-            parts.append(part)
-            progress(span[1], dim)
+    for span, part in on_all_cores(build, equal_spans(starts, max(1, min(64, dim // LISTS_PER_TASK)))):
+        parts.append(part)
+        progress(span[1], dim)
     return _joined(parts)
 
 
@@ -189,14 +185,6 @@ def _inverted(forward: Forward, dim: int, n_postings: int) -> tuple[NDArray[np.i
     values = np.empty(starts[-1], forward.weights.dtype)
     fill_postings(forward, threshold, starts[:-1].copy(), postings, values)
     return starts, postings, values
-
-
-def _ranges(starts: NDArray[np.int64], dim: int) -> Iterator[tuple[int, int]]:
-    """Ranges of terms with about equal numbers of postings."""
-    tasks = max(1, min(64, dim // LISTS_PER_TASK))
-    borders = np.searchsorted(starts, np.linspace(0, starts[-1], tasks + 1)[1:-1])
-    edges = sorted({0, dim, *borders.tolist()})
-    return itertools.pairwise(edges)
 
 
 def _joined(parts: list[list[NDArray[Any]]]) -> Blocks:

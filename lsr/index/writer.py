@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -14,12 +13,11 @@ from typing import IO, Self
 from lsr.corpus import Document
 from lsr.errors import InputError, StorageError
 from lsr.index import manifest as manifests
+from lsr.index.engines import IndexSettings
 from lsr.index.manifest import EncoderInfo, Manifest, SegmentInfo
 from lsr.index.segment import SegmentWriter
-from lsr.index.seismic import SeismicSettings
 from lsr.sparse import SparseMatrix
 
-SEGMENT_NONZEROS = 2**24  # bounds memory: building a segment takes about 2 GB
 LOCK = ".lock"
 
 
@@ -32,16 +30,17 @@ class CollectionWriter:
     Args:
         folder: the index; made when missing.
         settings: None takes the defaults.
-        segment_nonzeros: weights after which a new segment is started.
+        segment_nonzeros: weights after which a new segment is started; None takes what the engine builds in 2 GB.
 
     Raises:
         StorageError: another process writes there, or the folder holds something else.
     """
 
     def __init__(
-        self, folder: Path, settings: SeismicSettings | None = None, segment_nonzeros: int = SEGMENT_NONZEROS
+        self, folder: Path, settings: IndexSettings | None = None, segment_nonzeros: int | None = None
     ) -> None:
-        self._root, self._settings, self._limit = folder, settings or SeismicSettings(), segment_nonzeros
+        self._root, self._settings = folder, settings or IndexSettings()
+        self._limit = segment_nonzeros or self._settings.choice.segment_nonzeros
         self._made = not folder.exists()
         _make_root(folder)
         self._lock = _locked(folder)
@@ -96,7 +95,7 @@ class CollectionWriter:
             generation=self._generation,
             encoder=encoder,
             encoder_folder=str(self.encoder_folder.relative_to(self._root)),
-            settings=asdict(self._settings),
+            settings=self._settings.to_dict(),
             summary=summary,
             segments=[SegmentInfo(str(s.folder.relative_to(self._root)), len(s), s.nonzeros) for s in self._segments],
             files=files,

@@ -12,7 +12,7 @@ from lsr._version import __version__
 from lsr.corpus import Document, SeenIds
 from lsr.encoders import Encoder
 from lsr.errors import InputError
-from lsr.index import CollectionWriter, EncoderInfo, Manifest, SeismicSettings
+from lsr.index import CollectionWriter, EncoderInfo, IndexSettings, Manifest
 
 BATCH_CHARACTERS = 2**20
 
@@ -62,7 +62,7 @@ def index_documents(
     documents: Iterable[Document],
     encoder: Encoder,
     folder: str | Path,
-    settings: SeismicSettings | None = None,
+    settings: IndexSettings | None = None,
     progress: Progress | None = None,
 ) -> IndexSummary:
     """Encode ``documents`` and make them the index in ``folder``; an index there before is replaced at the very end.

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.errors import InputError, MismatchError
-from lsr.index import ExactIndex, SeismicIndex, SeismicSettings
+from lsr.index import ExactIndex, SeismicIndex, SeismicSettings, WindowedIndex, WindowedSettings, windowed
 from lsr.sparse import SparseMatrix
 from tests import reference
 from tests.conftest import random_matrix
@@ -44,6 +44,93 @@ def test_seismic_that_reads_everything_equals_brute_force(dim, dtype, seed, rows
     assert [pairs(found, i) for i in range(len(queries))] == expected(documents, queries, k)
 
 
+@pytest.mark.parametrize(("dim", "dtype"), [(40, np.float32), (70_000, np.uint8)])
+@given(seed=st.integers(0, 2**32), rows=st.integers(0, 60), k=st.integers(1, 70), cut=st.sampled_from([0.0, 0.04, 0.5]))
+@settings(max_examples=60, deadline=None)
+def test_exact_windowed_search_equals_brute_force_whatever_it_leaves_out(dim, dtype, seed, rows, k, cut):
+    documents = random_matrix(seed, rows, dim, 12, dtype, whole=True)
+    queries = random_matrix(seed + 1, 5, dim, 12, whole=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windowed, "EXACT_CUT", cut)
+        found = WindowedIndex.build(documents).search(queries, k, exact=True)
+    assert [pairs(found, i) for i in range(len(queries))] == expected(documents, queries, k)
+
+
+@pytest.mark.parametrize("k", [1, 10, 500])
+def test_exact_windowed_search_equals_the_oracle_over_several_windows(k):
+    documents, queries = random_matrix(13, 150_000, 200, 8), random_matrix(14, 40, 200, 12)
+    exact, found = (
+        ExactIndex(documents).search(queries, k),
+        WindowedIndex.build(documents).search(queries, k, exact=True),
+    )
+    assert found.rows.tolist() == exact.rows.tolist()
+    assert found.scores.tolist() == exact.scores.tolist()
+
+
+def test_negative_query_weights_count_in_exact_windowed_search():
+    documents = random_matrix(15, 2000, 100, 20)
+    asked = random_matrix(16, 20, 100, 12)
+    weights = asked.weights * np.where(np.arange(asked.nnz) % 3 == 0, -1, 1).astype(np.float32)
+    queries = object.__new__(SparseMatrix)
+    for name, value in {**asked.__dict__, "weights": weights}.items():
+        object.__setattr__(queries, name, value)
+    exact, found = ExactIndex(documents).search(queries, 10), WindowedIndex.build(documents).search(queries, 10, True)
+    assert found.rows.tolist() == exact.rows.tolist()
+
+
+def test_long_queries_lose_nothing_to_rounding():
+    documents, queries = random_matrix(17, 3000, 2000, 300), random_matrix(18, 10, 2000, 600)
+    assert np.diff(queries.indptr).max() > 300
+    exact, found = ExactIndex(documents).search(queries, 10), WindowedIndex.build(documents).search(queries, 10)
+    assert recall(found, exact) >= 0.95
+
+
+def test_more_threads_give_the_same_results():
+    documents, queries = random_matrix(19, 5000, 300, 30), random_matrix(20, 101, 300, 30)
+    index = WindowedIndex.build(documents)
+    one, three = index.search(queries, 10), index.search(queries, 10, threads=3)
+    assert one.rows.tolist() == three.rows.tolist()
+    assert one.scores.tolist() == three.scores.tolist()
+    with pytest.raises(InputError, match="threads is 0"):
+        index.search(queries, 10, threads=0)
+
+
+def test_less_cut_and_more_effort_find_more():
+    documents, queries = clustered(5000), clustered(50, seed=9)
+    exact = ExactIndex(documents).search(queries, 10)
+    low, high = (
+        recall(WindowedIndex.build(documents, WindowedSettings(*knobs)).search(queries, 10), exact)
+        for knobs in ((0.6, 0.3), (0.0, 2.0))
+    )
+    assert low < high
+    assert high >= 0.999
+
+
+def test_windows_hold_every_posting_once():
+    documents = random_matrix(21, 140_000, 30, 6)
+    windows = WindowedIndex.build(documents)._windows
+    n_windows, width = windowed._shape(len(documents))
+    assert n_windows == 3
+    matrix = documents.to_scipy().tocsc()
+    for term in range(30):
+        rows = []
+        for window in range(n_windows):
+            (group, at), (stop, _) = windows.heads[term * n_windows + window : term * n_windows + window + 2].astype(
+                int
+            )
+            levels = (windows.groups[group:stop] >> 16).tolist()
+            assert levels == sorted(set(levels), reverse=True)
+            for entry in windows.groups[group:stop].tolist():
+                members = windows.ids[at : at + (entry & 0xFFFF) + 1].astype(int) + window * width
+                weights = matrix[members, [term] * members.size]
+                step = windows.steps[term]
+                assert (weights <= ((entry >> 16) + 1) * step).all()
+                assert (weights >= (entry >> 16) * step * 0.9999).all()
+                rows += members.tolist()
+                at += members.size
+        assert sorted(rows) == matrix.indices[matrix.indptr[term] : matrix.indptr[term + 1]].tolist()
+
+
 def test_float_scores_equal_scipys_product():
     documents, queries = random_matrix(1, 500, 300, 40), random_matrix(2, 20, 300, 40)
     product = (queries.to_scipy() @ documents.to_scipy().T).toarray()
@@ -54,12 +141,13 @@ def test_float_scores_equal_scipys_product():
         assert len(pairs(found, i)) == min(10, (product[i] > 0).sum())
 
 
-def test_both_engines_give_a_document_the_same_float():
+def test_all_engines_give_a_document_the_same_float():
     documents, queries = random_matrix(3, 2000, 300, 40), random_matrix(4, 20, 300, 40)
     exact = ExactIndex(documents).search(queries, 2000)
-    found = SeismicIndex.build(documents).search(queries, 10)
-    for i in range(len(queries)):
-        assert set(pairs(found, i)) <= set(pairs(exact, i))
+    for engine in (SeismicIndex, WindowedIndex):
+        found = engine.build(documents).search(queries, 10)
+        for i in range(len(queries)):
+            assert set(pairs(found, i)) <= set(pairs(exact, i))
 
 
 def test_scaled_uint8_weights_score_as_their_values():
@@ -67,18 +155,23 @@ def test_scaled_uint8_weights_score_as_their_values():
     scaled = SparseMatrix(raw.indptr, raw.terms, raw.weights, raw.dim, scale=0.25)
     plain = SparseMatrix(raw.indptr, raw.terms, scaled.values, raw.dim)
     queries = random_matrix(6, 10, 100, 20, whole=True)
-    for engine in (ExactIndex, SeismicIndex.build):
+    for engine in (ExactIndex, SeismicIndex.build, WindowedIndex.build):
         a, b = engine(scaled).search(queries, 5), engine(plain).search(queries, 5)
         assert a.rows.tolist() == b.rows.tolist()
         assert a.scores == pytest.approx(b.scores)
 
 
-def test_recall_is_high_on_clustered_vectors():
+@pytest.mark.parametrize("engine", [SeismicIndex, WindowedIndex])
+def test_recall_is_high_on_clustered_vectors(engine):
     documents, queries = clustered(3000), clustered(50, seed=9)
     exact = ExactIndex(documents).search(queries, 10)
-    found = SeismicIndex.build(documents).search(queries, 10)
-    recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found.rows.tolist(), exact.rows.tolist(), strict=True)])
-    assert recall >= 0.95
+    found = engine.build(documents).search(queries, 10)
+    assert recall(found, exact) >= 0.95
+
+
+def recall(found, exact):
+    k = exact.rows.shape[1]
+    return np.mean([len(set(a) & set(b)) / k for a, b in zip(found.rows.tolist(), exact.rows.tolist(), strict=True)])
 
 
 def clustered(rows, seed=7, dim=2000):
@@ -93,15 +186,16 @@ def clustered(rows, seed=7, dim=2000):
 
 
 def blocks_of(index):
-    return index._blocks._asdict()
+    return (index._windows if isinstance(index, WindowedIndex) else index._blocks)._asdict()
 
 
-def test_the_index_is_equal_for_any_number_of_threads(monkeypatch):
+@pytest.mark.parametrize("engine", [SeismicIndex, WindowedIndex])
+def test_the_index_is_equal_for_any_number_of_threads(monkeypatch, engine):
     documents = random_matrix(8, 2000, 5000, 40)
     built = []
     for cores in (1, 3):
         monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
-        built.append(blocks_of(SeismicIndex.build(documents)))
+        built.append(blocks_of(engine.build(documents)))
     assert all(np.array_equal(built[0][name], built[1][name]) for name in built[0])
 
 
@@ -157,7 +251,7 @@ def test_a_summary_keeps_its_share_of_the_largest_weights():
         assert min(largest[t] for t in kept) >= max([w for t, w in largest.items() if t not in kept], default=0) * 0.98
 
 
-@pytest.mark.parametrize("engine", [ExactIndex, SeismicIndex.build])
+@pytest.mark.parametrize("engine", [ExactIndex, SeismicIndex.build, WindowedIndex.build])
 class TestOddInputs:
     def test_no_documents(self, engine):
         found = engine(random_matrix(0, 0, 40, 5)).search(random_matrix(1, 2, 40, 5), 3)
@@ -190,3 +284,9 @@ class TestOddInputs:
 def test_settings_out_of_range_are_refused(change):
     with pytest.raises(InputError, match="wanted"):
         SeismicSettings(**change)
+
+
+@pytest.mark.parametrize("knobs", [(1.0, 1.0), (-0.1, 1.0), (0.1, 0.0)])
+def test_windowed_settings_out_of_range_are_refused(knobs):
+    with pytest.raises(InputError, match="wanted cut in"):
+        WindowedSettings(*knobs)

@@ -10,7 +10,7 @@ import pytest
 from lsr.corpus import Document
 from lsr.encoders import load
 from lsr.errors import InputError, MismatchError, StorageError
-from lsr.index import Collection, CollectionWriter, EncoderInfo
+from lsr.index import Collection, CollectionWriter, EncoderInfo, IndexSettings, SeismicSettings
 from lsr.retrieval import Searcher, index_documents
 from lsr.sparse import SparseMatrix
 from tests.conftest import random_matrix
@@ -23,6 +23,11 @@ def make(folder, documents=DOCUMENTS):
     return index_documents(documents, load("bm25"), folder)
 
 
+@pytest.fixture(params=["windowed", "seismic"])
+def engine(request):
+    return IndexSettings(request.param)
+
+
 def write(folder, matrix, step, **options):
     with CollectionWriter(folder, **options) as writer:
         for start in range(0, len(matrix), step):
@@ -31,10 +36,10 @@ def write(folder, matrix, step, **options):
         return writer.commit(ENCODER, lambda observed: observed, {}, "0")
 
 
-def test_segments_search_like_one(tmp_path):
+def test_segments_search_like_one(tmp_path, engine):
     documents, queries = random_matrix(0, 300, 60, 20, whole=True), random_matrix(1, 10, 60, 20, whole=True)
-    write(tmp_path / "one", documents, 100)
-    manifest = write(tmp_path / "many", documents, 50, segment_nonzeros=600)
+    write(tmp_path / "one", documents, 100, settings=engine)
+    manifest = write(tmp_path / "many", documents, 50, settings=engine, segment_nonzeros=600)
     assert len(manifest.segments) > 2
     one, many = Collection(tmp_path / "one"), Collection(tmp_path / "many")
     a, b = one.search(queries, 15, exact=True), many.search(queries, 15, exact=True)
@@ -48,11 +53,13 @@ def test_segments_search_like_one(tmp_path):
         many.document(300)
 
 
-def test_what_is_opened_is_what_was_written(tmp_path):
+def test_what_is_opened_is_what_was_written(tmp_path, engine):
     documents, queries = random_matrix(0, 300, 60, 20), random_matrix(1, 10, 60, 20)
-    write(tmp_path / "index", documents, 100)
-    first, second = (Collection(tmp_path / "index").search(queries, 10) for _ in range(2))
-    assert first.rows.tolist() == second.rows.tolist()
+    write(tmp_path / "index", documents, 100, settings=engine)
+    built = engine.choice.index.build(documents, engine.settings).search(queries, 10)
+    opened = Collection(tmp_path / "index").search(queries, 10)
+    assert opened.rows.tolist() == built.rows.tolist()
+    assert opened.scores.tolist() == built.scores.tolist()
     assert Collection.verify(tmp_path / "index").documents == 300
 
 
@@ -192,20 +199,20 @@ class TestDamage:
         with pytest.raises(StorageError, match="unreadable settings"):
             Searcher.open(folder)
 
-    @pytest.mark.parametrize("name", ["blocks.postings.npy", "documents.arrow", "vectors.terms.npy"])
+    @pytest.mark.parametrize("name", ["windows.ids.npy", "documents.arrow", "vectors.terms.npy"])
     def test_a_missing_file(self, folder, name):
         next(folder.rglob(name)).unlink()
         with pytest.raises(StorageError, match=f"{name} is missing"):
             Searcher.open(folder)
 
-    @pytest.mark.parametrize("name", ["blocks.postings.npy", "documents.arrow", "vectors.terms.npy"])
+    @pytest.mark.parametrize("name", ["windows.ids.npy", "documents.arrow", "vectors.terms.npy"])
     def test_a_cut_file(self, folder, name):
         path = next(folder.rglob(name))
         path.write_bytes(path.read_bytes()[:-8])
         with pytest.raises(StorageError, match=f"{name} has .* bytes, wanted"):
             Searcher.open(folder)
 
-    @pytest.mark.parametrize("name", ["blocks.postings.npy", "blocks.summary_terms.npy", "vectors.terms.npy"])
+    @pytest.mark.parametrize("name", ["windows.ids.npy", "windows.groups.npy", "vectors.terms.npy"])
     def test_numbers_out_of_range_never_reach_a_kernel(self, folder, name):
         path = next(folder.rglob(name))
         array = np.load(path)
@@ -221,6 +228,18 @@ class TestDamage:
         path.write_bytes(content)
         with pytest.raises(StorageError, match="its checksum differs"):
             Collection.verify(folder)
+
+
+def test_settings_come_back_from_a_manifest():
+    settings = IndexSettings("seismic", SeismicSettings(query_cut=3))
+    assert IndexSettings.from_dict(settings.to_dict()) == settings
+
+
+def test_unknown_engines_and_mixed_settings_are_refused():
+    with pytest.raises(InputError, match="unknown engine 'lucene': wanted windowed or seismic"):
+        IndexSettings("lucene")
+    with pytest.raises(InputError, match="settings of SeismicSettings for windowed: wanted WindowedSettings"):
+        IndexSettings("windowed", SeismicSettings())
 
 
 def test_an_index_can_be_moved(tmp_path):

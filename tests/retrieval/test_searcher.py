@@ -7,6 +7,7 @@ from lsr.corpus import Document, DocumentReader
 from lsr.encoders import load
 from lsr.errors import InputError
 from lsr.eval import load_collection
+from lsr.index import IndexSettings
 from lsr.retrieval import Searcher, index_documents
 from tests.conftest import SAMPLE
 
@@ -28,13 +29,16 @@ def test_hits_carry_their_document(searcher):
         assert documents[hit.id] == Document(hit.id, hit.title, hit.text)
 
 
-def test_approximate_search_finds_what_exact_search_finds(searcher):
-    assert recall(searcher, QUERIES) >= 0.95
+@pytest.mark.parametrize("engine", ["windowed", "seismic"])
+def test_approximate_search_finds_what_exact_search_finds(tmp_path, engine):
+    index_documents(DocumentReader([SAMPLE]), load("bm25"), tmp_path / "index", IndexSettings(engine))
+    assert recall(Searcher.open(tmp_path / "index"), QUERIES) >= 0.95
 
 
-def test_approximate_search_finds_what_exact_search_finds_on_scifact(shared_collection, tmp_path):
+@pytest.mark.parametrize("engine", ["windowed", "seismic"])
+def test_approximate_search_finds_what_exact_search_finds_on_scifact(shared_collection, tmp_path, engine):
     path = shared_collection("scifact")
-    index_documents(DocumentReader([path]), load("bm25"), tmp_path / "index")
+    index_documents(DocumentReader([path]), load("bm25"), tmp_path / "index", IndexSettings(engine))
     assert recall(Searcher.open(tmp_path / "index"), list(load_collection(path).queries.values())) >= 0.95
 
 

@@ -1,0 +1,28 @@
+"""How is the building of an index spread over cores? Ranges of terms with equal numbers of postings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Result = TypeVar("Result")
+Span = tuple[int, int]
+
+
+def equal_spans(borders: NDArray[np.int64], parts: int) -> list[Span]:
+    """At most ``parts`` ranges that cover the lists with these ``borders`` int64[lists + 1], about equal in size."""
+    lists = borders.size - 1
+    inner = np.searchsorted(borders, np.linspace(0, borders[-1], parts + 1)[1:-1])
+    return list(pairwise(sorted({0, lists, *np.minimum(inner, lists).tolist()})))
+
+
+def on_all_cores(work: Callable[[Span], Result], spans: list[Span]) -> Iterator[tuple[Span, Result]]:
+    """Each range with its result, in order; results not asked for yet are the only ones held."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        yield from zip(spans, pool.map(work, spans), strict=True)
