@@ -31,7 +31,8 @@ from lsr.sparse import SparseMatrix, indptr_of
 TASKS = 64  # of building
 WIDEST = 2**16  # rows of a window are uint16
 MOST_TERMS_IN_BYTES = 64  # longer queries add up in uint16: rounding in uint8 would hide their small terms
-EXACT_CUT = 0.04  # of the largest contribution; the rest is covered by the bound
+EXACT_SPARE = 10  # documents above k that are scored before the bound is drawn
+EXACT_CUT = 0.02  # of the largest contribution; the rest is covered by the bound
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class WindowedIndex:
         n = len(queries)
         found = TopK(np.empty((n, k), np.int64), np.empty((n, k), np.float32))
         arrays = queries.indptr, queries.terms.astype(np.int64), queries.values * self._unit
-        limits = (EXACT_CUT if exact else self.settings.cut), self.settings.wanted(k), exact
+        limits = (EXACT_CUT, k + EXACT_SPARE, True) if exact else (self.settings.cut, self.settings.wanted(k), False)
         if threads == 1 or n == 1:
             self._run(0, n, arrays, limits, found)
         else:

@@ -1,0 +1,42 @@
+"""What must a kernel say to the processor that Python has no words for? Two instructions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+
+@intrinsic
+def prefetch(typingctx: Any, array: Any, position: Any) -> Any:
+    """Load the cache line of ``array[position]`` into all cache levels; never faults, whatever the position."""
+    signature = types.void(array, position)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        address = builder.bitcast(_address(context, builder, signature, arguments), byte)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [address, number(0), number(3), number(1)])  # read, keep, data
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def four_at(typingctx: Any, array: Any, position: Any) -> Any:
+    """``array[position:position + 4]`` of a uint16 array as one uint64, the first in the lowest bits; unchecked."""
+    signature = types.uint64(array, position)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address = builder.bitcast(_address(context, builder, signature, arguments), ir.IntType(64).as_pointer())
+        return builder.load(address, align=2)
+
+    return signature, generate
+
+
+def _address(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    view = context.make_array(signature.args[0])(context, builder, arguments[0])
+    return builder.gep(view.data, [arguments[1]])
