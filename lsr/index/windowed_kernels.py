@@ -13,8 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from lsr.index.kernels import push, sort_heap
 from lsr.index.intrinsics import four_at, prefetch
+from lsr.index.kernels import push, sort_heap
 
 LEVELS = 32
 COLUMNS = 1024  # maxima kept of each window; one stands for the rows of equal number modulo COLUMNS
