@@ -20,6 +20,8 @@ def run(folder: Path, host: str, port: int) -> None:
     with err.status("compiling the search kernels (first time only)"):
         searcher.warm_up()
     address = f"http://{host}:{listener.getsockname()[1]}"
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        say("warning: everyone who reaches this address can search; there are no keys yet")
     say(f"serving {len(searcher.collection):,} documents of {folder} at {address}  (API at {address}/docs)")
     server = uvicorn.Server(uvicorn.Config(create_app(searcher), log_level="warning"))
     server.run(sockets=[listener])

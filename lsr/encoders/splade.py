@@ -43,7 +43,7 @@ class SpladeEncoder(Encoder):
     batch_documents = 128
 
     def __init__(self, folder: Path, device: str | None = None) -> None:
-        self.name = str(folder)
+        self.name = folder.resolve().name
         self._folder = folder
         self._settings = read_splade_settings(folder)
         self._tokenizer = _load_tokenizer(self._settings.folder, self._settings.max_length)

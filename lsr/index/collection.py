@@ -61,7 +61,7 @@ class Collection:
 
         Args:
             queries: made by the index's encoder.
-            k: at least 1; places without a document hold row -1.
+            k: at least 1, cut to the number of documents; places without a document hold row -1.
             exact: score every document.
 
         Raises:
@@ -69,6 +69,7 @@ class Collection:
             InputError: k below 1.
         """
         check_queries(queries, self.manifest.encoder.dim, k)
+        k = min(k, max(1, len(self)))
         parts = [segment.search(queries, k, exact) for segment in self._segments]
         return merge(parts, [0, *self._ends[:-1]], k)
 

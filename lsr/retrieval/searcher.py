@@ -52,7 +52,9 @@ class Searcher:
         if encoder is not None:
             return cls(Collection(Path(folder), encoder.fingerprint), encoder)
         collection = Collection(Path(folder))
-        return cls(collection, encoders.load(collection.encoder_folder))
+        saved = encoders.load(collection.encoder_folder)
+        saved.name = collection.manifest.encoder.name
+        return cls(collection, saved)
 
     def search(self, query: str | SparseMatrix, k: int = 10, exact: bool = False) -> list[Hit]:
         """The best documents for ``query``, at most k; none when no term of it is in the vocabulary.
