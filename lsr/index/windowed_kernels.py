@@ -108,10 +108,23 @@ def group(first: int, last: int, lists: Any, rows: Any, levels: Any, shape: Any,
 
 
 @njit(nogil=True, cache=True)
+def _column_maxima(sums: Any, maxima: Any) -> None:
+    """maxima[c] = the largest of the sums c, c + COLUMNS, ... of one window; compiles to vector code."""
+    for c in range(np.uint64(COLUMNS)):
+        maxima[c] = 0
+    for start in range(0, sums.size, COLUMNS):
+        part = sums[start : start + COLUMNS]
+        for c in range(np.uint64(COLUMNS)):
+            maxima[c] = part[c] if part[c] > maxima[c] else maxima[c]
+
+
+@njit(nogil=True, cache=True)
 def _accumulate(
     terms: Any, weights: Any, windows: Any, n_windows: int, width: int, floor: Any, unit: Any, edge: Any, scratch: Any
 ) -> Any:
-    """Add up the contributions of at least ``floor``, in units of ``unit``; what the rest may add to a document.
+    """Sums and column maxima of all windows; what contributions left out may add to a document.
+
+    Left out is what lies below ``floor``. Sums count in units of ``unit``.
 
     ``edge`` is the place within a level that stands for its weights: 0.5, or 1 for upper bounds (then rounded up).
     """
@@ -154,6 +167,7 @@ def _accumulate(
                     sums[ids[first]] += added
                     first += np.uint64(1)
                 g += np.uint64(1)
+        _column_maxima(sums, scratch.maxima[window * COLUMNS : (window + 1) * COLUMNS])
     rest = np.float32(0)
     for j in range(terms.size):
         rest += left[j]
@@ -166,19 +180,6 @@ def _ask_for_ids(ids: Any, first: int) -> None:
     prefetch(ids, first)
     prefetch(ids, first + 32)
     prefetch(ids, first + 64)
-
-
-@njit(nogil=True, cache=True)
-def _column_maxima(sums: Any, maxima: Any, n_windows: int, width: int) -> None:
-    """maxima[w * COLUMNS + c] = the largest sum of the window's rows c, c + COLUMNS, ...; compiles to vector code."""
-    for window in range(n_windows):
-        column = maxima[window * COLUMNS : (window + 1) * COLUMNS]
-        for c in range(np.uint64(COLUMNS)):
-            column[c] = 0
-        for start in range(window * width, (window + 1) * width, COLUMNS):
-            part = sums[start : start + COLUMNS]
-            for c in range(np.uint64(COLUMNS)):
-                column[c] = part[c] if part[c] > column[c] else column[c]
 
 
 @njit(nogil=True, cache=True)
@@ -288,7 +289,6 @@ def _search_one(
     size = 0
     for _ in range(2):
         rest = _accumulate(terms, weights, windows, n_windows, width, floor, unit, edge, scratch)
-        _column_maxima(scratch.sums, scratch.maxima, n_windows, width)
         low = _floor_of(scratch.maxima, wanted)
         n = _collect(scratch, n_windows, width, low, range_of_sums + 1, forward.indptr)
         size = _score(scratch, n, forward, scores, rows, 0)
