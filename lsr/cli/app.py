@@ -92,7 +92,7 @@ def search_command(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for.")],
     k: Annotated[int, typer.Option("-k", help="Number of hits.", min=1)] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    exact: Annotated[bool, typer.Option("--exact", help="Score every document.")] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="Leave nothing out that could matter.")] = False,
     explained: Annotated[bool, typer.Option("--explain", help="Show what each term adds to a score.")] = False,
 ) -> None:
     """Search an index and show why each hit was found.
@@ -128,7 +128,7 @@ def eval_command(
         list[str] | None, typer.Option(metavar="NAME...", help="Names of ir-measures.  [default: nDCG@10 RR@10 R@100]")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Judgements to use.  [default: test, or else dev]")] = None,
-    exact: Annotated[bool, typer.Option("--exact", help="With --index: score every document.")] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="With --index: search exactly.")] = False,
     run_file: Annotated[Path | None, typer.Option("--run", help="Write the results as a TREC run file.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the measured values as JSON.")] = None,
 ) -> None:

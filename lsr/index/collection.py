@@ -62,7 +62,7 @@ class Collection:
         Args:
             queries: made by the index's encoder.
             k: at least 1, cut to the number of documents; places without a document hold row -1.
-            exact: score every document.
+            exact: leave nothing out that could matter.
 
         Raises:
             MismatchError: queries over another vocabulary.

@@ -72,7 +72,5 @@ class IndexSettings:
             InputError, TypeError: names or values that no engine has.
         """
         rest = dict(values)
-        engine = rest.pop("engine", None)
-        if engine not in ENGINES:
-            raise InputError(f"unknown engine {engine!r}: wanted {' or '.join(ENGINES)}")
-        return cls(engine, ENGINES[engine].settings(**rest))
+        chosen = cls(rest.pop("engine", None))
+        return cls(chosen.engine, chosen.choice.settings(**rest))

@@ -30,6 +30,7 @@ from lsr.sparse import SparseMatrix, indptr_of
 
 TASKS = 64  # of building
 WIDEST = 2**16  # rows of a window are uint16
+MOST_TERMS = 2**15  # of a query: their rounding must fit in uint16 sums
 MOST_TERMS_IN_BYTES = 64  # longer queries add up in uint16: rounding in uint8 would hide their small terms
 EXACT_SPARE = 10  # documents above k that are scored before the bound is drawn
 EXACT_CUT = 0.02  # of the largest contribution; the rest is covered by the bound
@@ -103,7 +104,7 @@ class WindowedIndex:
 
         Raises:
             MismatchError: queries over another vocabulary.
-            InputError: k or threads below 1.
+            InputError: k or threads below 1, or a query of more than 32,768 terms.
         """
         check_queries(queries, self._documents.dim, k)
         n = len(queries)
@@ -120,6 +121,8 @@ class WindowedIndex:
         """Search for the queries first:last on this thread."""
         indptr = arrays[0]
         longest = indptr[last] if last - first == 1 else (indptr[1:] - indptr[:-1]).max(initial=0)
+        if longest > MOST_TERMS:
+            raise InputError(f"a query has {longest:,} terms: at most {MOST_TERMS:,}; keep its heaviest")
         scratch = self._scratch("uint16" if limits[2] or longest > MOST_TERMS_IN_BYTES else "uint8")
         search_windows(first, last, arrays, self._windows, self._shape, self._forward, limits, scratch, found)
 

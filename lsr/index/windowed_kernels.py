@@ -154,7 +154,8 @@ def _accumulate(
                 if (level + np.float32(1)) * step < floor or step <= 0:
                     left[j] = max(left[j], (level + np.float32(1)) * step)
                     break
-                added = sums.dtype.type((level + edge) * step * per_unit + rounding)
+                # At least 1, so that every document with a term leaves a trace.
+                added = sums.dtype.type(max(np.float32(1), (level + edge) * step * per_unit + rounding))
                 end = first + np.uint64(groups[g] & np.uint32(0xFFFF)) + np.uint64(1)
                 while first + four <= end:  # four rows a load: loads, not additions, are the narrow place
                     rows = four_at(ids, first)
@@ -292,16 +293,16 @@ def _search_one(
         low = _floor_of(scratch.maxima, wanted)
         n = _collect(scratch, n_windows, width, low, range_of_sums + 1, forward.indptr)
         size = _score(scratch, n, forward, scores, rows, 0)
-        if not exact:
+        if not exact and (size == scores.size or rest == 0):
             break
         # A sum is an upper bound of what it adds up; margins cover the rounding of floats.
         reach = scores[0] * np.float32(0.9999) - rest * np.float32(1.0001) if size == scores.size else np.float32(0)
-        if reach > 0 or rest == 0:
+        if exact and (reach > 0 or rest == 0):
             least = max(1, int(reach / unit) - 1)
             n = _collect(scratch, n_windows, width, least, low, forward.indptr)
             size = _score(scratch, n, forward, scores, rows, size)
             break
-        floor = np.float32(0)  # what was left out could still decide: add up everything
+        floor = np.float32(0)  # what was left out could still decide, or fill the places: add up everything
     sort_heap(scores, rows, size)
 
 

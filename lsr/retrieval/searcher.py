@@ -62,7 +62,7 @@ class Searcher:
         Args:
             query: what to look for, in words or as the vector (one row) that `encode` gave.
             k: at least 1.
-            exact: score every document instead of the promising ones.
+            exact: leave nothing out that could matter.
 
         Raises:
             InputError: an empty query, or k below 1.

@@ -85,6 +85,19 @@ def test_long_queries_lose_nothing_to_rounding():
     assert recall(found, exact) >= 0.95
 
 
+def test_light_matches_fill_the_places_that_heavy_ones_leave():
+    documents = SparseMatrix.from_dicts([{1: 10.0}, {2: 0.1}, {3: 1.0}, {2: 0.2}], 5)
+    found = WindowedIndex.build(documents).search(SparseMatrix.from_dicts([{1: 1.0, 2: 1.0}], 5), 4)
+    assert [row for row, _ in pairs(found, 0)] == [0, 3, 1]
+
+
+def test_queries_of_too_many_terms_are_refused():
+    documents = random_matrix(22, 5, 40_000, 5)
+    query = SparseMatrix.from_dicts([dict.fromkeys(range(33_000), 1.0)], 40_000)
+    with pytest.raises(InputError, match="a query has 33,000 terms: at most 32,768"):
+        WindowedIndex.build(documents).search(query, 1)
+
+
 def test_more_threads_give_the_same_results():
     documents, queries = random_matrix(19, 5000, 300, 30), random_matrix(20, 101, 300, 30)
     index = WindowedIndex.build(documents)
