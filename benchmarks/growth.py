@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lsr.index.windowed import WindowedIndex, WindowedSettings
-from lsr.sparse import SparseMatrix, indptr_of
+from lsr.sparse import SparseMatrix, concatenate, indptr_of
 
 TARGET, K, REPEATS = 0.95, 10, 3
 GRID = tuple(itertools.product((0.3, 0.27, 0.25, 0.22, 0.2), (0.7, 1, 1.5, 2, 3)))
@@ -41,13 +41,6 @@ def mixed(documents: SparseMatrix, seed: int) -> SparseMatrix:
     keys, weights = keys[order][last], weights[order][last]
     sizes = np.bincount(keys // dim, minlength=n)
     return SparseMatrix(indptr_of(sizes), (keys % dim).astype(documents.terms.dtype), weights, dim, documents.scale)
-
-
-def join(parts: list[SparseMatrix]) -> SparseMatrix:
-    """All rows in one matrix."""
-    sizes = np.concatenate([np.diff(part.indptr) for part in parts])
-    terms, weights = (np.concatenate([getattr(part, name) for part in parts]) for name in ("terms", "weights"))
-    return SparseMatrix(indptr_of(sizes), terms, weights, parts[0].dim, parts[0].scale)
 
 
 def measure(
@@ -76,7 +69,7 @@ def main() -> None:
     smallest = None
     for copies in (1, 2, 5):
         parts += [mixed(vectors.documents, seed) for seed in range(len(parts), copies)]
-        documents = join(parts)
+        documents = concatenate(parts)
         started = time.perf_counter()
         index = WindowedIndex.build(documents)
         build = time.perf_counter() - started

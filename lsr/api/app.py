@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
@@ -60,4 +62,5 @@ async def _refuse(request: Request, error: Exception) -> JSONResponse:
     """What the caller can mend is 422, the rest 500; only the former tells why."""
     if isinstance(error, InputError):
         return JSONResponse(ErrorResponse(error=str(error)).model_dump(), 422)
+    logging.getLogger(__name__).error("%s %s failed", request.method, request.url.path, exc_info=error)
     return JSONResponse(ErrorResponse(error="internal fault, see the server's log").model_dump(), 500)

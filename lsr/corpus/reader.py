@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lsr.corpus.document import Document, Fields
-from lsr.corpus.streams import ByteStream, json_objects, open_file, open_member
+from lsr.corpus.streams import ByteStream, json_objects, open_file, open_member, utf8_fault
 from lsr.errors import InputError
 
 LAYOUTS = "JSONL (.jsonl, .json, .ndjson), TSV (.tsv), each also as .gz, Parquet (.parquet), BEIR zip or folder, or -"
@@ -68,9 +68,7 @@ class DocumentReader:
             try:
                 key, tab, text = line.decode("utf-8").rstrip("\r\n").partition("\t")
             except UnicodeDecodeError as fault:
-                raise InputError(
-                    f"{self.place}: not UTF-8 (byte at position {fault.start}); convert the file"
-                ) from None
+                raise InputError(f"{self.place}: {utf8_fault(line, fault)}") from None
             if not key or not tab:
                 raise InputError(f"{self.place}: found no id followed by a tab, wanted id, tab, text")
             yield Document(key, "", text)
@@ -104,7 +102,7 @@ class DocumentReader:
 def _open(path: Path) -> ByteStream:
     if path.suffix != ".zip":
         return open_file(path)
-    stream = open_member(path, "corpus.jsonl") or open_member(path, "corpus.jsonl.gz")
+    stream = open_member(path, "corpus.jsonl")
     if stream is None:
         raise InputError(f"{path}: no corpus.jsonl inside; wanted a BEIR zip")
     return stream

@@ -78,7 +78,7 @@ def open_file(path: Path) -> ByteStream:
 
 
 def open_member(root: Path, member: str) -> ByteStream | None:
-    """Open the file ``member`` of a BEIR folder or zip, plain or .gz; None when it is not there.
+    """Open the file ``member`` of a BEIR folder (there also as .gz) or zip; None when it is not there.
 
     Raises:
         InputError: ``root`` is neither a folder nor a readable zip.
@@ -131,9 +131,14 @@ def json_objects(source: ByteStream) -> Iterator[tuple[str, dict[str, Any]]]:
         yield place, value
 
 
+def utf8_fault(line: bytes, fault: UnicodeDecodeError) -> str:
+    """What is wrong with a line that is not UTF-8, and what to do."""
+    return f"not UTF-8 (byte 0x{line[fault.start]:02x} at position {fault.start}); convert the file to UTF-8"
+
+
 def _json_fault(line: bytes, error: Exception) -> str:
     try:
         line.decode("utf-8")
     except UnicodeDecodeError as fault:
-        return f"not UTF-8 (byte 0x{line[fault.start]:02x} at position {fault.start}); convert the file to UTF-8"
+        return utf8_fault(line, fault)
     return f"not JSON ({error}); wanted one JSON object a line"

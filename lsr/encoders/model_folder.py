@@ -17,6 +17,7 @@ ACTIVATIONS = {"relu": 1, "log1p_relu": 2}  # times log1p is applied after relu
 POOLINGS = ("max", "sum")
 TRANSFORMERS = ("Transformer", "MLMTransformer")
 POOLING_MODULE = "SpladePooling"
+DECISIVE = ("config.json", "tokenizer.json")
 COPIED = (".json", ".txt", ".model", ".safetensors")
 
 
@@ -60,9 +61,9 @@ def read_splade_settings(folder: Path) -> SpladeSettings:
 
 
 def fingerprint(settings: SpladeSettings) -> str:
-    """Hash of settings, tokenizer and weights."""
+    """Hash of settings, architecture, tokenizer and weights."""
     digest = hashlib.sha256(f"{settings.pooling} {settings.log1p} {settings.max_length}".encode())
-    for path in [*sorted(settings.folder.glob("*.safetensors")), settings.folder / "tokenizer.json"]:
+    for path in [*sorted(settings.folder.glob("*.safetensors")), *(settings.folder / name for name in DECISIVE)]:
         digest.update(path.name.encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())

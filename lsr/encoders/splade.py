@@ -61,7 +61,7 @@ class SpladeEncoder(Encoder):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of weights, tokenizer, pooling, activation and length."""
+        """Hash of weights, architecture, tokenizer, pooling, activation and length."""
         return fingerprint(self._settings)
 
     def observe(self, texts: Sequence[str]) -> Observation:

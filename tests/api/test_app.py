@@ -4,6 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from lsr.api import Settings, create_app
+from lsr.errors import StorageError
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,18 @@ def test_bad_requests_get_422_and_a_reason(client, body, part):
 
 def test_broken_json_gets_422(client):
     assert client.post("/v1/search", content=b"{").status_code == 422
+
+
+def test_a_fault_of_the_index_is_logged_and_not_told(searcher, monkeypatch, caplog):
+    def broken(*args):
+        raise StorageError("/secret/place is damaged")
+
+    monkeypatch.setattr(searcher, "search", broken)
+    with TestClient(create_app(searcher), raise_server_exceptions=False) as client:
+        answer = search(client, query="bees")
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert "/secret/place is damaged" in caplog.text
 
 
 def test_limits_are_settings(searcher, monkeypatch):

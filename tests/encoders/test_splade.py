@@ -115,6 +115,13 @@ def test_a_saved_copy_has_the_same_fingerprint(encoder, tmp_path):
     assert not list(tmp_path.rglob("*.pt"))
 
 
+def test_another_architecture_has_another_fingerprint(encoder, splade_tiny, tmp_path):
+    folder = copy(splade_tiny, tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_attention_heads": 4}))
+    assert load(folder).fingerprint != encoder.fingerprint
+
+
 def test_spans_are_word_pieces(encoder):
     text = "Bees dancing"
     assert next(text[s.start : s.end] for s in encoder.spans(text)) == "Bees"
