@@ -114,12 +114,12 @@ def sort_heap(scores: Any, rows: Any, size: int) -> None:
 
 
 @njit(nogil=True, cache=True)
-def search_exact(query: Any, forward: Any, scores: Any, rows: Any) -> None:
-    """Score every document against the dense float32[V] query; the best go into scores and rows [k]."""
+def search_exact(query: Any, forward: Any, allowed: Any, scores: Any, rows: Any) -> None:
+    """Score every document with allowed[row] against the dense float32[V] query; the best go to scores, rows [k]."""
     size = 0
     for row in range(forward.indptr.size - 1):
         score = dot(query, forward.terms, forward.weights, forward.indptr[row], forward.indptr[row + 1])
-        if score > 0:
+        if score > 0 and allowed[row]:
             size = push(scores, rows, size, score, row)
     sort_heap(scores, rows, size)
 
