@@ -1,6 +1,6 @@
 """Search kernels: arrays in, arrays out, no validation. Serial and nogil; parallel queries are threads.
 
-Shapes: n documents, V terms, B blocks, P postings. A document's score is always made by `dot`, so every search
+Shapes: n documents, V terms. A document's score is always made by `dot`, so every search
 path gives the same float for the same document.
 """
 
@@ -19,24 +19,6 @@ class Forward(NamedTuple):
     indptr: NDArray[np.int64]
     terms: NDArray[Any]
     weights: NDArray[Any]
-
-
-class Blocks(NamedTuple):
-    """Posting lists cut into blocks, each with a summary.
-
-    Blocks ``lists[t]:lists[t + 1]`` belong to term t; block b holds the document rows
-    ``postings[starts[b]:starts[b + 1]]`` and the summary entries ``summary_starts[b]:summary_starts[b + 1]``,
-    whose value is ``low[b] + code * step[b]``.
-    """
-
-    lists: NDArray[np.int64]  # [V + 1]
-    starts: NDArray[np.int64]  # [B + 1]
-    postings: NDArray[np.uint32]  # [P]
-    summary_starts: NDArray[np.int64]  # [B + 1]
-    summary_terms: NDArray[Any]  # [S]
-    summary_codes: NDArray[np.uint8]  # [S]
-    low: NDArray[np.float32]  # [B]
-    step: NDArray[np.float32]  # [B]
 
 
 @njit(nogil=True, cache=True)
@@ -122,65 +104,3 @@ def search_exact(query: Any, forward: Any, scores: Any, rows: Any) -> None:
         if score > 0:
             size = push(scores, rows, size, score, row)
     sort_heap(scores, rows, size)
-
-
-@njit(nogil=True, cache=True)
-def search_seismic(
-    query: Any, cut_terms: Any, heap_factor: Any, forward: Any, blocks: Any, seen: Any, scores: Any, rows: Any
-) -> int:
-    """Walk the blocks of ``cut_terms`` (heaviest first) and score the documents of every promising one.
-
-    ``seen`` is uint8[n] of zeros. Gives the number of documents scored.
-    """
-    size = 0
-    scored = 0
-    for rank in range(cut_terms.size):
-        first, last = blocks.lists[cut_terms[rank]], blocks.lists[cut_terms[rank] + 1]
-        estimates = np.empty(last - first, np.float32)
-        order = np.empty(last - first, np.int64)
-        for at in range(last - first):
-            estimates[at] = _estimate(query, blocks, first + at)
-            order[at] = at
-        if rank == 0:
-            _sort_falling(estimates, order)
-        for at in order:
-            if size == scores.size and estimates[at] < heap_factor * scores[0]:
-                continue
-            for i in range(blocks.starts[first + at], blocks.starts[first + at + 1]):
-                row = blocks.postings[i]
-                if seen[row]:
-                    continue
-                seen[row] = 1
-                scored += 1
-                score = dot(query, forward.terms, forward.weights, forward.indptr[row], forward.indptr[row + 1])
-                if score > 0:
-                    size = push(scores, rows, size, score, np.int64(row))
-    sort_heap(scores, rows, size)
-    return scored
-
-
-@njit(nogil=True, cache=True)
-def _sort_falling(keys: Any, order: Any) -> None:
-    """Sort ``order`` so that keys[order] falls (shell sort: blocks of one list are few)."""
-    gap = order.size // 2
-    while gap > 0:
-        for i in range(gap, order.size):
-            moving = order[i]
-            j = i
-            while j >= gap and keys[order[j - gap]] < keys[moving]:
-                order[j] = order[j - gap]
-                j -= gap
-            order[j] = moving
-        gap //= 2
-
-
-@njit(nogil=True, cache=True)
-def _estimate(query: Any, blocks: Any, block: int) -> Any:
-    """Inner product of the query with a block's summary."""
-    at_low = np.float32(0)
-    above = np.float32(0)
-    for i in range(blocks.summary_starts[block], blocks.summary_starts[block + 1]):
-        weight = query[blocks.summary_terms[i]]
-        at_low += weight
-        above += weight * np.float32(blocks.summary_codes[i])
-    return at_low * blocks.low[block] + above * blocks.step[block]
