@@ -21,6 +21,7 @@ from lsr.index.work import Span, equal_spans, on_all_cores
 from lsr.sparse import SparseMatrix
 
 EVERY_DOCUMENT = np.zeros(0, np.uint8)
+CHECKED_AT_ONCE = 2**17
 TASKS_PER_THREAD = 8  # small ranges of queries even out slow ones
 
 
@@ -248,11 +249,23 @@ def _check_borders(blocks: Blocks, documents: SparseMatrix) -> None:
     for starts, parts, end in borders:
         if starts.size != parts + 1 or starts[0] != 0 or starts[-1] != end or (starts[1:] < starts[:-1]).any():
             raise ValueError("block borders do not fit their arrays")
-    ends = np.zeros(blocks.runs.size + 1, np.int64)
-    np.cumsum((blocks.runs & np.uint16(0xFF)).astype(np.int64) + 1, out=ends[1:])
-    if ends[-1] != blocks.entries.size or not np.array_equal(ends[blocks.buckets[:, 0]], blocks.buckets[:, 1]):
-        raise ValueError("runs of summary entries do not fit their buckets")
+    _check_runs(blocks)
     if blocks.steps.size != documents.dim:
         raise ValueError(f"{blocks.steps.size} steps of summaries, wanted {documents.dim}")
     if blocks.postings.size and int(blocks.postings.max()) >= len(documents):
         raise ValueError(f"a block points to {blocks.postings.max()}, beyond the last of {len(documents):,}")
+
+
+def _check_runs(blocks: Blocks) -> None:
+    """Raise ValueError unless the runs of every bucket end where its entries end; takes little memory."""
+    runs, entries = blocks.buckets[:, 0].astype(np.int64), blocks.buckets[:, 1]
+    if entries[0] != 0 or entries[-1] != blocks.entries.size:
+        raise ValueError("runs of summary entries do not fit their array")
+    for first in range(0, runs.size - 1, CHECKED_AT_ONCE):
+        part = slice(first, first + CHECKED_AT_ONCE + 1)
+        inside = blocks.runs[runs[part][0] : runs[part][-1]] & np.uint16(0xFF)
+        ends = np.zeros(inside.size + 1, np.int64)
+        np.cumsum(inside, dtype=np.int64, out=ends[1:])
+        ends += np.arange(ends.size)  # a run holds one entry more than it says
+        if not np.array_equal(ends[runs[part] - runs[first]] + entries[first], entries[part]):
+            raise ValueError("runs of summary entries do not fit their buckets")
