@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from lsr.errors import InputError
 
+EVERYTHING = np.zeros(0, np.int8)  # what kernels take for no choice
+
 
 @dataclass(frozen=True, eq=False)
 class Allowed:

@@ -50,12 +50,12 @@ ENGINES = {
         SeismicSettings,
         2**24,
         tuple(
-            {"query_cut": cut, "heap_factor": factor}
-            for cut, factor in product((3, 4, 6, 8, 10, 15, 25), (1.0, 0.9, 0.8, 0.7, 0.5))
+            {"query_cut": cut, "heap_factor": factor, "first_look": look}
+            for cut, factor, look in product((4, 6, 10, 16), (0.9, 0.8, 0.7, 0.5), (0.75, 0.5, 0.25, 0.0))
         ),
         tuple(
-            (recall, {"query_cut": cut, "heap_factor": factor})
-            for recall, cut, factor in ((0.9, 6, 0.9), (0.95, 10, 0.8), (0.98, 12, 0.7))
+            (recall, {"query_cut": cut, "heap_factor": factor, "first_look": look})
+            for recall, cut, factor, look in ((0.9, 8, 0.9, 0.4), (0.95, 10, 0.8, 0.25), (0.98, 12, 0.7, 0.0))
         ),
     ),
 }

@@ -63,7 +63,7 @@ class Segment:
             return engine.search(queries, k, exact, threads, allowed, settings)
         if exact:
             return self._exact.search(queries, k, allowed)
-        return engine.search(queries, k)
+        return engine.search(queries, k, threads, allowed, settings)
 
 
 class SegmentWriter:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,17 +10,17 @@ from typing import Any
 import numpy as np
 
 from lsr.errors import InputError
-from lsr.index.allowed import Allowed
+from lsr.index.allowed import EVERYTHING, Allowed
 from lsr.index.results import TopK, check_allowed, check_queries
 from lsr.index.windowed_build import COLUMNS, Windows, build_windows, check_windows, shape_of
 from lsr.index.windowed_kernels import Scratch, score_rows, search_windows
+from lsr.index.work import Span, spread
 from lsr.sparse import SparseMatrix
 
 MOST_LISTS = 2**15 - 2  # of a query: their rounding must fit in uint16 sums
 MOST_LISTS_IN_BYTES = 64  # longer queries add up in uint16: rounding in uint8 would hide their small terms
 EXACT_SPARE = 10  # documents above k that are scored before the bound is drawn
 EXACT_CUT = 0.02  # of the largest contribution; the rest is covered by the bound
-EVERYTHING = np.zeros(0, np.int8)
 
 
 @dataclass(frozen=True)
@@ -116,10 +115,7 @@ class WindowedIndex:
         n = len(queries)
         found = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
         arrays = queries.indptr, queries.terms, queries.values, self._unit
-        if threads == 1 or n == 1:
-            self._run((0, n), arrays, limits, mask, found)
-        else:
-            _spread(lambda span: self._run(span, arrays, limits, mask, found), n, threads)
+        spread(lambda span: self._run(span, arrays, limits, mask, found), n, threads)
         return TopK(*found)
 
     def score(self, queries: SparseMatrix, k: int, allowed: Allowed) -> TopK:
@@ -158,7 +154,7 @@ class WindowedIndex:
     def _limits(self, k: int, exact: bool, settings: WindowedSettings) -> tuple[float, int, bool]:
         return (EXACT_CUT, k + EXACT_SPARE, True) if exact else (settings.cut, settings.wanted(k), False)
 
-    def _run(self, span: tuple[int, int], queries: Any, limits: Any, mask: Any, found: Any) -> None:
+    def _run(self, span: Span, queries: Any, limits: Any, mask: Any, found: Any) -> None:
         """Search for the queries span[0]:span[1] on this thread."""
         longest = _longest(queries[0], span) * self._signs
         _check_length(longest)
@@ -194,7 +190,7 @@ class WindowedIndex:
         )
 
 
-def _longest(indptr: Any, span: tuple[int, int]) -> int:
+def _longest(indptr: Any, span: Span) -> int:
     """Most terms of the queries of a span."""
     if span[1] - span[0] == 1:
         return int(indptr[span[1]] - indptr[span[0]])
@@ -204,13 +200,3 @@ def _longest(indptr: Any, span: tuple[int, int]) -> int:
 def _check_length(longest: int) -> None:
     if longest > MOST_LISTS:
         raise InputError(f"a query reads {longest:,} posting lists: at most {MOST_LISTS:,}; keep its heaviest terms")
-
-
-def _spread(run: Callable[[tuple[int, int]], None], n: int, threads: int) -> None:
-    """Call ``run`` for ranges of 0 to n on ``threads`` threads; small ranges even out slow queries."""
-    if threads < 1:
-        raise InputError(f"threads is {threads}: wanted at least 1")
-    step = max(1, n // (threads * 8))
-    with ThreadPoolExecutor(threads) as pool:
-        for task in [pool.submit(run, (first, min(n, first + step))) for first in range(0, n, step)]:
-            task.result()

@@ -14,11 +14,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from lsr.index.intrinsics import four_at, prefetch
-from lsr.index.kernels import Forward, push, sort_heap
+from lsr.index.kernels import score_documents, sort_heap
 from lsr.index.windowed_build import COLUMNS, LEVELS, Windows
-
-AHEAD = 8  # documents whose record is asked for before it is scored
-LINE = 64
 
 
 class Scratch(NamedTuple):
@@ -184,57 +181,6 @@ def _collect(sums: Any, maxima: Any, first: int, between: Any, size: int, scratc
 
 
 @njit(nogil=True, cache=True)
-def _ask_for(forward: Any, row: int) -> None:
-    """Prefetch the lines of a document's terms and weights."""
-    start, stop = forward.indptr[row], forward.indptr[row + 1]
-    for i in range(start, stop, LINE // forward.terms.itemsize):
-        prefetch(forward.terms, i)
-    for i in range(start, stop, LINE // forward.weights.itemsize):
-        prefetch(forward.weights, i)
-
-
-@njit(nogil=True, cache=True)
-def _dot(slots: Any, query: Any, terms: Any, weights: Any, start: int, stop: int) -> Any:
-    """`kernels.dot` with the query's weights found by slot: the same sums in the same order.
-
-    Slots take a quarter of the cache that a dense query takes.
-    """
-    a = np.float32(0)
-    b = np.float32(0)
-    c = np.float32(0)
-    d = np.float32(0)
-    i = np.uint64(start)
-    end = np.uint64(stop)
-    one, two, three, four = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
-    while i + four <= end:
-        a += query[slots[terms[i]]] * np.float32(weights[i])
-        b += query[slots[terms[i + one]]] * np.float32(weights[i + one])
-        c += query[slots[terms[i + two]]] * np.float32(weights[i + two])
-        d += query[slots[terms[i + three]]] * np.float32(weights[i + three])
-        i += four
-    while i < end:
-        a += query[slots[terms[i]]] * np.float32(weights[i])
-        i += one
-    return (a + b) + (c + d)
-
-
-@njit(nogil=True, cache=True)
-def _score(candidates: Any, n: int, forward: Any, scratch: Any, scores: Any, rows: Any, size: int) -> int:
-    """Offer the exact scores of the first n candidates to the heap; its new size."""
-    slots, weights = scratch.slots, scratch.weights
-    for at in range(min(AHEAD, n)):
-        _ask_for(forward, candidates[at])
-    for at in range(n):
-        if at + AHEAD < n:
-            _ask_for(forward, candidates[at + AHEAD])
-        row = np.int64(candidates[at])
-        score = _dot(slots, weights, forward.terms, forward.weights, forward.indptr[row], forward.indptr[row + 1])
-        if score > 0:
-            size = push(scores, rows, size, score, row)
-    return size
-
-
-@njit(nogil=True, cache=True)
 def _leave_out(sums: Any, allowed: Any) -> None:
     """Forget the sums of documents that must not be found; compiles to vector code, which a condition does not."""
     for row in range(np.uint64(min(sums.size, allowed.size))):
@@ -282,6 +228,7 @@ def _search_one(
 ) -> None:
     """Search for one query whose weights are in the scratch; fills ``scores`` and ``rows``."""
     n_windows, width, dim, _ = shape
+    candidates, slots, query = scratch.candidates, scratch.slots, scratch.weights
     share, wanted, exact = limits
     top = 255 if scratch.sums.itemsize == 1 else 65535
     edge = np.float32(1) if exact else np.float32(0.5)
@@ -298,10 +245,10 @@ def _search_one(
         unit = (most[0] + most[1]) / np.float32(top - n_lists - 2)  # each list may round up by 1
         base = np.int64(most[1] / unit) + takers + 1 if takers else 0
         sums = floor, unit, edge
-        n, low = _candidates(n_lists, windows, shape, sums, base, wanted, exact, forward.indptr, scratch)
+        n, low = _candidates(n_lists, windows, shape, sums, base, wanted, exact, forward[0], scratch)
         for j in range(n_lists):
             rest += scratch.left[j]
-        size = _score(scratch.candidates, n, forward, scratch, scores, rows, 0)
+        size = score_documents(candidates, n, slots, query, forward, scores, rows, 0)
         if not exact and (size == scores.size or rest == 0):
             break
         # A sum is an upper bound of what it adds up; margins cover the rounding of floats.
@@ -312,8 +259,8 @@ def _search_one(
             for window in range(n_windows):
                 sums_here = scratch.sums[window * width : (window + 1) * width]
                 maxima = scratch.maxima[window * COLUMNS : (window + 1) * COLUMNS]
-                n = _collect(sums_here, maxima, window * width, (least, low), n, scratch, forward.indptr)
-            size = _score(scratch.candidates, n, forward, scratch, scores, rows, size)
+                n = _collect(sums_here, maxima, window * width, (least, low), n, scratch, forward[0])
+            size = score_documents(candidates, n, slots, query, forward, scores, rows, size)
             break
         share = np.float32(0)  # what was left out could still decide, or fill the places: add up everything
     sort_heap(scores, rows, size)
@@ -332,7 +279,7 @@ def search_windows(
     """
     indptr, query_terms, query_weights, unit = queries
     rows, scores = found
-    windows, forward, scratch = Windows(*windows), Forward(*forward), Scratch(*scratch)
+    windows, scratch = Windows(*windows), Scratch(*scratch)
     for q in range(span[0], span[1]):
         terms, weights = _take(query_terms, query_weights, indptr[q], indptr[q + 1], unit, scratch)
         _search_one(terms, weights, windows, (*shape, allowed), forward, limits, scratch, scores[q], rows[q])
@@ -345,10 +292,10 @@ def score_rows(span: Any, queries: Any, chosen: Any, forward: Any, scratch: Any,
     """As `search_windows`, over the rows uint32[m] alone, each of them scored."""
     indptr, query_terms, query_weights, unit = queries
     rows, scores = found
-    forward, scratch = Forward(*forward), Scratch(*scratch)
+    scratch = Scratch(*scratch)
     for q in range(span[0], span[1]):
         terms, _ = _take(query_terms, query_weights, indptr[q], indptr[q + 1], unit, scratch)
-        size = _score(chosen, chosen.size, forward, scratch, scores[q], rows[q], 0)
+        size = score_documents(chosen, chosen.size, scratch.slots, scratch.weights, forward, scores[q], rows[q], 0)
         sort_heap(scores[q], rows[q], size)
         for j in range(terms.size):
             scratch.slots[terms[j]] = 0

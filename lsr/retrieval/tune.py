@@ -36,7 +36,7 @@ class _Trial:
         shares = self.shares[chosen]
         seconds = np.array(self.seconds)[:, chosen]
         mean = float(shares.mean())
-        error = 1.96 * float(shares.std()) / np.sqrt(shares.size)
+        error = 1.96 * float(shares.std()) / shares.size**0.5
         error = error or 3 / shares.size  # the rule of three, where all were perfect
         low, high = max(0.0, mean - error), min(1.0, mean + error)
         median = float(np.median(np.median(seconds, axis=0)))

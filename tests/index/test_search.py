@@ -6,14 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.errors import InputError, MismatchError
-from lsr.index import ExactIndex, SeismicIndex, SeismicSettings, WindowedIndex, WindowedSettings, windowed
+from lsr.index import ExactIndex, SeismicIndex, WindowedIndex, WindowedSettings, windowed
 from lsr.index.windowed_build import shape_of
 from lsr.sparse import SparseMatrix
 from tests import reference
 from tests.conftest import random_matrix
-
-# Reads every block of every query term: must then equal the oracle.
-EVERYTHING = SeismicSettings(n_postings=10**6, max_fraction=10, query_cut=10**6, heap_factor=0)
 
 
 def pairs(found, i):
@@ -32,16 +29,6 @@ def test_exact_search_equals_brute_force_with_ties_by_row(dim, dtype, seed, rows
     documents = random_matrix(seed, rows, dim, 12, dtype, whole=True)
     queries = random_matrix(seed + 1, 5, dim, 12, whole=True)
     found = ExactIndex(documents).search(queries, k)
-    assert [pairs(found, i) for i in range(len(queries))] == expected(documents, queries, k)
-
-
-@pytest.mark.parametrize(("dim", "dtype"), [(40, np.float32), (70_000, np.uint8)])
-@given(seed=st.integers(0, 2**32), rows=st.integers(0, 60), k=st.integers(1, 70))
-@settings(max_examples=40, deadline=None)
-def test_seismic_that_reads_everything_equals_brute_force(dim, dtype, seed, rows, k):
-    documents = random_matrix(seed, rows, dim, 12, dtype, whole=True)
-    queries = random_matrix(seed + 1, 5, dim, 12, whole=True)
-    found = SeismicIndex.build(documents, EVERYTHING).search(queries, k)
     assert [pairs(found, i) for i in range(len(queries))] == expected(documents, queries, k)
 
 
@@ -202,58 +189,6 @@ def test_the_index_is_equal_for_any_number_of_threads(monkeypatch, engine):
     assert all(np.array_equal(built[0][name], built[1][name]) for name in built[0])
 
 
-def test_another_seed_gives_other_blocks():
-    documents = random_matrix(8, 2000, 50, 40)
-    first, second = (blocks_of(SeismicIndex.build(documents, SeismicSettings(seed=seed))) for seed in (1, 2))
-    assert not np.array_equal(first["starts"], second["starts"])
-
-
-def test_blocks_hold_each_posting_once_with_rows_ascending():
-    documents = random_matrix(10, 1500, 60, 30)
-    blocks = SeismicIndex.build(documents, EVERYTHING)._blocks
-    inverted: list[set[int]] = [set() for _ in range(60)]
-    for row, terms in enumerate(documents.to_dicts()):
-        for term in terms:
-            inverted[term].add(row)
-    for term in range(60):
-        first, last = blocks.lists[term], blocks.lists[term + 1]
-        rows = blocks.postings[blocks.starts[first] : blocks.starts[last]].tolist()
-        assert len(rows) == len(set(rows))
-        assert set(rows) == inverted[term]
-        for block in range(first, last):
-            assert (np.diff(blocks.postings[blocks.starts[block] : blocks.starts[block + 1]].astype(int)) > 0).all()
-
-
-def test_lists_are_pruned_to_their_heaviest_documents():
-    documents = random_matrix(11, 400, 20, 20)
-    pruned = SeismicSettings(n_postings=5, max_fraction=1)
-    blocks = SeismicIndex.build(documents, pruned)._blocks
-    dicts = documents.to_dicts()
-    for term in range(20):
-        first, last = blocks.lists[term], blocks.lists[term + 1]
-        kept = blocks.postings[blocks.starts[first] : blocks.starts[last]].tolist()
-        heaviest = sorted(((-d[term], row) for row, d in enumerate(dicts) if term in d))[: len(kept)]
-        assert len(kept) <= 5
-        assert set(kept) == {row for _, row in heaviest}
-
-
-def test_a_summary_keeps_its_share_of_the_largest_weights():
-    documents = random_matrix(12, 800, 80, 30)
-    blocks = SeismicIndex.build(documents, SeismicSettings(summary_energy=0.5))._blocks
-    dicts = documents.to_dicts()
-    for block in range(0, blocks.low.size, 7):
-        largest: dict[int, float] = {}
-        for row in blocks.postings[blocks.starts[block] : blocks.starts[block + 1]].tolist():
-            for term, weight in dicts[row].items():
-                largest[term] = max(weight, largest.get(term, 0))
-        entries = slice(blocks.summary_starts[block], blocks.summary_starts[block + 1])
-        values = blocks.low[block] + blocks.summary_codes[entries] * blocks.step[block]
-        kept = dict(zip(blocks.summary_terms[entries].tolist(), values.tolist(), strict=True))
-        assert all(kept[term] == pytest.approx(largest[term], abs=float(blocks.step[block])) for term in kept)
-        assert sum(largest[term] for term in kept) >= 0.499 * sum(largest.values())
-        assert min(largest[t] for t in kept) >= max([w for t, w in largest.items() if t not in kept], default=0) * 0.98
-
-
 @pytest.mark.parametrize("engine", [ExactIndex, SeismicIndex.build, WindowedIndex.build])
 class TestOddInputs:
     def test_no_documents(self, engine):
@@ -281,12 +216,6 @@ class TestOddInputs:
     def test_k_below_one_is_refused(self, engine):
         with pytest.raises(InputError, match="k is 0: wanted at least 1"):
             engine(random_matrix(0, 3, 40, 5)).search(random_matrix(1, 2, 40, 5), 0)
-
-
-@pytest.mark.parametrize("change", [{"summary_energy": 0}, {"heap_factor": 2}, {"query_cut": 0}, {"n_postings": -1}])
-def test_settings_out_of_range_are_refused(change):
-    with pytest.raises(InputError, match="wanted"):
-        SeismicSettings(**change)
 
 
 @pytest.mark.parametrize("knobs", [(1.0, 1.0), (-0.1, 1.0), (0.1, 0.0)])
