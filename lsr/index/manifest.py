@@ -17,7 +17,7 @@ from lsr.errors import StorageError
 from lsr.index.plan import Tuning
 
 FORMAT = "lsr-index"
-VERSION = 1
+VERSION = 2
 NAME = "manifest.json"
 
 

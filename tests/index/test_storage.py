@@ -181,7 +181,7 @@ class TestDamage:
 
     def test_another_format_version(self, folder):
         self.change(folder, version=99)
-        with pytest.raises(StorageError, match="has index format 99, this lsr reads format 1"):
+        with pytest.raises(StorageError, match="has index format 99, this lsr reads format 2"):
             Searcher.open(folder)
 
     def test_another_kind_of_manifest(self, folder):
