@@ -147,7 +147,7 @@ def score_documents(
 @njit(nogil=True, cache=True)
 def search_exact(query: Any, forward: Any, allowed: Any, scores: Any, rows: Any) -> None:
     """Score every document with allowed[row] against the dense float32[V] query; the best go to scores, rows [k]."""
-    size = 0
+    size = np.int64(0)
     for row in range(forward.indptr.size - 1):
         score = dot(query, forward.terms, forward.weights, forward.indptr[row], forward.indptr[row + 1])
         if score > 0 and allowed[row]:

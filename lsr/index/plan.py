@@ -9,7 +9,7 @@ import msgspec
 
 from lsr.errors import InputError
 
-# Microseconds, fitted to benchmarks/scale.py and benchmarks/calls.py on 160 terms a document and 22 a query. Only the
+# Microseconds, fitted to benchmarks/scale.py and benchmarks/kernels.py on 160 terms a document and 22 a query. Only the
 # order of the ways matters: it holds on any machine where all of them slow down alike.
 SCORING = 0.2  # of one document
 APPROXIMATE = 30.0, 0.0002  # of a search, and for each document of the index

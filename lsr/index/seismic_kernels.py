@@ -271,7 +271,7 @@ def _walk(
     starts, postings = blocks.starts, blocks.postings
     order, estimates, queue, looks = scratch.order, scratch.estimates, scratch.queue, scratch.looks
     best, best_rows = scratch.best[:k], scratch.best_rows[:k]
-    head, tail, held = 0, 0, 0
+    head, tail, held = np.int64(0), np.int64(0), np.int64(0)  # a literal would compile the kernels below twice
     for at in range(-2 * BLOCKS_AHEAD, size):
         _ask_for_block(at, size, order, starts, postings)
         if at < 0:
@@ -376,7 +376,8 @@ def search_blocks(
         terms = query_terms[indptr[q] : indptr[q + 1]]
         weights = query_weights[indptr[q] : indptr[q + 1]]
         n = _search_one(terms, weights, limits, index, neighbours, allowed, scratch, scores[q])
-        size = score_documents(scratch.queue, n, scratch.slots, scratch.weights, index[0], scores[q], rows[q], 0)
+        size = np.int64(0)
+        size = score_documents(scratch.queue, n, scratch.slots, scratch.weights, index[0], scores[q], rows[q], size)
         sort_heap(scores[q], rows[q], size)
         for j in range(terms.size):
             scratch.slots[terms[j]] = 0

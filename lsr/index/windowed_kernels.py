@@ -17,6 +17,9 @@ from lsr.index.intrinsics import four_at, prefetch
 from lsr.index.kernels import score_documents, sort_heap
 from lsr.index.windowed_build import COLUMNS, LEVELS, Windows
 
+# Typed numbers: numba compiles a kernel once more for the literal 0 that a loop begins with.
+ZERO, TOP = np.int64(0), np.int64(1 << 16)
+
 
 class Scratch(NamedTuple):
     """Room that one thread needs for searching; ``slots`` is all zeros between queries.
@@ -197,7 +200,7 @@ def _candidates(
     """
     n_windows, width, _, allowed = shape
     low = base + 1
-    n = 0
+    n = ZERO
     for value in range(scratch.histogram.size):
         scratch.histogram[value] = 0
     for j in range(n_lists):
@@ -213,7 +216,7 @@ def _candidates(
             _leave_out(sums, allowed[first:])
         _column_maxima(sums, maxima)
         low = _raise_floor(maxima, low, wanted, scratch.histogram)
-        n = _collect(sums, maxima, first, (low, 1 << 16), n, scratch, indptr)
+        n = _collect(sums, maxima, first, (low, TOP), n, scratch, indptr)
     kept = 0
     for at in range(n):
         if scratch.found[at] >= low:
@@ -233,7 +236,7 @@ def _search_one(
     top = 255 if scratch.sums.itemsize == 1 else 65535
     edge = np.float32(1) if exact else np.float32(0.5)
     share = np.float32(share)
-    size = 0
+    size = ZERO
     for _ in range(2):
         numbers, floor, rest, most = _choose_lists(terms, weights, windows, dim, share, exact, scratch)
         if most[0] == 0 and rest == 0:
@@ -248,14 +251,14 @@ def _search_one(
         n, low = _candidates(n_lists, windows, shape, sums, base, wanted, exact, forward[0], scratch)
         for j in range(n_lists):
             rest += scratch.left[j]
-        size = score_documents(candidates, n, slots, query, forward, scores, rows, 0)
+        size = score_documents(candidates, n, slots, query, forward, scores, rows, ZERO)
         if not exact and (size == scores.size or rest == 0):
             break
         # A sum is an upper bound of what it adds up; margins cover the rounding of floats.
         reach = scores[0] * np.float32(0.9999) - rest * np.float32(1.0001) if size == scores.size else np.float32(0)
         if exact and (reach > 0 or rest == 0):
             least = max(1, int(reach / unit) - 1)
-            n = 0
+            n = ZERO
             for window in range(n_windows):
                 sums_here = scratch.sums[window * width : (window + 1) * width]
                 maxima = scratch.maxima[window * COLUMNS : (window + 1) * COLUMNS]
@@ -295,7 +298,7 @@ def score_rows(span: Any, queries: Any, chosen: Any, forward: Any, scratch: Any,
     scratch = Scratch(*scratch)
     for q in range(span[0], span[1]):
         terms, _ = _take(query_terms, query_weights, indptr[q], indptr[q + 1], unit, scratch)
-        size = score_documents(chosen, chosen.size, scratch.slots, scratch.weights, forward, scores[q], rows[q], 0)
+        size = score_documents(chosen, chosen.size, scratch.slots, scratch.weights, forward, scores[q], rows[q], ZERO)
         sort_heap(scores[q], rows[q], size)
         for j in range(terms.size):
             scratch.slots[terms[j]] = 0

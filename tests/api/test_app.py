@@ -29,6 +29,11 @@ def test_search_gives_what_the_searcher_gives(client, searcher):
     assert hits == [{"id": h.id, "score": h.score, "title": h.title, "text": h.text} for h in expected]
 
 
+def test_a_recall_of_one_is_exact(client, searcher):
+    hits = search(client, query="how do bees dance", recall=1).json()["hits"]
+    assert [hit["id"] for hit in hits] == [hit.id for hit in searcher.search("how do bees dance", exact=True)]
+
+
 def test_ten_hits_unless_asked(client):
     assert len(search(client, query="water and light and time").json()["hits"]) == 10
 
@@ -46,6 +51,8 @@ def test_a_query_without_known_words_finds_nothing(client):
         ({"query": "x", "k": 0}, "greater than or equal to 1"),
         ({"query": "x", "k": 1001}, "at most 1000 hits"),
         ({"query": "x" * 9000}, "at most 8,192"),
+        ({"query": "x", "recall": 0}, "greater than 0"),
+        ({"query": "x", "recall": 1.1}, "less than or equal to 1"),
         ({"query": "x", "kk": 3}, "Extra inputs are not permitted"),
         ({"query": 5}, "valid string"),
     ],

@@ -1,5 +1,6 @@
 import gzip
 import json
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -94,6 +95,20 @@ def test_evaluation_writes_table_run_and_json(tmp_path, sample_index):
     assert "approximate" in served.stdout
 
 
+def test_an_index_is_tuned_on_queries(tmp_path, sample_index):
+    shutil.copytree(sample_index, tmp_path / "index")
+    tuned = lsr("tune", tmp_path / "index", "--recall", 0.9, "--queries", SAMPLE / "queries.jsonl")
+    assert tuned.returncode == 0, tuned.stderr
+    assert all(name in tuned.stdout for name in ("recall", "95 %", "p50 us", "p99 us", "cut"))
+    assert "measured on 44 queries held out (given queries)" in tuned.stderr
+    assert "now give recall 0.9 at k = 10" in tuned.stderr
+    assert lsr("check", tmp_path / "index").returncode == 0
+    found = [
+        lsr("search", tmp_path / "index", "bees", "--json", *how).stdout for how in (["--recall", "1"], ["--exact"])
+    ]
+    assert found[0] == found[1] != ""
+
+
 def test_the_server_answers_over_http(sample_index):
     process = subprocess.Popen([LSR, "serve", sample_index, "--port", "0"], stderr=subprocess.PIPE, text=True)
     assert process.stderr
@@ -181,6 +196,10 @@ class TestBadInput:
 
     def test_a_file_that_cannot_be_written(self, tmp_path):
         refused(lsr("eval", SAMPLE, "--json", tmp_path / "none" / "x.json"), "cannot write", "No such file")
+
+    def test_a_recall_that_is_none(self, sample_index):
+        refused(lsr("search", sample_index, "bees", "--recall", "1.5"), "recall is 1.5: wanted a share above 0")
+        refused(lsr("tune", sample_index, "--recall", "0"), "recall is 0.0: wanted a share above 0")
 
     def test_unknown_measure(self):
         refused(lsr("eval", SAMPLE, "--measures", "wow@3"), "unknown measure 'wow@3'")
