@@ -5,7 +5,7 @@ into a `SparseMatrix`; `terms` names its columns. A neural encoder is put togeth
 say; `system_names` lists the published systems that are declared, `read_system` gives one.
 """
 
-from lsr.encoders.base import Encoder, Observation, Span
+from lsr.encoders.base import Encoder, Observation, Origin, Span
 from lsr.encoders.bm25 import BM25Encoder
 from lsr.encoders.declaration import Declaration, Side, read_system, system_names
 from lsr.encoders.registry import load
@@ -15,6 +15,7 @@ __all__ = [
     "Declaration",
     "Encoder",
     "Observation",
+    "Origin",
     "Side",
     "Span",
     "load",

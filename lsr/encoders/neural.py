@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from lsr.encoders.base import Encoder, Observation, Span
+from lsr.encoders.base import Encoder, Observation, Origin, Span, by_weight
 from lsr.encoders.declaration import Side, write_declaration
 from lsr.encoders.parts.scorers import scales_to_one, unit_rows
 from lsr.encoders.source import BODY, FORMAT, PARTS, SideSource, Source, file_hashes, fingerprint, weight_files
@@ -22,15 +22,6 @@ from lsr.encoders.tables import TableRunner
 from lsr.encoders.view import Tokens, read_tokenizer
 from lsr.errors import EncoderError, MissingExtraError
 from lsr.sparse import SparseMatrix
-
-
-class Origin(NamedTuple):
-    """One term of a vector, and the characters [start, end) of the token that gave it; -1 where no single one did."""
-
-    term: int
-    weight: float
-    start: int
-    end: int
 
 
 class Runner(Protocol):
@@ -142,8 +133,7 @@ class NeuralEncoder(Encoder):
         if scales_to_one(self.declaration.scorer, query):
             matrix = unit_rows(matrix)
         places = [tokens.offsets[at] if at >= 0 else (-1, -1) for at in positions.tolist()]
-        rows = zip(matrix.terms.tolist(), matrix.values.tolist(), places, strict=True)
-        return sorted((Origin(term, weight, *place) for term, weight, place in rows), key=lambda o: (-o.weight, o.term))
+        return by_weight(matrix, places)
 
     def spans(self, text: str) -> list[Span]:
         """Every word-piece of ``text``, special ones left out; none where columns are no word-pieces."""
