@@ -37,8 +37,8 @@ def test_activating_the_maximum_is_the_maximum_of_activations(name):
 
 def test_the_sliced_maximum_is_the_plain_one_and_so_is_its_gradient():
     tensors, mask = inputs()
-    values, positions = heads.max_logits(*tensors, mask=mask)
-    expected, at = plain_max(*tensors, mask=mask)
+    values, positions = heads.max_logits(tensors[0], tensors[1], tensors[2], mask)
+    expected, at = plain_max(tensors[0], tensors[1], tensors[2], mask)
     assert torch.allclose(values, expected, atol=1e-5)
     assert torch.equal(positions, at)
     factors = torch.randn(B, V) * (torch.rand(B, V) < 0.1)
@@ -50,7 +50,7 @@ def test_the_sliced_maximum_is_the_plain_one_and_so_is_its_gradient():
 def test_a_text_without_tokens_gets_no_weight_and_gives_no_gradient():
     tensors, mask = inputs()
     mask[1] = False
-    values, _ = heads.max_logits(*tensors, mask=mask)
+    values, _ = heads.max_logits(tensors[0], tensors[1], tensors[2], mask)
     assert (values[1] == -torch.inf).all()
     gradients = torch.autograd.grad(torch.log1p(values.relu()).sum(), tensors)
     assert all(g.isfinite().all() for g in gradients)
