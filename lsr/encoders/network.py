@@ -120,7 +120,9 @@ class SideNetwork(nn.Module):
             return self.activation.tensor(self._max_on_cpu(hidden, mask))
         if self.side.pool == "sum":
             return heads.sum_weights(hidden, weight, bias, mask, self.activation)
-        return self.activation.tensor(heads.max_logits(hidden, weight, bias, mask)[0])
+        if torch.is_grad_enabled():
+            return self.activation.tensor(heads.max_logits(hidden, weight, bias, mask)[0])
+        return self.activation.tensor(heads.max_values(hidden, weight, bias, mask))
 
     def _importance(self, hidden: torch.Tensor) -> torch.Tensor:
         return gates.importance(hidden, self.parts["importance_weight"], self.parts["importance_bias"])

@@ -23,6 +23,8 @@ from lsr.encoders.view import Tokens, read_tokenizer
 from lsr.errors import EncoderError, MissingExtraError
 from lsr.sparse import SparseMatrix
 
+GPU_DOCUMENTS = 2048  # worth encoding together there, to fill buckets of like length
+
 
 class Runner(Protocol):
     """Texts to vectors by one side."""
@@ -192,6 +194,7 @@ class NeuralEncoder(Encoder):
         from lsr.encoders.torch_runner import TorchRunner
 
         device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.batch_documents = GPU_DOCUMENTS if device != "cpu" else self.batch_documents
         return TorchRunner(read_network(source), source.tokenizer, device, self._half)
 
     def _shared(self, side: Side) -> Runner:

@@ -11,6 +11,8 @@ from importlib.util import find_spec
 
 import torch
 
+RESIDENT_WIDTH = 128  # of states whose strip of the vocabulary stays on the chip for a whole text
+
 
 def fits(hidden: torch.Tensor, weight: torch.Tensor) -> bool:
     """Whether the kernel can run: a CUDA device, Triton, one floating type on both sides."""
@@ -31,7 +33,7 @@ def fused_max(
     """
     import triton
 
-    from lsr.encoders.parts.fused_kernel import max_kernel
+    from lsr.encoders.parts.fused_kernel import GROUP, max_kernel
 
     (texts, length, width), terms = hidden.shape, weight.shape[0]
     values = torch.empty(texts, terms, dtype=torch.float32, device=hidden.device)
@@ -39,10 +41,12 @@ def fused_max(
     ends = (mask * torch.arange(1, length + 1, device=mask.device)).amax(1).int()
     arrays = hidden.contiguous(), weight.contiguous(), bias.float().contiguous(), mask.to(torch.int8).contiguous(), ends
     precision = "ieee" if hidden.dtype == torch.float32 else "tf32"
+    small = hidden.dtype != torch.float32 and width <= RESIDENT_WIDTH
+    resident = max(16, triton.next_power_of_2(width)) if small else 0
 
     def grid(meta: dict[str, int]) -> tuple[int]:
         return (texts * triton.cdiv(terms, meta["TERMS"]),)
 
     with torch.cuda.device(hidden.device):
-        max_kernel[grid](*arrays, values, where, texts, length, terms, width, positions, precision)
+        max_kernel[grid](*arrays, values, where, texts, length, terms, width, positions, precision, GROUP, resident)
     return values, where.long()

@@ -20,6 +20,9 @@ CONFIGURATIONS = [
 ]
 
 
+GROUP = 32  # texts whose states stay in the second-level cache while the whole vocabulary passes by
+
+
 @triton.autotune(configs=CONFIGURATIONS, key=["WIDTH", "WITH_POSITIONS", "PRECISION"])
 @triton.jit
 def max_kernel(
@@ -36,35 +39,51 @@ def max_kernel(
     WIDTH: tl.constexpr,
     WITH_POSITIONS: tl.constexpr,
     PRECISION: tl.constexpr,
+    GROUP: tl.constexpr,
+    RESIDENT: tl.constexpr,  # power of two that holds WIDTH where a strip of rows stays on the chip, or 0
     TOKENS: tl.constexpr,
     TERMS: tl.constexpr,
     DEPTH: tl.constexpr,
 ):
     """One text and TERMS terms."""
-    # Neighbouring programs share a strip of the vocabulary, so that its rows come from the second-level cache.
-    text = tl.program_id(0) % texts
-    columns = (tl.program_id(0) // texts) * TERMS + tl.arange(0, TERMS)
+    span = GROUP * tl.cdiv(terms, TERMS)
+    start_text = tl.program_id(0) // span * GROUP
+    together = tl.minimum(texts - start_text, GROUP)
+    text = start_text + tl.program_id(0) % span % together
+    columns = tl.program_id(0) % span // together * TERMS + tl.arange(0, TERMS)
     inside = columns < terms
     end = tl.load(ends + text)
     best = tl.full((TERMS,), float("-inf"), tl.float32)
     where = tl.zeros((TERMS,), tl.int32)
     base = hidden + text.to(tl.int64) * length * WIDTH
+    rows_of = weight + columns[None, :].to(tl.int64) * WIDTH
+    if RESIDENT > 0:
+        whole = tl.arange(0, RESIDENT)
+        kept = tl.load(rows_of + whole[:, None], mask=inside[None, :] & (whole < WIDTH)[:, None], other=0.0)
     for start in range(0, end, TOKENS):
         rows = start + tl.arange(0, TOKENS)
-        logits = tl.zeros((TOKENS, TERMS), tl.float32)
-        for k in range(0, WIDTH, DEPTH):
-            depth = k + tl.arange(0, DEPTH)
+        if RESIDENT > 0:
             states = tl.load(
-                base + rows[:, None] * WIDTH + depth[None, :],
-                mask=(rows < end)[:, None] & (depth < WIDTH)[None, :],
+                base + rows[:, None] * WIDTH + whole[None, :],
+                mask=(rows < end)[:, None] & (whole < WIDTH)[None, :],
                 other=0.0,
             )
-            strip = tl.load(
-                weight + columns[None, :].to(tl.int64) * WIDTH + depth[:, None],
-                mask=inside[None, :] & (depth < WIDTH)[:, None],
-                other=0.0,
-            )
-            logits = tl.dot(states, strip, logits, input_precision=PRECISION)
+            logits = tl.dot(states, kept, input_precision=PRECISION)
+        else:
+            logits = tl.zeros((TOKENS, TERMS), tl.float32)
+            for k in range(0, WIDTH, DEPTH):
+                depth = k + tl.arange(0, DEPTH)
+                states = tl.load(
+                    base + rows[:, None] * WIDTH + depth[None, :],
+                    mask=(rows < end)[:, None] & (depth < WIDTH)[None, :],
+                    other=0.0,
+                )
+                strip = tl.load(
+                    rows_of + depth[:, None],
+                    mask=inside[None, :] & (depth < WIDTH)[:, None],
+                    other=0.0,
+                )
+                logits = tl.dot(states, strip, logits, input_precision=PRECISION)
         counts = tl.load(marks + text * length + rows, mask=rows < end, other=0) != 0
         logits = tl.where(counts[:, None], logits, float("-inf"))
         if WITH_POSITIONS:

@@ -23,6 +23,15 @@ def max_logits(
     return values, positions
 
 
+def max_values(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The values of `max_logits` without gradients, and without positions where the kernel can leave them out."""
+    from lsr.encoders.parts.fused import fits, fused_max
+
+    if fits(hidden, weight):
+        return fused_max(hidden, weight, bias, mask, positions=False)[0]
+    return sliced_max(hidden, weight, bias, mask)[0]
+
+
 def sum_weights(
     hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, mask: torch.Tensor, activation: Activation
 ) -> torch.Tensor:

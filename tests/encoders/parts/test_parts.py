@@ -41,6 +41,7 @@ def test_the_sliced_maximum_is_the_plain_one_and_so_is_its_gradient():
     expected, at = plain_max(tensors[0], tensors[1], tensors[2], mask)
     assert torch.allclose(values, expected, atol=1e-5)
     assert torch.equal(positions, at)
+    assert torch.equal(heads.max_values(tensors[0], tensors[1], tensors[2], mask), values)
     factors = torch.randn(B, V) * (torch.rand(B, V) < 0.1)
     found = torch.autograd.grad((torch.log1p(values.relu()) * factors).sum(), tensors)
     wanted = torch.autograd.grad((torch.log1p(expected.relu()) * factors).sum(), tensors)
