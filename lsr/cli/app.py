@@ -212,6 +212,10 @@ def encoders_export_command(
         str, typer.Option("--to", help="onnx (runs without torch), sentence-transformers, or lsr.")
     ] = "onnx",
     int8: Annotated[bool, typer.Option("--int8", help="With onnx: quantise the network's products.")] = False,
+    keep_terms_of: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="With onnx: leave out terms that these documents never fire."),
+    ] = None,
 ) -> None:
     """Write an encoder in another layout.
 
@@ -219,7 +223,7 @@ def encoders_export_command(
     """
     from lsr.cli.encoders import export
 
-    export(folder, out, layout, int8)
+    export(folder, out, layout, int8, keep_terms_of)
 
 
 def command_names() -> dict[str, Any]:

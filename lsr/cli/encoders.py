@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 from rich.text import Text
 
-from lsr.cli.console import facts, out, readable_bytes
+from lsr.cli.console import facts, out, readable_bytes, say
+from lsr.corpus import DocumentReader
 from lsr.encoders import Side, load, read_system, system_names
+from lsr.encoders.neural import NeuralEncoder
+from lsr.encoders.pruning import choose_rows
 from lsr.errors import EncoderError, InputError, MissingExtraError
 
+SAMPLE_DOCUMENTS = 20_000
 LAYOUTS = ("onnx", "sentence-transformers", "lsr")
 
 
@@ -30,19 +35,17 @@ def show(name: str) -> None:
     out.print(Text(write_declaration(read_system(name)).strip()))
 
 
-def export(folder: Path, target: Path, layout: str, int8: bool) -> None:
+def export(folder: Path, target: Path, layout: str, int8: bool, sample: str | None = None) -> None:
     """Write the encoder in ``folder`` to ``target`` in another layout."""
     if layout not in LAYOUTS:
         raise InputError(f"--to {layout}: wanted {', '.join(LAYOUTS)}")
-    if int8 and layout != "onnx":
-        raise InputError("--int8 goes with --to onnx")
-    from lsr.encoders.neural import NeuralEncoder
-
+    if (int8 or sample) and layout != "onnx":
+        raise InputError("--int8 and --keep-terms-of go with --to onnx")
     encoder = load(folder, device="cpu")
     if not isinstance(encoder, NeuralEncoder):
         raise EncoderError(f"{folder}: {encoder.name} has no network to write")
     if layout == "onnx":
-        _export_onnx(encoder, target, int8)
+        _export_onnx(encoder, target, int8, sample)
     elif layout == "sentence-transformers":
         from lsr.encoders.sentence_transformers_writer import write
 
@@ -55,12 +58,20 @@ def export(folder: Path, target: Path, layout: str, int8: bool) -> None:
     out.print(facts([*rows, ("bytes", f"{size:,} ({readable_bytes(size)})")]))
 
 
-def _export_onnx(encoder: object, target: Path, int8: bool) -> None:
+def _export_onnx(encoder: NeuralEncoder, target: Path, int8: bool, sample: str | None) -> None:
     try:
         from lsr.encoders.export import export_onnx
     except ImportError:
         raise MissingExtraError("torch", "export", "exporting an encoder") from None
-    export_onnx(encoder, target, int8)  # type: ignore[arg-type]
+    if sample is None:
+        return export_onnx(encoder, target, int8)
+    texts = [document.full_text for document in islice(DocumentReader([sample]), SAMPLE_DOCUMENTS)]
+    pruning = choose_rows(encoder, texts)
+    export_onnx(encoder, target, int8, pruning)
+    say(
+        f"kept {pruning.rows.size:,} of {encoder.dim:,} terms; the others had {pruning.loss:.2%} of the weight held out"
+    )
+    return None
 
 
 def _line(side: Side) -> str:

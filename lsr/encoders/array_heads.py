@@ -38,10 +38,14 @@ class ArrayHead:
             raise EncoderError(f"{part} runs in torch only: load the model that this export was made of")
         self._side, self._parts, self._activation = side, parts, ACTIVATIONS[side.activation]
         self._head: CpuHead | None = None
+        self._rows: NDArray[np.int64] | None = None
         self.terms = tokens
         if side.head == "vocabulary":
             self._head = CpuHead(parts["vocabulary_weight"], parts["vocabulary_bias"])
             self.terms = self._head.terms
+            if "vocabulary_rows" in parts:  # the others were pruned
+                self._rows = parts["vocabulary_rows"].astype(np.int64)
+                self.terms = int(parts["vocabulary_size"][0])
         elif side.head == "autoencoder":
             self.terms = parts["code_bias"].size * (2 if side.sparsifier == "abs-topk" else 1)
         elif side.head == "dense":
@@ -65,7 +69,8 @@ class ArrayHead:
             return np.asarray(logits.argmax(0), np.int64)
         if self._head is None or side.pool not in ("max", "sum") or not len(pooled):
             return np.full(len(terms), -1)
-        return np.asarray(self._head.logits(pooled, terms).argmax(0) + start, np.int64)
+        rows = terms if self._rows is None else np.searchsorted(self._rows, terms)
+        return np.asarray(self._head.logits(pooled, rows).argmax(0) + start, np.int64)
 
     def _vocabulary(self, pooled: Vector, tokens: Tokens) -> Vector:
         head = self._head
@@ -75,10 +80,13 @@ class ArrayHead:
         if side.pool == "max":
             vector = self._activation.array(head.max_logits(pooled))
         elif side.pool == "sum":
-            slices = [np.arange(at, min(at + SLICE, self.terms)) for at in range(0, self.terms, SLICE)]
+            slices = [np.arange(at, min(at + SLICE, head.terms)) for at in range(0, head.terms, SLICE)]
             vector = np.concatenate([self._activation.array(head.logits(pooled, part)).sum(0) for part in slices])
         else:
             vector = self._activation.array(head.max_logits(_pooled(pooled, side.pool)[None]))
+        if self._rows is not None:
+            pruned, vector = vector, np.zeros(self.terms, np.float32)
+            vector[self._rows] = pruned
         if "quality" in side.gates:
             logit = pooled[0] @ self._parts["quality_weight"] + self._parts["quality_bias"][0]
             vector = vector / np.float32(1 + np.exp(-logit))

@@ -17,15 +17,16 @@ from lsr.encoders.declaration import write_declaration
 from lsr.encoders.initial import Parts
 from lsr.encoders.network import SideNetwork
 from lsr.encoders.neural import NeuralEncoder, save_side, write_manifest
+from lsr.encoders.pruning import Pruning
 from lsr.encoders.source import BODY, SideSource
 from lsr.errors import EncoderError, MissingExtraError
 
 
-def export_onnx(encoder: NeuralEncoder, folder: Path, int8: bool = False) -> None:
+def export_onnx(encoder: NeuralEncoder, folder: Path, int8: bool = False, pruning: Pruning | None = None) -> None:
     """Write ``encoder`` into the new folder ``folder`` so that onnxruntime and our kernels run it.
 
-    Vectors agree to about 1e-5 and the fingerprint is kept; with ``int8`` the body's products are quantised at run time
-    (a quarter of the size; weights change in the second digit) and the fingerprint says so.
+    Vectors agree to about 1e-5 and the fingerprint is kept. With ``int8`` the body's products are quantised at run time
+    (weights change in the second digit), with ``pruning`` a vocabulary head holds only its rows; the fingerprint says so.
 
     Raises:
         EncoderError: ``folder`` is there already, or the body cannot be exported.
@@ -39,13 +40,13 @@ def export_onnx(encoder: NeuralEncoder, folder: Path, int8: bool = False) -> Non
     folder.mkdir(parents=True)
     (folder / "encoder.toml").write_text(write_declaration(encoder.declaration), encoding="utf-8")
     shutil.copyfile(source.document.tokenizer, folder / "tokenizer.json")
-    _export_side(source.document, folder / "document", int8)
+    _export_side(source.document, folder / "document", int8, pruning)
     if source.query is not None:
         _export_side(source.query, folder / "query", int8)
-    write_manifest(folder, encoder.fingerprint + ("-int8" if int8 else ""))
+    write_manifest(folder, encoder.fingerprint + ("-int8" if int8 else "") + (pruning.suffix if pruning else ""))
 
 
-def _export_side(source: SideSource, folder: Path, int8: bool) -> None:
+def _export_side(source: SideSource, folder: Path, int8: bool, pruning: Pruning | None = None) -> None:
     if source.side.backbone == "none":
         network = read_network(source)
         with torch.no_grad():
@@ -53,18 +54,23 @@ def _export_side(source: SideSource, folder: Path, int8: bool) -> None:
         save_side(replace(source, parts={"table": table}), folder)
         return
     network = read_network(source)
-    parts = {**source.parts, **_vocabulary(network)}
+    parts = {**source.parts, **_vocabulary(network, pruning)}
     save_side(replace(source, model=None, parts=parts), folder)
     _export_body(network, folder / BODY)
     if int8:
         _quantise(folder / BODY)
 
 
-def _vocabulary(network: SideNetwork) -> Parts:
+def _vocabulary(network: SideNetwork, pruning: Pruning | None) -> Parts:
     if network.vocabulary is None:
         return {}
     weight, bias = (tensor.detach().numpy().astype(np.float32) for tensor in network.head())
-    return {"vocabulary_weight": weight, "vocabulary_bias": bias}
+    if pruning is None:
+        return {"vocabulary_weight": weight, "vocabulary_bias": bias}
+    rows = pruning.rows
+    size = np.array([bias.size], np.float32)
+    named = {"vocabulary_rows": rows.astype(np.float32), "vocabulary_size": size}  # whole numbers below 2^24
+    return {"vocabulary_weight": weight[rows], "vocabulary_bias": bias[rows], **named}
 
 
 def _export_body(network: SideNetwork, path: Path) -> None:

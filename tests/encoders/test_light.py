@@ -173,3 +173,31 @@ def test_another_format_is_refused(exported, tmp_path):
 def test_a_folder_that_is_there_is_not_overwritten(exported, tmp_path):
     with pytest.raises(EncoderError, match="is there already"):
         export_onnx(exported("splade-v2")[0], tmp_path)
+
+
+@pytest.mark.parametrize("system", ["splade-v2", "splade-sum"])
+def test_a_pruned_export_gives_the_same_weights_at_the_terms_it_kept(system, exported, tmp_path):
+    from lsr.encoders.pruning import Pruning, choose_rows
+
+    encoder, _ = exported(system)
+    rows = np.array([5, 7, 8, 20])
+    export_onnx(encoder, tmp_path / "pruned", pruning=Pruning(rows, 0.5))
+    light = load(tmp_path / "pruned")
+    expected = encoder.encode_documents(TEXTS).to_scipy().toarray()
+    expected[:, np.setdiff1d(np.arange(encoder.dim), rows)] = 0
+    assert np.abs(light.encode_documents(TEXTS).to_scipy().toarray() - expected).max() < 1e-4
+    assert light.dim == encoder.dim
+    assert light.fingerprint.startswith(encoder.fingerprint + "-pruned-")
+    kept = [o for o in encoder.explain(TEXTS[0]) if o.term in rows]
+    assert [o[0::2] for o in light.explain(TEXTS[0])] == [o[0::2] for o in kept]
+    whole = choose_rows(encoder, TEXTS * 10)
+    assert whole.loss == 0
+    assert set(whole.rows) == set(encoder.encode_documents(TEXTS).terms.tolist())
+
+
+def test_a_sample_of_few_documents_chooses_nothing(exported):
+    from lsr.encoders.pruning import choose_rows
+    from lsr.errors import InputError
+
+    with pytest.raises(InputError, match="5 documents are too few"):
+        choose_rows(exported("splade-v2")[0], TEXTS)
