@@ -30,6 +30,7 @@ from rich.table import Table
 
 THREADS = 2
 LENGTH = 256
+PRUNING_SAMPLE = 1000  # documents that terms are chosen by; not those that are measured
 
 
 def texts_of(collection: str, limit: int) -> list[str]:
@@ -99,9 +100,10 @@ def child(name: str, folder: Path, arguments: argparse.Namespace, documents: int
 
 
 def prepare(model: Path, collection: str, home: Path) -> dict[str, Path]:
-    """The same weights four ways: plain with 256 tokens, exported, exported int8, inference-free."""
+    """The same weights five ways: plain with 256 tokens, exported, exported int8 or pruned, inference-free."""
     from lsr.encoders import load
     from lsr.encoders.export import export_onnx
+    from lsr.encoders.pruning import choose_rows
 
     plain = home / "plain"
     shutil.copytree(model, plain)
@@ -109,10 +111,14 @@ def prepare(model: Path, collection: str, home: Path) -> dict[str, Path]:
     encoder = load(plain, device="cpu")
     export_onnx(encoder, home / "onnx")  # type: ignore[arg-type]
     export_onnx(encoder, home / "int8", int8=True)  # type: ignore[arg-type]
+    sample = texts_of(collection, 4 * PRUNING_SAMPLE)[-PRUNING_SAMPLE:]
+    pruning = choose_rows(encoder, sample)
+    print(f"pruning: {pruning.rows.size:,} of {encoder.dim:,} rows kept, loss {pruning.loss:.2%} of held-out weight")
+    export_onnx(encoder, home / "pruned", pruning=pruning)  # type: ignore[arg-type]
     free = home / "free"
     shutil.copytree(plain, free)
     (free / "idf.json").write_text(json.dumps(idf(encoder, texts_of(collection, 2000))))
-    return {"plain": plain, "onnx": home / "onnx", "int8": home / "int8", "free": free}
+    return {"plain": plain, "onnx": home / "onnx", "int8": home / "int8", "pruned": home / "pruned", "free": free}
 
 
 def idf(encoder: Any, texts: list[str]) -> dict[str, float]:
@@ -156,7 +162,7 @@ def compare(home: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     texts = texts_of(arguments.collection, arguments.documents)
     report: dict[str, Any] = {"gpu": None}
     st = child("st-cpu", folders["plain"], arguments, arguments.documents)
-    for key, name in (("cpu", "onnx"), ("cpu_int8", "int8")):
+    for key, name in (("cpu", "onnx"), ("cpu_int8", "int8"), ("cpu_pruned", "pruned")):
         report[key] = side_by_side(child("ours-cpu", folders[name], arguments, arguments.documents), st)
         report[key] |= agreement(folders["plain"], folders[name], texts[:64])
     report["query_us"] = query_microseconds(folders["free"], texts)
@@ -187,15 +193,15 @@ def show(report: dict[str, Any]) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("", "docs/s", "sentence-transformers", "ratio", "peak MB", "sentence-transformers"):
         table.add_column(name, justify="right")
-    for key in ("cpu", "cpu_int8", "gpu"):
+    for key in ("cpu", "cpu_int8", "cpu_pruned", "gpu"):
         if row := report[key]:
             values = (row[name] for name in ("ours_docs_s", "st_docs_s", "ratio", "ours_mb", "st_mb"))
             table.add_row(key, *(f"{value:,.1f}" for value in values))
     Console().print(table)
     print(f"inference-free query: {report['query_us']:.1f} us")
-    print(
-        {key: {n: v for n, v in report[key].items() if n[0] in "lo" and "_mb" not in n} for key in ("cpu", "cpu_int8")}
-    )
+    for key in ("cpu", "cpu_int8", "cpu_pruned"):
+        gap, overlap = report[key]["largest_difference"], report[key]["overlap_20"]
+        print(f"{key}: largest difference of a weight {gap:.2g}, overlap of the 20 heaviest terms {overlap:.3f}")
 
 
 def main() -> None:

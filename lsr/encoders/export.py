@@ -25,8 +25,9 @@ from lsr.errors import EncoderError, MissingExtraError
 def export_onnx(encoder: NeuralEncoder, folder: Path, int8: bool = False, pruning: Pruning | None = None) -> None:
     """Write ``encoder`` into the new folder ``folder`` so that onnxruntime and our kernels run it.
 
-    Vectors agree to about 1e-5 and the fingerprint is kept. With ``int8`` the body's products are quantised at run time
-    (weights change in the second digit), with ``pruning`` a vocabulary head holds only its rows; the fingerprint says so.
+    Vectors agree to about 1e-5 and the fingerprint is kept. With ``int8`` the body's products are quantised at run
+    time (weights change in the second digit), with ``pruning`` a vocabulary head holds only its rows; the fingerprint
+    says so.
 
     Raises:
         EncoderError: ``folder`` is there already, or the body cannot be exported.
