@@ -93,7 +93,7 @@ def child(name: str, folder: Path, arguments: argparse.Namespace, documents: int
     environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS)}
     affinity = sorted(os.sched_getaffinity(0))[:THREADS] if name.endswith("cpu") else sorted(os.sched_getaffinity(0))
     command = ["taskset", "-c", ",".join(map(str, affinity)), *command] if shutil.which("taskset") else command
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         raise SystemExit(f"{name} failed:\n{done.stderr[-2000:]}")
     return dict(json.loads(done.stdout.splitlines()[-1]))

@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from lsr.corpus import Document, DocumentReader
     from lsr.encoders import Encoder
     from lsr.encoders import load as load_encoder
-    from lsr.index import ExactIndex, SeismicIndex, WindowedIndex
+    from lsr.index import Allowed, ExactIndex, SeismicIndex, WindowedIndex
     from lsr.retrieval import Hit, Searcher, index_documents
     from lsr.sparse import SparseMatrix
 
 # Imported on first use, so that `lsr --help` does not wait for the compiler.
 _HOMES = {
+    "Allowed": ("lsr.index", "Allowed"),
     "Document": ("lsr.corpus", "Document"),
     "DocumentReader": ("lsr.corpus", "DocumentReader"),
     "Encoder": ("lsr.encoders", "Encoder"),
@@ -49,6 +50,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Allowed",
     "Document",
     "DocumentReader",
     "Encoder",

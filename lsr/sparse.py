@@ -30,7 +30,7 @@ class SparseMatrix:
     Attributes:
         indptr: int64[n + 1], from 0 to the number of non-zeros, never falling.
         terms: uint16 or uint32[nnz], strictly ascending within a row, below ``dim``.
-        weights: float32 or uint8[nnz], finite and above 0.
+        weights: float32 or uint8[nnz], finite and not 0; float32 may be negative.
         dim: number of terms in the vocabulary.
         scale: value of one weight unit; 1 for float32 weights that are values already.
 
@@ -54,6 +54,11 @@ class SparseMatrix:
     def nnz(self) -> int:
         """Number of stored weights."""
         return int(self.terms.size)
+
+    @property
+    def signed(self) -> bool:
+        """Whether a weight is negative; reads them all."""
+        return self.weights.dtype == np.float32 and bool((self.weights < 0).any())
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -110,7 +115,7 @@ class SparseMatrix:
         """Any scipy sparse matrix or array; explicit zeros and duplicates are folded away.
 
         Raises:
-            VectorError: a value is negative or not finite.
+            VectorError: a value is not finite.
         """
         csr = matrix.tocsr().copy()
         csr.sum_duplicates()
@@ -204,12 +209,12 @@ def _check_indptr(matrix: SparseMatrix) -> None:
 
 def _check_weights(matrix: SparseMatrix) -> None:
     weights = matrix.weights
-    good = weights > 0
+    good = weights != 0
     if weights.dtype == np.float32:
         good &= np.isfinite(weights)
     if not good.all():
         at = int(np.argmin(good))
-        raise VectorError(f"{_place(matrix, at)}: weight {weights[at]}, wanted a finite number above 0")
+        raise VectorError(f"{_place(matrix, at)}: weight {weights[at]}, wanted a finite number other than 0")
 
 
 def _check_terms(matrix: SparseMatrix) -> None:

@@ -53,8 +53,10 @@ def shared_collection():
     return path
 
 
-def random_matrix(seed: int, rows: int, dim: int, most: int, dtype=np.float32, whole: bool = False) -> SparseMatrix:
-    """Random rows of 0 to ``most`` terms; ``whole`` weights make every sum exact."""
+def random_matrix(
+    seed: int, rows: int, dim: int, most: int, dtype=np.float32, whole: bool = False, signed: bool = False
+) -> SparseMatrix:
+    """Random rows of 0 to ``most`` terms; ``whole`` weights make every sum exact, ``signed`` ones may be negative."""
     rng = np.random.default_rng(seed)
     sizes = rng.integers(0, min(most, dim) + 1, rows)
     terms = [np.sort(rng.choice(dim, size, replace=False)) for size in sizes]
@@ -63,4 +65,6 @@ def random_matrix(seed: int, rows: int, dim: int, most: int, dtype=np.float32, w
         weights = rng.integers(1, 6, flat.size).astype(dtype)
     else:
         weights = (rng.random(flat.size) * 3 + 0.01).astype(dtype)
+    if signed:
+        weights *= rng.choice(np.array([-1, 1], np.float32), flat.size)
     return SparseMatrix(indptr_of(sizes), flat, weights, dim)

@@ -16,6 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 def test_the_face_is_what_it_says():
     assert all(getattr(lsr, name) is not None for name in lsr.__all__)
     assert sorted(lsr.__all__) == [
+        "Allowed",
         "Document",
         "DocumentReader",
         "Encoder",

@@ -43,7 +43,7 @@ def create_app(searcher: Searcher, settings: Settings | None = None) -> FastAPI:
     def search(request: SearchRequest) -> SearchResponse:
         """The best documents for a query."""
         _check_limits(request, limits)
-        hits = searcher.search(request.query, request.k)
+        hits = searcher.search(request.query, request.k, recall=request.recall)
         return SearchResponse(
             hits=[HitResponse(id=hit.id, score=hit.score, title=hit.title, text=hit.text) for hit in hits]
         )

@@ -12,6 +12,12 @@ class SearchRequest(BaseModel):
 
     query: str = Field(min_length=1, description="What to look for, in words.")
     k: int = Field(10, ge=1, description="How many hits to give at most.")
+    recall: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Share of the true best k to find on average; 1 is exact, null as the index is set.",
+    )
 
 
 class HitResponse(BaseModel):

@@ -93,6 +93,9 @@ def search_command(
     k: Annotated[int, typer.Option("-k", help="Number of hits.", min=1)] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     exact: Annotated[bool, typer.Option("--exact", help="Leave nothing out that could matter.")] = False,
+    recall: Annotated[
+        float | None, typer.Option(help="Share of the true best k to find on average, as 0.95 (see lsr tune).")
+    ] = None,
     explained: Annotated[bool, typer.Option("--explain", help="Show what each term adds to a score.")] = False,
 ) -> None:
     """Search an index and show why each hit was found.
@@ -101,7 +104,7 @@ def search_command(
     """
     from lsr.cli.search import run
 
-    run(folder, query, k, as_json, exact, explained)
+    run(folder, query, k, as_json, explained, exact, recall)
 
 
 @app.command("serve")
@@ -139,6 +142,27 @@ def eval_command(
     from lsr.cli.evaluate import Outputs, run
 
     run(dataset, encoder, index, measures or [], split, exact, Outputs(run_file, json_file))
+
+
+@app.command("tune")
+def tune_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an index.")],
+    recall: Annotated[
+        float, typer.Option(help="Share of the true best 10 that searches shall find on average.")
+    ] = 0.95,
+    queries: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Real queries, read as documents are.  [default: titles of documents]"),
+    ] = None,
+    at_most: Annotated[int, typer.Option(help="Use so many queries.", min=20)] = 1000,
+) -> None:
+    """Find the fastest settings of an index that give a recall, measured against exact search, and keep them.
+
+    Example: lsr tune my-index --recall 0.95 --queries queries.jsonl
+    """
+    from lsr.cli.tune import run
+
+    run(folder, recall, queries, at_most)
 
 
 @app.command("check")

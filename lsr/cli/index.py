@@ -30,7 +30,7 @@ class IndexBars:
     def __init__(self, bars: Bars, reader: DocumentReader) -> None:
         self._bars, self._reader = bars, reader
         self._encoding = bars.add_task("encoding", total=reader.size, items=0, unit="documents")
-        self._building = bars.add_task("building", total=None, items=0, unit="terms", start=False)
+        self._building = bars.add_task("building", total=None, items=0, unit="steps", start=False)
 
     def encoded(self, documents: int) -> None:
         """Move the first bar."""

@@ -19,13 +19,13 @@ from lsr.sparse import SparseMatrix
 SHOWN_TERMS = 12
 
 
-def run(folder: Path, query: str, k: int, as_json: bool, exact: bool, explained: bool) -> None:
+def run(folder: Path, query: str, k: int, as_json: bool, explained: bool, exact: bool, recall: float | None) -> None:
     """Search and print."""
     searcher = Searcher.open(folder)
     vector = searcher.encode(query)
     if not vector.nnz:
         raise InputError(f"no word of the query {query!r} is in the vocabulary of {folder}: try other words")
-    hits = searcher.search(vector, k, exact)
+    hits = searcher.search(vector, k, exact, recall)
     if as_json:
         records = [_record(searcher, vector, hit, explained) for hit in hits]
         sys.stdout.write(msgspec.json.encode({"query": query, "hits": records}).decode() + "\n")

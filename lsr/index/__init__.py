@@ -5,25 +5,31 @@ summaries. `ExactIndex` scores every document and is the oracle of both. `Collec
 search: immutable segments named by a manifest; `CollectionWriter` makes one.
 """
 
+from lsr.index.allowed import Allowed
 from lsr.index.collection import Collection
 from lsr.index.engines import IndexSettings
 from lsr.index.exact import ExactIndex
 from lsr.index.manifest import EncoderInfo, Manifest
+from lsr.index.plan import Point, Tuning
 from lsr.index.results import TopK
 from lsr.index.seismic import SeismicIndex, SeismicSettings
 from lsr.index.windowed import WindowedIndex, WindowedSettings
-from lsr.index.writer import CollectionWriter
+from lsr.index.writer import CollectionWriter, store_tuning
 
 __all__ = [
+    "Allowed",
     "Collection",
     "CollectionWriter",
     "EncoderInfo",
     "ExactIndex",
     "IndexSettings",
     "Manifest",
+    "Point",
     "SeismicIndex",
     "SeismicSettings",
     "TopK",
+    "Tuning",
     "WindowedIndex",
     "WindowedSettings",
+    "store_tuning",
 ]

@@ -12,6 +12,9 @@ import numpy as np
 from numba import njit
 
 from lsr.index.kernels import push
+from lsr.index.seismic_kernels import LEVEL_BITS, LEVELS, LONGEST_RUN, MOST_BLOCKS
+
+RUNS_PER_BUCKET = 16  # at most, on average, of terms with summary entries in a list
 
 
 @njit(nogil=True, cache=True)
@@ -240,41 +243,88 @@ def _energy_floor(largest: Any, touched: Any, size: int, energy: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
+def _append_summary(block: int, largest: Any, touched: Any, size: int, floor: Any, buffers: Any, n: int) -> int:
+    """Add the maxima of a block that reach ``floor`` to the list's buffers, set all to 0; the buffers' new size."""
+    terms, places, values = buffers
+    for j in range(size):
+        value = largest[touched[j]]
+        largest[touched[j]] = 0
+        if value >= floor:
+            terms[n] = touched[j]
+            places[n] = block
+            values[n] = value
+            n += 1
+    return n
+
+
+@njit(nogil=True, cache=True)
+def _by_bucket(touched: Any, size: int, mask: int, ends: Any, grouped: Any) -> None:
+    """Counting sort of the first terms touched by their low bits; ends[b] is where those of bucket b end."""
+    for b in range(mask + 1):
+        ends[b] = 0
+    for j in range(size):
+        ends[touched[j] & mask] += 1
+    total = 0
+    for b in range(mask + 1):
+        total += ends[b]
+        ends[b] = total
+    for j in range(size - 1, -1, -1):
+        ends[touched[j] & mask] -= 1
+        grouped[ends[touched[j] & mask]] = touched[j]
+    for b in range(mask + 1):
+        ends[b] = ends[b + 1] if b < mask else size
+
+
+@njit(nogil=True, cache=True)
+def _write_entries(n: int, buffers: Any, step: Any, count: Any, entries: Any) -> None:
+    """Write the n buffered summary entries to where count[term] says; it moves on."""
+    terms, places, values = buffers
+    for i in range(n):
+        level = int(values[i] / step + np.float32(0.5))
+        entries[count[terms[i]]] = places[i] << LEVEL_BITS | max(1, min(level, LEVELS))
+        count[terms[i]] += 1
+
+
+@njit(nogil=True, cache=True)
 def build_lists(
     first_term: int, last_term: int, lists: Any, postings: Any, values: Any, forward: Any, entries: Any, settings: Any
 ) -> Any:
-    """Blocks and summaries of the terms first_term:last_term, in the layout of `kernels.Blocks` without its lists.
+    """Blocks and summaries of the terms first_term:last_term, in the layout of `seismic_kernels.Blocks`.
 
     ``settings`` = (longest list, centroid_fraction, min_cluster_size, summary_energy, seed); ``lists`` int64[V + 1]
-    borders the lists in ``postings`` and ``values``. The first array given is the number of blocks of each term; ends
-    count from 0 within this part.
+    borders the lists in ``postings`` and ``values``. Given: sizes int64[terms, 2] (blocks and buckets of each term),
+    block ends, postings, bucket ends [buckets, 2], runs, summary entries, steps; ends count from 0 within this part.
     """
     longest, centroid_fraction, min_cluster_size, energy, seed = settings
     dim = lists.size - 1
     first = np.zeros(dim, np.int64)
     largest = np.zeros(dim, np.float32)
     touched = np.empty(dim, np.int64)
+    grouped = np.empty(dim, np.int64)
+    bucket_ends = np.empty(dim + 1, np.int64)
     capacity = lists[last_term] - lists[first_term]
     rows = np.empty(capacity, np.int64)
     assigned = np.zeros(capacity, np.int64)
     ends = np.empty(capacity + 1, np.int64)
     members = np.empty(capacity, np.int64)
-    n_blocks = np.zeros(last_term - first_term, np.int64)
+    sizes = np.zeros((last_term - first_term, 2), np.int64)
+    steps = np.zeros(last_term - first_term, np.float32)
     out_postings = np.empty(capacity, np.uint32)
-    out_ends = np.empty(capacity, np.int64)
-    summary_ends = np.empty(capacity, np.int64)
-    low = np.empty(capacity, np.float32)
-    step = np.empty(capacity, np.float32)
-    summary_terms = np.empty(1024, forward.terms.dtype)
-    summary_codes = np.empty(1024, np.uint8)
+    out_ends = np.empty(capacity, np.uint32)
+    out_buckets = np.empty(1024, np.uint32)
+    out_runs = np.empty(1024, np.uint16)
+    out_entries = np.empty(1024, np.uint16)
+    buffers = (np.empty(1024, np.uint32), np.empty(1024, np.uint16), np.empty(1024, np.float32))
     size = 0
     block = 0
+    n_buckets = 0
+    run = 0
     entry = 0
     for term in range(first_term, last_term):
         if lists[term] == lists[term + 1]:
             continue
         m = _heaviest_rows(postings, values, lists[term], lists[term + 1], longest, rows)
-        n_clusters = max(1, min(int(centroid_fraction * m), 65535))
+        n_clusters = max(1, min(int(centroid_fraction * m), MOST_BLOCKS))
         if n_clusters > 1:
             _cluster(rows, m, forward, entries, (n_clusters, min_cluster_size, seed + term), first, assigned)
         else:
@@ -282,6 +332,9 @@ def build_lists(
                 assigned[i] = 0
         _group(rows, m, assigned, n_clusters, ends, members)
         start = 0
+        n = 0
+        top = np.float32(0)
+        n_blocks = 0
         for c in range(n_clusters):
             if ends[c] == start:
                 continue
@@ -289,28 +342,55 @@ def build_lists(
                 out_postings[size] = members[i]
                 size += 1
             n_touched = _block_maxima(members, start, ends[c], forward, largest, touched)
+            for j in range(n_touched):
+                top = max(top, largest[touched[j]])
             floor = _energy_floor(largest, touched, n_touched, energy)
-            low[block] = np.float32(np.inf)
-            high = np.float32(0)
-            for j in range(n_touched):
-                if largest[touched[j]] >= floor:
-                    low[block] = min(low[block], largest[touched[j]])
-                    high = max(high, largest[touched[j]])
-            step[block] = (high - low[block]) / np.float32(255)
-            summary_terms = _grown(summary_terms, entry + n_touched)
-            summary_codes = _grown(summary_codes, entry + n_touched)
-            for j in range(n_touched):
-                value = largest[touched[j]]
-                largest[touched[j]] = 0
-                if value >= floor:
-                    code = (value - low[block]) / step[block] if step[block] > 0 else np.float32(0)
-                    summary_terms[entry] = touched[j]
-                    summary_codes[entry] = int(min(np.float32(255), code + np.float32(0.5)))
-                    entry += 1
-            summary_ends[block] = entry
+            wanted = n + n_touched
+            buffers = (_grown(buffers[0], wanted), _grown(buffers[1], wanted), _grown(buffers[2], wanted))
+            n = _append_summary(n_blocks, largest, touched, n_touched, floor, buffers, n)
             out_ends[block] = size
-            n_blocks[term - first_term] += 1
+            n_blocks += 1
             block += 1
             start = ends[c]
-    filled = (out_ends[:block], out_postings[:size], summary_ends[:block], summary_terms[:entry])
-    return n_blocks, filled, (summary_codes[:entry], low[:block], step[:block])
+        # The summary entries of the list, term by term.
+        n_touched = 0
+        for i in range(n):
+            if first[buffers[0][i]] == 0:
+                touched[n_touched] = buffers[0][i]
+                n_touched += 1
+            first[buffers[0][i]] += 1
+        mask = 0
+        while (mask + 1) * RUNS_PER_BUCKET < n_touched:
+            mask = 2 * mask + 1
+        shift = 0
+        while mask >> shift:
+            shift += 1
+        _by_bucket(touched, n_touched, mask, bucket_ends, grouped)
+        out_buckets = _grown(out_buckets, 2 * (n_buckets + mask + 1))
+        out_runs = _grown(out_runs, run + n_touched + n // LONGEST_RUN)
+        out_entries = _grown(out_entries, entry + n)
+        place = entry
+        j = 0
+        for b in range(mask + 1):
+            while j < bucket_ends[b]:
+                left = first[grouped[j]]
+                first[grouped[j]] = place
+                place += left
+                while left > 0:
+                    out_runs[run] = ((grouped[j] >> shift) & 255) << 8 | (min(left, LONGEST_RUN) - 1)
+                    left -= LONGEST_RUN
+                    run += 1
+                j += 1
+            out_buckets[2 * n_buckets] = run
+            out_buckets[2 * n_buckets + 1] = place
+            n_buckets += 1
+        step = top / np.float32(LEVELS)
+        _write_entries(n, buffers, step, first, out_entries)
+        entry += n
+        for j in range(n_touched):
+            first[touched[j]] = 0
+        sizes[term - first_term, 0] = n_blocks
+        sizes[term - first_term, 1] = mask + 1
+        steps[term - first_term] = step
+    filled = (out_ends[:block], out_postings[:size], out_buckets[: 2 * n_buckets].reshape(n_buckets, 2))
+    return sizes, filled, (out_runs[:run], out_entries[:entry]), steps

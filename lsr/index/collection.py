@@ -5,12 +5,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from lsr.corpus import Document
 from lsr.errors import InputError, MismatchError, StorageError
 from lsr.index import manifest as manifests
+from lsr.index.allowed import Allowed
 from lsr.index.engines import IndexSettings
-from lsr.index.results import TopK, check_queries, merge
+from lsr.index.plan import check_recall, settings_for
+from lsr.index.results import TopK, check_allowed, check_queries, merge
 from lsr.index.segment import Segment
 from lsr.sparse import SparseMatrix
 
@@ -32,9 +35,9 @@ class Collection:
         self.manifest = manifests.read(folder)
         self._check_encoder(fingerprint)
         manifests.check_sizes(folder, self.manifest)
-        settings = _settings(folder, self.manifest)
+        self._settings = _settings(folder, self.manifest)
         dim = self.manifest.encoder.dim
-        self._segments = [Segment(folder / info.folder, dim, settings) for info in self.manifest.segments]
+        self._segments = [Segment(folder / info.folder, dim, self._settings) for info in self.manifest.segments]
         self._ends = list(accumulate(len(segment) for segment in self._segments))
 
     @staticmethod
@@ -52,26 +55,71 @@ class Collection:
         return self.manifest.documents
 
     @property
+    def engine(self) -> str:
+        """Name of the engine."""
+        return self._settings.engine
+
+    @property
+    def grid(self) -> tuple[dict[str, Any], ...]:
+        """Changes of the engine's settings that are worth trying."""
+        return self._settings.choice.grid
+
+    @property
     def encoder_folder(self) -> Path:
         """Where the index keeps its encoder."""
         return self.folder / self.manifest.encoder_folder
 
-    def search(self, queries: SparseMatrix, k: int, exact: bool = False) -> TopK:
+    def search(
+        self,
+        queries: SparseMatrix,
+        k: int,
+        exact: bool = False,
+        recall: float | None = None,
+        allowed: Allowed | None = None,
+        threads: int = 1,
+    ) -> TopK:
         """The best k documents of each query; scores are exact inner products, ties go to the lower row.
 
         Args:
             queries: made by the index's encoder.
             k: at least 1, cut to the number of documents; places without a document hold row -1.
             exact: leave nothing out that could matter.
+            recall: the share of the true best k to be found on average, above 0 and at most 1; the fastest settings
+                that reached it on held-out queries are taken (`lsr tune`), or careful guesses. None takes the
+                settings of the index.
+            allowed: the documents that may be found; None means all.
+            threads: queries are spread over so many; results are equal for any number.
 
         Raises:
-            MismatchError: queries over another vocabulary.
-            InputError: k below 1.
+            MismatchError: queries over another vocabulary, or ``allowed`` for another number of documents.
+            InputError: k or threads below 1, recall outside (0, 1], or both ``exact`` and ``recall``.
         """
         check_queries(queries, self.manifest.encoder.dim, k)
         k = min(k, max(1, len(self)))
-        parts = [segment.search(queries, k, exact) for segment in self._segments]
-        return merge(parts, [0, *self._ends[:-1]], k)
+        settings = self._engine_settings(exact, recall, k)
+        if allowed is not None:
+            check_allowed(allowed, len(self))
+        starts = [0, *self._ends[:-1]]
+        parts = [
+            segment.search(queries, k, settings, None if allowed is None else allowed.part(start, stop), threads)
+            for segment, start, stop in zip(self._segments, starts, self._ends, strict=True)
+        ]
+        return merge(parts, starts, k)
+
+    def search_with(self, settings: dict[str, Any], queries: SparseMatrix, k: int) -> TopK:
+        """As `search`, with changed settings of the engine: to find those that serve best."""
+        changed = self._settings.changed(settings)
+        return merge([segment.search(queries, k, changed) for segment in self._segments], [0, *self._ends[:-1]], k)
+
+    def _engine_settings(self, exact: bool, recall: float | None, k: int) -> Any | None:
+        """Settings of the engine that give what is wanted; None for exact search."""
+        if exact and recall is not None:
+            raise InputError("exact and recall: give one of them, exact search finds everything")
+        if recall is None:
+            return None if exact else self._settings.settings
+        check_recall(recall)
+        found = settings_for(recall, k, self.manifest.tuning, self._settings.choice.untuned)
+        return None if found is None else self._settings.changed(found)
 
     def document(self, row: int) -> Document:
         """The document at ``row``."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from lsr.index.allowed import Allowed
 from lsr.index.kernels import Forward, search_exact
-from lsr.index.results import TopK, check_queries, dense_query, empty_results
+from lsr.index.results import TopK, check_allowed, check_queries, dense_query, empty_results
 from lsr.sparse import SparseMatrix
 
 
@@ -18,16 +21,25 @@ class ExactIndex:
         self._documents = documents
         self._forward = Forward(documents.indptr, documents.terms, documents.weights)
 
-    def search(self, queries: SparseMatrix, k: int) -> TopK:
+    def search(self, queries: SparseMatrix, k: int, allowed: Allowed | None = None) -> TopK:
         """The best k documents of each query by inner product, ties by row.
 
+        Args:
+            queries: one row a query.
+            k: at least 1.
+            allowed: the documents that may be found; None means all.
+
         Raises:
-            MismatchError: queries over another vocabulary.
+            MismatchError: queries over another vocabulary, or ``allowed`` for another number of documents.
             InputError: k below 1.
         """
         check_queries(queries, self._documents.dim, k)
+        mask = np.ones(len(self._documents), np.int8)
+        if allowed is not None:
+            check_allowed(allowed, len(self._documents))
+            mask = allowed.mask
         found = empty_results(len(queries), k)
         for i in range(len(queries)):
             dense = dense_query(queries, i, self._documents.scale)
-            search_exact(dense, self._forward, found.scores[i], found.rows[i])
+            search_exact(dense, self._forward, mask, found.scores[i], found.rows[i])
         return found

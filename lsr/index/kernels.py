@@ -1,6 +1,6 @@
 """Search kernels: arrays in, arrays out, no validation. Serial and nogil; parallel queries are threads.
 
-Shapes: n documents, V terms, B blocks, P postings. A document's score is always made by `dot`, so every search
+Shapes: n documents, V terms. A document's score is always made by `dot`, so every search
 path gives the same float for the same document.
 """
 
@@ -12,6 +12,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from lsr.index.intrinsics import prefetch
+
+LINE = 64  # bytes that memory gives at once
+AHEAD = 8  # documents asked for before they are scored
+
 
 class Forward(NamedTuple):
     """Documents as rows: indptr int64[n + 1], terms uint16/uint32[nnz], weights float32/uint8[nnz]."""
@@ -19,24 +24,6 @@ class Forward(NamedTuple):
     indptr: NDArray[np.int64]
     terms: NDArray[Any]
     weights: NDArray[Any]
-
-
-class Blocks(NamedTuple):
-    """Posting lists cut into blocks, each with a summary.
-
-    Blocks ``lists[t]:lists[t + 1]`` belong to term t; block b holds the document rows
-    ``postings[starts[b]:starts[b + 1]]`` and the summary entries ``summary_starts[b]:summary_starts[b + 1]``,
-    whose value is ``low[b] + code * step[b]``.
-    """
-
-    lists: NDArray[np.int64]  # [V + 1]
-    starts: NDArray[np.int64]  # [B + 1]
-    postings: NDArray[np.uint32]  # [P]
-    summary_starts: NDArray[np.int64]  # [B + 1]
-    summary_terms: NDArray[Any]  # [S]
-    summary_codes: NDArray[np.uint8]  # [S]
-    low: NDArray[np.float32]  # [B]
-    step: NDArray[np.float32]  # [B]
 
 
 @njit(nogil=True, cache=True)
@@ -114,73 +101,55 @@ def sort_heap(scores: Any, rows: Any, size: int) -> None:
 
 
 @njit(nogil=True, cache=True)
-def search_exact(query: Any, forward: Any, scores: Any, rows: Any) -> None:
-    """Score every document against the dense float32[V] query; the best go into scores and rows [k]."""
+def _ask_for(indptr: Any, terms: Any, weights: Any, row: int) -> None:
+    """Prefetch the lines of a document's terms and weights."""
+    for i in range(indptr[row], indptr[row + 1], LINE // terms.itemsize):
+        prefetch(terms, i)
+    for i in range(indptr[row], indptr[row + 1], LINE // weights.itemsize):
+        prefetch(weights, i)
+
+
+@njit(nogil=True, cache=True)
+def score_documents(
+    candidates: Any, n: int, slots: Any, query: Any, forward: Any, scores: Any, rows: Any, size: int
+) -> int:
+    """Offer the exact scores of the first n candidates (rows) to the heap; its new size.
+
+    Scores are those of `dot`, the same sums in the same order, with the query's weights found by slot: ``slots[t]`` is
+    the place of term t in ``query``, whose first weight is 0, for all other terms. Slots take a quarter of the cache
+    that a dense query takes, and unsigned positions are not tested for wrap-around.
+    """
+    indptr, terms, weights = forward
+    one, two, three, four = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
+    for at in range(-AHEAD, n):
+        if at + AHEAD < n:
+            _ask_for(indptr, terms, weights, np.int64(candidates[at + AHEAD]))
+        if at < 0:
+            continue
+        row = np.int64(candidates[at])
+        a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+        i, end = np.uint64(indptr[row]), np.uint64(indptr[row + 1])
+        while i + four <= end:
+            a += query[slots[terms[i]]] * np.float32(weights[i])
+            b += query[slots[terms[i + one]]] * np.float32(weights[i + one])
+            c += query[slots[terms[i + two]]] * np.float32(weights[i + two])
+            d += query[slots[terms[i + three]]] * np.float32(weights[i + three])
+            i += four
+        while i < end:
+            a += query[slots[terms[i]]] * np.float32(weights[i])
+            i += one
+        score = (a + b) + (c + d)
+        if score > 0 and (size < scores.size or score >= scores[0]):
+            size = push(scores, rows, size, score, row)
+    return size
+
+
+@njit(nogil=True, cache=True)
+def search_exact(query: Any, forward: Any, allowed: Any, scores: Any, rows: Any) -> None:
+    """Score every document with allowed[row] against the dense float32[V] query; the best go to scores, rows [k]."""
     size = 0
     for row in range(forward.indptr.size - 1):
         score = dot(query, forward.terms, forward.weights, forward.indptr[row], forward.indptr[row + 1])
-        if score > 0:
+        if score > 0 and allowed[row]:
             size = push(scores, rows, size, score, row)
     sort_heap(scores, rows, size)
-
-
-@njit(nogil=True, cache=True)
-def search_seismic(
-    query: Any, cut_terms: Any, heap_factor: Any, forward: Any, blocks: Any, seen: Any, scores: Any, rows: Any
-) -> int:
-    """Walk the blocks of ``cut_terms`` (heaviest first) and score the documents of every promising one.
-
-    ``seen`` is uint8[n] of zeros. Gives the number of documents scored.
-    """
-    size = 0
-    scored = 0
-    for rank in range(cut_terms.size):
-        first, last = blocks.lists[cut_terms[rank]], blocks.lists[cut_terms[rank] + 1]
-        estimates = np.empty(last - first, np.float32)
-        order = np.empty(last - first, np.int64)
-        for at in range(last - first):
-            estimates[at] = _estimate(query, blocks, first + at)
-            order[at] = at
-        if rank == 0:
-            _sort_falling(estimates, order)
-        for at in order:
-            if size == scores.size and estimates[at] < heap_factor * scores[0]:
-                continue
-            for i in range(blocks.starts[first + at], blocks.starts[first + at + 1]):
-                row = blocks.postings[i]
-                if seen[row]:
-                    continue
-                seen[row] = 1
-                scored += 1
-                score = dot(query, forward.terms, forward.weights, forward.indptr[row], forward.indptr[row + 1])
-                if score > 0:
-                    size = push(scores, rows, size, score, np.int64(row))
-    sort_heap(scores, rows, size)
-    return scored
-
-
-@njit(nogil=True, cache=True)
-def _sort_falling(keys: Any, order: Any) -> None:
-    """Sort ``order`` so that keys[order] falls (shell sort: blocks of one list are few)."""
-    gap = order.size // 2
-    while gap > 0:
-        for i in range(gap, order.size):
-            moving = order[i]
-            j = i
-            while j >= gap and keys[order[j - gap]] < keys[moving]:
-                order[j] = order[j - gap]
-                j -= gap
-            order[j] = moving
-        gap //= 2
-
-
-@njit(nogil=True, cache=True)
-def _estimate(query: Any, blocks: Any, block: int) -> Any:
-    """Inner product of the query with a block's summary."""
-    at_low = np.float32(0)
-    above = np.float32(0)
-    for i in range(blocks.summary_starts[block], blocks.summary_starts[block + 1]):
-        weight = query[blocks.summary_terms[i]]
-        at_low += weight
-        above += weight * np.float32(blocks.summary_codes[i])
-    return at_low * blocks.low[block] + above * blocks.step[block]

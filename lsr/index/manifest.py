@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 
 from lsr.errors import StorageError
+from lsr.index.plan import Tuning
 
 FORMAT = "lsr-index"
-VERSION = 1
+VERSION = 2
 NAME = "manifest.json"
 
 
@@ -51,6 +52,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         files: by path below the index folder.
         settings: build and search settings of the segments.
         summary: what indexing counted (empty and truncated documents, distinct terms).
+        tuning: measured recall and latency of the engine's settings; None before `lsr tune`.
     """
 
     format: str = FORMAT
@@ -64,6 +66,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     summary: dict[str, int]
     segments: list[SegmentInfo]
     files: dict[str, FileInfo]
+    tuning: Tuning | None = None
 
     @property
     def documents(self) -> int:

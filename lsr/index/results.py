@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import InputError, MismatchError
+from lsr.index.allowed import Allowed
 from lsr.sparse import SparseMatrix
 
 
@@ -52,6 +53,16 @@ def check_queries(queries: SparseMatrix, dim: int, k: int) -> None:
         )
     if k < 1:
         raise InputError(f"k is {k}: wanted at least 1")
+
+
+def check_allowed(allowed: Allowed, n: int) -> None:
+    """Refuse a choice among another number of documents than ``n``.
+
+    Raises:
+        MismatchError: it is one.
+    """
+    if len(allowed) != n:
+        raise MismatchError(f"a choice among {len(allowed):,} documents, index of {n:,}: give one byte a document")
 
 
 def dense_query(queries: SparseMatrix, i: int, unit: float) -> NDArray[np.float32]:

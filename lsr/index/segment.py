@@ -10,9 +10,11 @@ import numpy as np
 
 from lsr.corpus import Document
 from lsr.errors import StorageError, VectorError
+from lsr.index.allowed import Allowed
 from lsr.index.documents import DocumentStore, DocumentWriter
 from lsr.index.engines import IndexSettings
 from lsr.index.exact import ExactIndex
+from lsr.index.plan import scores_directly
 from lsr.index.results import TopK
 from lsr.index.seismic import SeismicIndex
 from lsr.index.windowed import WindowedIndex
@@ -49,11 +51,19 @@ class Segment:
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def search(self, queries: SparseMatrix, k: int, exact: bool) -> TopK:
-        """The best k rows of this segment for each query."""
-        if isinstance(self._engine, WindowedIndex):
-            return self._engine.search(queries, k, exact)
-        return (self._exact if exact else self._engine).search(queries, k)
+    def search(
+        self, queries: SparseMatrix, k: int, settings: Any | None, allowed: Allowed | None = None, threads: int = 1
+    ) -> TopK:
+        """The best k rows of this segment for each query, the fastest way; ``settings`` None means exactly."""
+        exact = settings is None
+        engine = self._engine
+        if isinstance(engine, WindowedIndex):
+            if allowed is not None and scores_directly(len(self), allowed.rows.size, exact):
+                return engine.score(queries, k, allowed)
+            return engine.search(queries, k, exact, threads, allowed, settings)
+        if exact:
+            return self._exact.search(queries, k, allowed)
+        return engine.search(queries, k, threads, allowed, settings)
 
 
 class SegmentWriter:

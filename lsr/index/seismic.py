@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import math
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.errors import InputError
-from lsr.index.build_kernels import build_lists, count_postings, fill_postings, heaviest_entries
-from lsr.index.kernels import Blocks, Forward, search_seismic
-from lsr.index.results import TopK, check_queries, dense_query, empty_results
-from lsr.index.work import Span, equal_spans, on_all_cores
-from lsr.sparse import SparseMatrix, indptr_of
+from lsr.errors import InputError, VectorError
+from lsr.index.allowed import EVERYTHING, Allowed
+from lsr.index.kernels import Forward
+from lsr.index.results import TopK, check_allowed, check_queries
+from lsr.index.seismic_build import aligned, build_blocks, build_records, records_in
+from lsr.index.seismic_kernels import BINS, MOST_BLOCKS, RECORD, Blocks, Scratch, search_blocks
+from lsr.index.work import Span, equal_spans, on_all_cores, spread
+from lsr.sparse import SparseMatrix
 
-DOC_CUT = 15  # heaviest terms of a document that decide its cluster
-FEWEST_POSTINGS = 64
-LISTS_PER_TASK = 1024
+CHECKED_AT_ONCE = 2**17
 
 
 @dataclass(frozen=True)
@@ -35,37 +35,62 @@ class SeismicSettings:
         min_cluster_size: clusters of this size or smaller are dissolved.
         summary_energy: share of its mass that a block's summary keeps, in (0, 1].
         seed: of the random centroids.
+        n_knn: nearest documents kept of each document; a search looks at those of the best k it met. Building takes a
+            search for every document. 0 for none.
         query_cut: heaviest query terms whose lists are read.
-        heap_factor: a block is skipped when its estimate is below this times the worst score held; lower is safer
-            and slower.
+        heap_factor: the search ends at the first block whose estimate is below this times the k-th best first look;
+            lower is safer and slower.
+        first_look: documents whose first look (the inner product with their heaviest 60 terms) is below this share of
+            the k-th best are not scored exactly; 0 scores all that were met. Where the heaviest terms of a document
+            say most about it, as SPLADE's do, 0.75 loses little; BM25's say less.
     """
 
     n_postings: int = 0
     max_fraction: float = 8.0
-    centroid_fraction: float = 0.1
+    centroid_fraction: float = 0.2
     min_cluster_size: int = 2
     summary_energy: float = 0.5
     seed: int = 42
+    n_knn: int = 0
     query_cut: int = 10
     heap_factor: float = 0.8
+    first_look: float = 0.25
 
     def __post_init__(self) -> None:
         if self.n_postings < 0 or self.min_cluster_size < 0 or self.max_fraction <= 0 or self.query_cut < 1:
             raise InputError(f"{self}: wanted n_postings, min_cluster_size >= 0, max_fraction > 0 and query_cut >= 1")
         if not (0 < self.summary_energy <= 1 and 0 < self.centroid_fraction <= 1 and 0 <= self.heap_factor <= 1):
             raise InputError(f"{self}: wanted summary_energy, centroid_fraction in (0, 1] and heap_factor in [0, 1]")
+        if not (0 <= self.first_look <= 1 and self.n_knn >= 0):
+            raise InputError(f"{self}: wanted first_look in [0, 1] and n_knn >= 0")
 
 
 class SeismicIndex:
     """Approximate top-k: lists are pruned, clustered into blocks and summarised; scores stay exact.
 
+    A query estimates all blocks of its heaviest terms from their summaries and opens them best first. Documents met
+    get a first look at their heaviest terms; the best of these are scored exactly.
+
     Source: Bruch, Nardini, Rulli, Venturini, "Efficient Inverted Indexes for Approximate Retrieval over Learned
-    Sparse Representations", SIGIR 2024, sections 4 and 5.
+    Sparse Representations", SIGIR 2024, sections 4 and 5; neighbours after "Pairing Clustered Inverted Indexes with
+    k-NN Graphs for Fast Approximate Retrieval over Learned Sparse Representations", CIKM 2024.
     """
 
-    def __init__(self, documents: SparseMatrix, blocks: Blocks, settings: SeismicSettings) -> None:
+    def __init__(
+        self,
+        documents: SparseMatrix,
+        blocks: Blocks,
+        records: NDArray[np.uint8],
+        neighbours: NDArray[np.uint32],
+        settings: SeismicSettings,
+    ) -> None:
         self._documents, self._blocks, self.settings = documents, blocks, settings
+        self._records, self._neighbours = aligned(records), neighbours
         self._forward = Forward(documents.indptr, documents.terms, documents.weights)
+        self._arrays = self._forward, blocks, records_in(self._records)
+        self._unit = np.float32(documents.scale)
+        self._longest_list = int(np.diff(blocks.lists).max(initial=0))
+        self._local = threading.local()
 
     @classmethod
     def build(
@@ -80,42 +105,88 @@ class SeismicIndex:
             documents: the vectors, one row a document.
             settings: None takes the defaults.
             progress: called with (terms done, terms in all).
-        """
-        settings = settings or SeismicSettings()
-        forward = Forward(documents.indptr, documents.terms, documents.weights)
-        blocks = _build_blocks(forward, documents.dim, settings, progress or (lambda done, total: None))
-        return cls(documents, blocks, settings)
-
-    def search(self, queries: SparseMatrix, k: int) -> TopK:
-        """About the best k documents of each query; scores are exact inner products.
 
         Raises:
-            MismatchError: queries over another vocabulary.
-            InputError: k below 1.
+            InputError: more than 2^32 summary entries.
+            VectorError: a weight is negative.
+        """
+        settings = settings or SeismicSettings()
+        check_positive(documents)
+        forward = Forward(documents.indptr, documents.terms, documents.weights)
+        blocks = build_blocks(forward, documents.dim, settings, progress or (lambda done, total: None))
+        index = cls(documents, blocks, build_records(forward), _no_neighbours(documents), settings)
+        if settings.n_knn:
+            index._neighbours = index._find_neighbours(settings.n_knn)
+        return index
+
+    def search(
+        self,
+        queries: SparseMatrix,
+        k: int,
+        threads: int = 1,
+        allowed: Allowed | None = None,
+        settings: SeismicSettings | None = None,
+    ) -> TopK:
+        """About the best k documents of each query; scores are exact inner products, ties go to the lower row.
+
+        Args:
+            queries: one row a query.
+            k: at least 1.
+            threads: queries are spread over so many; results are equal for any number.
+            allowed: the documents that may be found; None means all.
+            settings: of this search; None takes those of the index.
+
+        Raises:
+            MismatchError: queries over another vocabulary, or ``allowed`` for another number of documents.
+            InputError: k or threads below 1.
         """
         check_queries(queries, self._documents.dim, k)
-        found = empty_results(len(queries), k)
-        for i in range(len(queries)):
-            self._search_one(queries, i, found)
+        mask = EVERYTHING
+        if allowed is not None:
+            check_allowed(allowed, len(self._documents))
+            mask = allowed.mask
+        n = len(queries)
+        found = TopK(np.empty((n, k), np.int64), np.empty((n, k), np.float32))
+        arrays = queries.indptr, queries.terms.astype(np.int64), queries.values * self._unit
+        spread(lambda span: self._run(span, arrays, mask, found, settings or self.settings), n, threads)
         return found
 
-    def _search_one(self, queries: SparseMatrix, i: int, found: TopK) -> None:
-        terms, values = queries.row(i)
-        heaviest = np.argsort(-values, kind="stable")[: self.settings.query_cut]
-        search_seismic(
-            dense_query(queries, i, self._documents.scale),
-            terms[heaviest].astype(np.int64),
-            np.float32(self.settings.heap_factor),
-            self._forward,
-            self._blocks,
-            np.zeros(len(self._documents), np.uint8),
-            found.scores[i],
-            found.rows[i],
-        )
+    def _run(self, span: Span, arrays: Any, allowed: NDArray[np.int8], found: TopK, settings: SeismicSettings) -> None:
+        """Search for a range of the queries on this thread."""
+        indptr = arrays[0]
+        longest = int(indptr[-1]) if indptr.size == 2 else int((indptr[1:] - indptr[:-1]).max(initial=0))
+        limits = settings.query_cut, settings.heap_factor, settings.first_look
+        scratch = self._scratch(longest, found.rows.shape[1], settings.query_cut)
+        search_blocks(*span, arrays, limits, self._arrays, self._neighbours, allowed, scratch, found)
+
+    def _scratch(self, longest: int, k: int, query_cut: int) -> Scratch:
+        """Room of this thread for queries of ``longest`` terms and k results, made when what it has is too small."""
+        dtype = "uint8" if longest < 2**8 else "uint16" if longest < 2**16 else "uint32"
+        lists = min(query_cut, longest)
+        blocks = min(self._blocks.starts.size - 1, lists * self._longest_list)
+        kept = cast("Scratch | None", getattr(self._local, dtype, None))
+        if kept is None or kept.best.size < k or kept.estimates.size < blocks:
+            kept = _new_scratch(self._documents, dtype, blocks, k)
+            setattr(self._local, dtype, kept)
+        return kept
+
+    def _find_neighbours(self, n_knn: int) -> NDArray[np.uint32]:
+        """About the nearest ``n_knn`` other documents of each, uint32[n, n_knn]; the document itself where too few."""
+        neighbours = np.repeat(np.arange(len(self._documents), dtype=np.uint32)[:, None], n_knn, axis=1)
+
+        def find(span: Span) -> None:
+            found = self.search(self._documents.slice(*span), n_knn + 1).rows
+            for row, near in zip(range(*span), found, strict=True):
+                others = near[(near >= 0) & (near != row)][:n_knn]
+                neighbours[row, : others.size] = others
+
+        list(on_all_cores(find, equal_spans(np.arange(len(self._documents) + 1), 64)))
+        return neighbours
 
     def save(self, folder: Path) -> None:
-        """Write the block arrays into ``folder``; the document vectors are saved by their owner."""
-        for name, array in self._blocks._asdict().items():
+        """Write the arrays of the engine into ``folder``; the document vectors are saved by their owner."""
+        arrays = {**self._blocks._asdict(), "records": self._records, "neighbours": self._neighbours}
+        for name, array in arrays.items():
             np.save(folder / f"blocks.{name}.npy", array)
 
     @classmethod
@@ -125,78 +196,82 @@ class SeismicIndex:
         Raises:
             ValueError, OSError: an array is missing, or points outside another one.
         """
-        arrays = (np.load(folder / f"blocks.{name}.npy", allow_pickle=False) for name in Blocks._fields)
+        names = (*Blocks._fields, "records", "neighbours")
+        *arrays, records, neighbours = (np.load(folder / f"blocks.{name}.npy", allow_pickle=False) for name in names)
         blocks = Blocks(*arrays)
         _check_borders(blocks, documents)
-        return cls(documents, blocks, settings)
+        if records.shape != (len(documents), RECORD) or records.dtype != np.uint8:
+            raise ValueError(f"records of shape {records.shape}, wanted {(len(documents), RECORD)}")
+        if neighbours.ndim != 2 or len(neighbours) != len(documents):
+            raise ValueError(f"neighbours of shape {neighbours.shape}, wanted a row for each of {len(documents):,}")
+        if neighbours.size and int(neighbours.max()) >= len(documents):
+            raise ValueError(f"a neighbour is {neighbours.max()}, beyond the last of {len(documents):,}")
+        return cls(documents, blocks, records, neighbours, replace(settings, n_knn=neighbours.shape[1]))
+
+
+def check_positive(documents: SparseMatrix) -> None:
+    """Refuse signed vectors: their summaries would not say how good a block can be.
+
+    Raises:
+        VectorError: a weight is negative.
+    """
+    if documents.signed:
+        raise VectorError("documents with negative weights: the seismic engine takes none, use the windowed one")
+
+
+def _no_neighbours(documents: SparseMatrix) -> NDArray[np.uint32]:
+    return np.zeros((len(documents), 0), np.uint32)
+
+
+def _new_scratch(documents: SparseMatrix, slots: str, blocks: int, k: int) -> Scratch:
+    n, most_terms = len(documents), min(documents.dim, np.iinfo(slots).max)
+    return Scratch(
+        slots=np.zeros(documents.dim, slots),
+        weights=np.zeros(most_terms + 1, np.float32),
+        cut=np.zeros(most_terms, np.int64),
+        table=np.zeros(2**16, np.uint8),
+        epochs=np.zeros(n, np.uint8),
+        epoch=np.zeros(1, np.int64),
+        sums=np.zeros(blocks + MOST_BLOCKS, np.float32),
+        estimates=np.zeros(blocks, np.float32),
+        order=np.zeros(blocks, np.uint32),
+        bins=np.zeros(BINS, np.int64),
+        queue=np.zeros(n, np.uint32),
+        looks=np.zeros(n, np.float32),
+        best=np.zeros(k, np.float32),
+        best_rows=np.zeros(k, np.int64),
+    )
 
 
 def _check_borders(blocks: Blocks, documents: SparseMatrix) -> None:
     """Raise ValueError unless every number that a kernel follows stays inside its array."""
-    n_blocks = blocks.low.size
+    n_blocks, n_buckets = blocks.starts.size - 1, len(blocks.buckets) - 1
     borders = (
         (blocks.lists, documents.dim, n_blocks),
         (blocks.starts, n_blocks, blocks.postings.size),
-        (blocks.summary_starts, n_blocks, blocks.summary_terms.size),
+        (blocks.tables, documents.dim, n_buckets),
+        (blocks.buckets[:, 0], n_buckets, blocks.runs.size),
     )
     for starts, parts, end in borders:
-        if starts.size != parts + 1 or starts[0] != 0 or starts[-1] != end or (np.diff(starts) < 0).any():
+        if starts.size != parts + 1 or starts[0] != 0 or starts[-1] != end or (starts[1:] < starts[:-1]).any():
             raise ValueError("block borders do not fit their arrays")
-    if blocks.summary_codes.size != blocks.summary_terms.size or blocks.step.size != n_blocks:
-        raise ValueError("block summaries have arrays of different lengths")
-    for values, end in ((blocks.postings, len(documents)), (blocks.summary_terms, documents.dim)):
-        if values.size and int(values.max()) >= end:
-            raise ValueError(f"a block points to {values.max()}, beyond the last of {end:,}")
+    _check_runs(blocks)
+    if blocks.steps.size != documents.dim:
+        raise ValueError(f"{blocks.steps.size} steps of summaries, wanted {documents.dim}")
+    if blocks.postings.size and int(blocks.postings.max()) >= len(documents):
+        raise ValueError(f"a block points to {blocks.postings.max()}, beyond the last of {len(documents):,}")
 
 
-def _build_blocks(
-    forward: Forward, dim: int, settings: SeismicSettings, progress: Callable[[int, int], None]
-) -> Blocks:
-    n = forward.indptr.size - 1
-    n_postings = settings.n_postings or max(FEWEST_POSTINGS, math.isqrt(n))
-    starts, postings, values = _inverted(forward, dim, n_postings)
-    entries = np.empty((n, DOC_CUT), np.int64)
-    heaviest_entries(forward, DOC_CUT, entries)
-    longest = max(1, int(n_postings * settings.max_fraction))
-    tail = (longest, settings.centroid_fraction, settings.min_cluster_size, settings.summary_energy, settings.seed)
-
-    def build(span: Span) -> list[NDArray[Any]]:
-        n_blocks, filled, coded = build_lists(*span, starts, postings, values, forward, entries, tail)
-        return [array.copy() for array in (n_blocks, *filled, *coded)]  # without the room to grow
-
-    parts = []
-    for span, part in on_all_cores(build, equal_spans(starts, max(1, min(64, dim // LISTS_PER_TASK)))):
-        parts.append(part)
-        progress(span[1], dim)
-    return _joined(parts)
-
-
-def _inverted(forward: Forward, dim: int, n_postings: int) -> tuple[NDArray[np.int64], Any, Any]:
-    """List starts [dim + 1], rows and weights of the heaviest dim * n_postings entries (ties all kept), by term."""
-    nnz = forward.terms.size
-    kept = min(dim * n_postings, nnz)
-    threshold = forward.weights.dtype.type(0)
-    if kept < nnz:
-        threshold = np.partition(forward.weights, nnz - kept)[nnz - kept]
-    counts = np.zeros(dim, np.int64)
-    count_postings(forward.terms, forward.weights, threshold, counts)
-    starts = indptr_of(counts)
-    postings = np.empty(starts[-1], np.uint32)
-    values = np.empty(starts[-1], forward.weights.dtype)
-    fill_postings(forward, threshold, starts[:-1].copy(), postings, values)
-    return starts, postings, values
-
-
-def _joined(parts: list[list[NDArray[Any]]]) -> Blocks:
-    """One set of blocks from the parts of consecutive ranges of terms, which are freed on the way."""
-    columns = [list(column) for column in zip(*parts, strict=True)]
-    parts.clear()
-    names = ("lists", "starts", "postings", "summary_starts", "summary_terms", "summary_codes", "low", "step")
-    joined = {}
-    for name in names:
-        column = columns.pop(0)
-        if name in ("starts", "summary_starts"):  # ends within each part
-            column = [np.diff(part, prepend=0) for part in column]
-        joined[name] = np.concatenate(column)
-    borders = {name: indptr_of(joined[name]) for name in ("lists", "starts", "summary_starts")}
-    return Blocks(**{**joined, **borders})
+def _check_runs(blocks: Blocks) -> None:
+    """Raise ValueError unless the runs of every bucket end where its entries end; takes little memory."""
+    runs, entries = blocks.buckets[:, 0].astype(np.int64), blocks.buckets[:, 1]
+    if entries[0] != 0 or entries[-1] != blocks.entries.size:
+        raise ValueError("runs of summary entries do not fit their array")
+    for first in range(0, runs.size - 1, CHECKED_AT_ONCE):
+        part = slice(first, first + CHECKED_AT_ONCE + 1)
+        inside = blocks.runs[runs[part][0] : runs[part][-1]] & np.uint16(0xFF)
+        ends = np.zeros(inside.size + 1, np.int64)
+        np.cumsum(inside, dtype=np.int64, out=ends[1:])
+        ends += np.arange(ends.size)  # a run holds one entry more than it says
+        if not np.array_equal(ends[runs[part] - runs[first]] + entries[first], entries[part]):
+            raise ValueError("runs of summary entries do not fit their buckets")

@@ -1,4 +1,4 @@
-"""How is the building of an index spread over cores? Ranges of terms with equal numbers of postings."""
+"""How is work spread over cores? Ranges of terms with equal numbers of postings, ranges of queries."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.errors import InputError
+
+RANGES = 8  # of queries for each thread
 Result = TypeVar("Result")
 Span = tuple[int, int]
 
@@ -26,3 +29,18 @@ def on_all_cores(work: Callable[[Span], Result], spans: list[Span]) -> Iterator[
     """Each range with its result, in order; results not asked for yet are the only ones held."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         yield from zip(spans, pool.map(work, spans), strict=True)
+
+
+def spread(run: Callable[[Span], None], n: int, threads: int) -> None:
+    """Call ``run`` for ranges of 0 to n on ``threads`` threads, small ones, which even out slow queries.
+
+    Raises:
+        InputError: threads below 1.
+    """
+    if threads < 1:
+        raise InputError(f"threads is {threads}: wanted at least 1")
+    if threads == 1 or n < 2:
+        run((0, n))
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(run, equal_spans(np.arange(n + 1), threads * RANGES)))

@@ -8,13 +8,16 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
+
+from msgspec.structs import replace
 
 from lsr.corpus import Document
 from lsr.errors import InputError, StorageError
 from lsr.index import manifest as manifests
 from lsr.index.engines import IndexSettings
 from lsr.index.manifest import EncoderInfo, Manifest, SegmentInfo
+from lsr.index.plan import Tuning
 from lsr.index.segment import SegmentWriter
 from lsr.sparse import SparseMatrix
 
@@ -119,6 +122,24 @@ class CollectionWriter:
             if self._made:
                 shutil.rmtree(self._root, ignore_errors=True)
         self._lock.close()
+
+
+def store_tuning(folder: Path, tuning: Tuning, settings: dict[str, Any]) -> Manifest:
+    """Keep a measured frontier, and the settings that searches take from now on; the new manifest.
+
+    Args:
+        folder: of an index.
+        tuning: what was measured.
+        settings: changes of the engine's settings.
+
+    Raises:
+        StorageError: no index, damage, or another process writes there.
+    """
+    with _locked(folder):
+        manifest = manifests.read(folder)
+        changed = replace(manifest, tuning=tuning, settings={**manifest.settings, **settings})
+        manifests.publish(folder, changed)
+    return changed
 
 
 def _make_root(folder: Path) -> None:

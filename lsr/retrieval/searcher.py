@@ -56,19 +56,22 @@ class Searcher:
         saved.name = collection.manifest.encoder.name
         return cls(collection, saved)
 
-    def search(self, query: str | SparseMatrix, k: int = 10, exact: bool = False) -> list[Hit]:
+    def search(
+        self, query: str | SparseMatrix, k: int = 10, exact: bool = False, recall: float | None = None
+    ) -> list[Hit]:
         """The best documents for ``query``, at most k; none when no term of it is in the vocabulary.
 
         Args:
             query: what to look for, in words or as the vector (one row) that `encode` gave.
             k: at least 1.
             exact: leave nothing out that could matter.
+            recall: the share of the true best k to be found on average; None takes the settings of the index.
 
         Raises:
-            InputError: an empty query, or k below 1.
+            InputError: an empty query, k below 1, or recall outside (0, 1].
             MismatchError: a vector over another vocabulary.
         """
-        found = self.collection.search(self._vector(query), k, exact)
+        found = self.collection.search(self._vector(query), k, exact, recall)
         pairs = zip(found.rows[0].tolist(), found.scores[0].tolist(), strict=True)
         return [self._hit(row, score) for row, score in pairs if row >= 0]
 

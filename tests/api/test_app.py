@@ -61,7 +61,7 @@ def test_broken_json_gets_422(client):
 
 
 def test_a_fault_of_the_index_is_logged_and_not_told(searcher, monkeypatch, caplog):
-    def broken(*args):
+    def broken(*args, **options):
         raise StorageError("/secret/place is damaged")
 
     monkeypatch.setattr(searcher, "search", broken)

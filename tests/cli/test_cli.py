@@ -171,7 +171,7 @@ class TestBadInput:
 
     def test_wrong_format_version(self, tmp_path):
         (tmp_path / "manifest.json").write_text('{"format": "lsr-index", "version": 7}')
-        refused(lsr("search", tmp_path, "x"), "has index format 7, this lsr reads format 1")
+        refused(lsr("search", tmp_path, "x"), "has index format 7, this lsr reads format 2")
 
     def test_no_known_term(self, sample_index):
         refused(lsr("search", sample_index, "xylqz"), "no word of the query 'xylqz' is in the vocabulary")

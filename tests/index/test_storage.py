@@ -10,7 +10,7 @@ import pytest
 from lsr.corpus import Document
 from lsr.encoders import load
 from lsr.errors import InputError, MismatchError, StorageError
-from lsr.index import Collection, CollectionWriter, EncoderInfo, IndexSettings, SeismicSettings
+from lsr.index import Allowed, Collection, CollectionWriter, EncoderInfo, ExactIndex, IndexSettings, SeismicSettings
 from lsr.retrieval import Searcher, index_documents
 from lsr.sparse import SparseMatrix
 from tests.conftest import random_matrix
@@ -181,7 +181,7 @@ class TestDamage:
 
     def test_another_format_version(self, folder):
         self.change(folder, version=99)
-        with pytest.raises(StorageError, match="has index format 99, this lsr reads format 1"):
+        with pytest.raises(StorageError, match="has index format 99, this lsr reads format 2"):
             Searcher.open(folder)
 
     def test_another_kind_of_manifest(self, folder):
@@ -246,3 +246,18 @@ def test_an_index_can_be_moved(tmp_path):
     make(tmp_path / "here")
     shutil.move(tmp_path / "here", tmp_path / "there")
     assert Searcher.open(tmp_path / "there").search("word13")[0].id == "d13"
+
+
+def test_filters_hold_over_several_segments(tmp_path):
+    vectors, queries = random_matrix(30, 300, 60, 20), random_matrix(31, 20, 60, 20)
+    manifest = write(tmp_path / "index", vectors, 50, segment_nonzeros=600)
+    assert len(manifest.segments) > 2
+    collection = Collection(tmp_path / "index")
+    for rows in (range(0, 300, 3), (7, 250)):
+        allowed = Allowed.of_rows(list(rows), 300)
+        expected = ExactIndex(vectors).search(queries, 10, allowed)
+        for arguments in ({"exact": True}, {"recall": 1.0}, {"exact": True, "threads": 2}):
+            found = collection.search(queries, 10, allowed=allowed, **arguments)
+            assert found.rows.tolist() == expected.rows.tolist()
+    with pytest.raises(MismatchError, match="a choice among 299 documents, index of 300"):
+        collection.search(queries, 10, allowed=Allowed.of_rows([], 299))

@@ -1,0 +1,134 @@
+"""What does a call cost around the kernels? Overhead, threads, the first search of a process, compiling.
+
+python benchmarks/calls.py [--vectors FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from vectors import read_vectors
+
+from lsr.index import WindowedIndex
+from lsr.index.allowed import EVERYTHING
+from lsr.index.windowed_kernels import search_windows
+from lsr.sparse import SparseMatrix
+
+SAMPLE = Path(__file__).parent.parent / "data" / "sample"
+COMPILE = """
+import time
+import numpy as np
+from lsr.index import ExactIndex, SeismicIndex, WindowedIndex
+from lsr.sparse import SparseMatrix
+documents = SparseMatrix.from_dicts([{i % 7: 1.0, 9 + i: 2.0} for i in range(300)], 400)
+started = time.perf_counter()
+index = WindowedIndex.build(documents)
+index.search(documents.slice(0, 1), 3)
+index.search(documents.slice(0, 1), 3, exact=True)
+print(time.perf_counter() - started)
+started = time.perf_counter()
+SeismicIndex.build(documents).search(documents.slice(0, 1), 3)
+ExactIndex(documents).search(documents.slice(0, 1), 3)
+print(time.perf_counter() - started)
+"""
+
+
+def median_us(call: Callable[[], Any], times: int = 3000) -> float:
+    """Median of many calls."""
+    call()
+    seconds = []
+    for _ in range(times):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return 1e6 * float(np.median(seconds))
+
+
+def overhead(index: WindowedIndex, dim: int) -> tuple[float, float]:
+    """Microseconds of `search` for a query without terms, and of the kernel alone for the same."""
+    query = SparseMatrix.from_dicts([{}], dim)
+    limits = index._limits(10, False, index.settings)
+    scratch = index._take_scratch("uint8")
+    found = np.empty((1, 10), np.int64), np.empty((1, 10), np.float32)
+    arrays = query.indptr, query.terms, query.values, index._unit
+    windows, shape = index._arrays
+
+    def kernel() -> None:
+        search_windows((0, 1), arrays, windows, shape, EVERYTHING, index._forward, limits, scratch, found)
+
+    return median_us(lambda: index.search(query, 10)), median_us(kernel)
+
+
+def rates(index: WindowedIndex, queries: SparseMatrix) -> dict[int, float]:
+    """Queries a second on 1 thread and on all cores; rounds interleaved, medians."""
+    seconds: dict[int, list[float]] = {1: [], os.cpu_count() or 1: []}
+    for _ in range(7):
+        for threads, taken in seconds.items():
+            started = time.perf_counter()
+            index.search(queries, 10, threads=threads)
+            taken.append(time.perf_counter() - started)
+    return {threads: len(queries) / float(np.median(taken)) for threads, taken in seconds.items()}
+
+
+def first_search(folder: Path) -> float:
+    """Seconds of `lsr search` as a new process whose kernels are cached; the least of some."""
+    command = [sys.executable, "-c", "from lsr.cli import main; main()", "search", str(folder), "bees"]
+    taken = []
+    for _ in range(6):
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        taken.append(time.perf_counter() - started)
+    return float(np.median(taken[1:]))
+
+
+def compiling() -> list[float]:
+    """Seconds of build and search of each engine in a new process without a cache of kernels."""
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
+        done = subprocess.run(
+            [sys.executable, "-c", COMPILE], env=environment, check=True, capture_output=True, text=True
+        )
+    return [float(line) for line in done.stdout.split()]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vectors", type=Path)
+    options = parser.parse_args()
+    vectors = read_vectors(options.vectors, 1000)
+    index = WindowedIndex.build(vectors.documents)
+    whole, kernel = overhead(index, vectors.documents.dim)
+    rate = rates(index, vectors.queries)
+    with tempfile.TemporaryDirectory() as folder:
+        index_sample = [sys.executable, "-c", "from lsr.cli import main; main()", "index", str(SAMPLE), "--out"]
+        subprocess.run([*index_sample, f"{folder}/index"], check=True, capture_output=True)
+        first = first_search(Path(folder, "index"))
+    windowed, seismic = compiling()
+    threads = max(rate)
+    table = Table("what", "measured")
+    table.add_row("search() of a query without terms", f"{whole:.1f} us")
+    table.add_row("the kernel's call alone, for the same", f"{kernel:.1f} us")
+    table.add_row("overhead of search() over the kernel", f"{whole - kernel:.1f} us")
+    table.add_row("queries a second on 1 thread", f"{rate[1]:,.0f}")
+    table.add_row(f"on {threads} threads", f"{rate[threads]:,.0f} ({rate[threads] / rate[1]:.2f}x)")
+    table.add_row("lsr search, a new process, kernels cached", f"{first:.2f} s")
+    table.add_row("compiling, windowed engine: build, approximate and exact search", f"{windowed:.1f} s")
+    table.add_row("compiling, seismic engine and oracle besides", f"{seismic:.1f} s")
+    print(vectors.source)
+    Console(width=110).print(table)
+
+
+if __name__ == "__main__":
+    main()
