@@ -84,6 +84,13 @@ class SparseMatrix:
         return _trusted(indptr, self.terms[first:last], self.weights[first:last], self.dim, self.scale)
 
     @classmethod
+    def unchecked(
+        cls, indptr: NDArray[np.int64], terms: TermArray, weights: WeightArray, dim: int, scale: float = 1.0
+    ) -> SparseMatrix:
+        """A matrix whose maker vouches for the rules: saves 40 us, as long as the rest of a served query."""
+        return _trusted(indptr, terms, weights, dim, scale)
+
+    @classmethod
     def from_dicts(cls, rows: Iterable[Mapping[int, float]], dim: int) -> SparseMatrix:
         """Rows given as ``{term: weight}``; terms may come in any order, zero weights are dropped.
 

@@ -78,7 +78,7 @@ def test_functions_stay_short():
     import ast
 
     for path in SOURCES:
-        if path.name == "build_kernels.py":
+        if path.name in ("build_kernels.py", "fused_kernel.py"):
             continue  # one kernel is one loop nest
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef):

@@ -176,6 +176,80 @@ def check_command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Fo
     run(folder)
 
 
+@app.command("encode")
+def encode_command(
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Documents, in any layout of lsr index.")],
+    out: Annotated[Path, typer.Option("--out", help="Parquet file to write; started again, the work goes on.")],
+    encoder: Annotated[str, typer.Option(help="Folder of an encoder.")],
+    devices: Annotated[
+        str | None, typer.Option(help="cpu, cuda:0, or several: cuda:0,cuda:1.  [default: every GPU, or the CPU]")
+    ] = None,
+    half: Annotated[bool, typer.Option("--half", help="bfloat16 on a GPU.")] = False,
+    id_field: Annotated[str | None, typer.Option(help="Field that holds the id.  [default: _id or id]")] = None,
+    text_field: Annotated[str | None, typer.Option(help="Field that holds the text.  [default: text]")] = None,
+    title_field: Annotated[str | None, typer.Option(help="Field that holds the title.  [default: title]")] = None,
+) -> None:
+    """Encode documents into a Parquet file of vectors.
+
+    Example: lsr encode corpus.jsonl --encoder my-model --out vectors.parquet
+    """
+    from lsr.cli.encode import run
+    from lsr.corpus import Fields
+
+    run(sources, out, encoder, devices, half, Fields(id_field, text_field, title_field))
+
+
+encoders_app = typer.Typer(
+    help="List the systems that encoders are declared as; convert encoders.\n\nExample: lsr encoders list",
+    no_args_is_help=True,
+)
+app.add_typer(encoders_app, name="encoders")
+
+
+@encoders_app.command("list")
+def encoders_list_command() -> None:
+    """List every declared system and its parts.
+
+    Example: lsr encoders list
+    """
+    from lsr.cli.encoders import list_systems
+
+    list_systems()
+
+
+@encoders_app.command("show")
+def encoders_show_command(name: Annotated[str, typer.Argument(metavar="SYSTEM", help="Name from the list.")]) -> None:
+    """Show the declaration of one system.
+
+    Example: lsr encoders show splade-v3
+    """
+    from lsr.cli.encoders import show
+
+    show(name)
+
+
+@encoders_app.command("export")
+def encoders_export_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an encoder.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
+    layout: Annotated[
+        str, typer.Option("--to", help="onnx (runs without torch), sentence-transformers, or lsr.")
+    ] = "onnx",
+    int8: Annotated[bool, typer.Option("--int8", help="With onnx: quantise the network's products.")] = False,
+    keep_terms_of: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="With onnx: leave out terms that these documents never fire."),
+    ] = None,
+) -> None:
+    """Write an encoder in another layout.
+
+    Example: lsr encoders export my-model --out my-model-onnx
+    """
+    from lsr.cli.encoders import export
+
+    export(folder, out, layout, int8, keep_terms_of)
+
+
 def command_names() -> dict[str, Any]:
     """The commands by name, for tests and documentation."""
     return dict(typer.main.get_command(app).commands)  # type: ignore[attr-defined]

@@ -1,11 +1,24 @@
 """How does text become sparse term weights? Encoders, found by name or folder.
 
 `load("bm25")` or `load("path/to/model")` gives an `Encoder`: `encode_documents` and `encode_queries` turn texts
-into a `SparseMatrix`; `terms` names its columns.
+into a `SparseMatrix`; `terms` names its columns. A neural encoder is put together from parts, as a few lines of TOML
+say; `system_names` lists the published systems that are declared, `read_system` gives one.
 """
 
-from lsr.encoders.base import Encoder, Observation, Span
+from lsr.encoders.base import Encoder, Observation, Origin, Span
 from lsr.encoders.bm25 import BM25Encoder
+from lsr.encoders.declaration import Declaration, Side, read_system, system_names
 from lsr.encoders.registry import load
 
-__all__ = ["BM25Encoder", "Encoder", "Observation", "Span", "load"]
+__all__ = [
+    "BM25Encoder",
+    "Declaration",
+    "Encoder",
+    "Observation",
+    "Origin",
+    "Side",
+    "Span",
+    "load",
+    "read_system",
+    "system_names",
+]

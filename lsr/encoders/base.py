@@ -25,6 +25,15 @@ class Span(NamedTuple):
     term: int
 
 
+class Origin(NamedTuple):
+    """One term of a vector, and the characters [start, end) of the token that gave it; -1 where no single one did."""
+
+    term: int
+    weight: float
+    start: int
+    end: int
+
+
 class Encoder(ABC):
     """Text to sparse vectors, for documents and for queries.
 
@@ -35,10 +44,12 @@ class Encoder(ABC):
     Attributes:
         name: what a person calls it.
         batch_documents: documents that are worth encoding together; progress moves at this pace.
+        learns: whether ``observe`` changes the encoder.
     """
 
     name: str
     batch_documents: int = 1024
+    learns: bool = False
 
     @property
     @abstractmethod
@@ -71,6 +82,12 @@ class Encoder(ABC):
     def save(self, folder: Path) -> None:
         """Write everything that ``load`` needs into the empty folder ``folder``."""
 
+    def explain(self, text: str, query: bool = False) -> list[Origin]:
+        """Every term of the vector of ``text``, heaviest first, with the place of the token that gave it."""
+        matrix = self.encode_queries([text]) if query else self.encode_documents([text])
+        places = {span.term: (span.start, span.end) for span in reversed(self.spans(text))}
+        return by_weight(matrix, [places.get(term, (-1, -1)) for term in matrix.terms.tolist()])
+
     def observe(self, texts: Sequence[str]) -> Observation:
         """First step over a batch of a corpus."""
         return Observation(self.encode_documents(texts), 0)
@@ -78,3 +95,9 @@ class Encoder(ABC):
     def weigh(self, observed: SparseMatrix) -> SparseMatrix:
         """Second step: document vectors from observed rows, after the whole corpus was observed."""
         return observed
+
+
+def by_weight(row: SparseMatrix, places: Sequence[tuple[int, int]]) -> list[Origin]:
+    """The terms of a matrix of one row with their places, heaviest first."""
+    found = zip(row.terms.tolist(), row.values.tolist(), places, strict=True)
+    return sorted((Origin(term, weight, *place) for term, weight, place in found), key=lambda o: (-o.weight, o.term))

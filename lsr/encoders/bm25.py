@@ -73,6 +73,7 @@ class BM25Encoder(Encoder):
     """
 
     name = "bm25"
+    learns = True
 
     def __init__(self, k1: float = 0.9, b: float = 0.4) -> None:
         self.k1, self.b = k1, b

@@ -9,11 +9,18 @@ from lsr.encoders.bm25 import BM25Encoder
 from lsr.errors import EncoderError
 
 
-def load(name_or_dir: str | Path) -> Encoder:
+def load(name_or_dir: str | Path, device: str | None = None, half: bool = False, system: str | None = None) -> Encoder:
     """The encoder called ``name_or_dir``, or the one saved in that folder.
 
-    A folder holds what `Encoder.save` wrote, a sentence-transformers SPLADE model, or a Hugging Face masked
-    language model. Nothing is downloaded and nothing is unpickled.
+    A folder holds what `Encoder.save` wrote, a sentence-transformers model, or a Hugging Face masked language model.
+    Nothing is downloaded, nothing is unpickled, and no code from a folder is run.
+
+    Args:
+        name_or_dir: "bm25" or a folder.
+        device: where a network runs: "cpu", "cuda", "cuda:1"; None takes a GPU where there is one.
+        half: bfloat16 on a GPU.
+        system: parts of a plain Hugging Face folder, one of `system_names`; None means splade-v2, or, with an
+            idf.json beside the weights, opensearch-doc-v2.
 
     Raises:
         EncoderError: no such name or folder, or a folder that holds no encoder.
@@ -23,11 +30,13 @@ def load(name_or_dir: str | Path) -> Encoder:
         return BM25Encoder()
     folder = Path(name_or_dir)
     if not folder.is_dir():
-        raise EncoderError(f"unknown encoder {str(name_or_dir)!r}: wanted bm25 or a folder that holds a model")
+        raise EncoderError(
+            f"unknown encoder {str(name_or_dir)!r}: wanted bm25 or a folder that holds a model; nothing is downloaded, "
+            "so fetch a hub model first, for example with: hf download NAME --local-dir DIR"
+        )
     if (folder / "bm25.json").is_file():
         return BM25Encoder.load(folder)
-    if (folder / "modules.json").is_file() or (folder / "config.json").is_file():
-        from lsr.encoders.splade import SpladeEncoder
+    from lsr.encoders.neural import NeuralEncoder
+    from lsr.encoders.source import read_source
 
-        return SpladeEncoder(folder)
-    raise EncoderError(f"{folder} holds no encoder: found neither bm25.json nor modules.json nor config.json")
+    return NeuralEncoder(read_source(folder, system), device, half)

@@ -1,0 +1,71 @@
+"""What does `lsr encode` do? Turns documents into vectors in a Parquet file, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from lsr import encoders
+from lsr.cli.console import facts, out, progress_bars, readable_bytes, say
+from lsr.corpus import DocumentReader, Fields
+from lsr.encoders.base import Observation
+from lsr.encoders.parallel import encode_on, gpu_names
+from lsr.encoders.vector_file import Batches, EncodeSummary, write_vectors
+from lsr.errors import InputError
+
+
+def run(sources: Sequence[str], path: Path, encoder_name: str, devices: str | None, half: bool, fields: Fields) -> None:
+    """Encode ``sources`` into ``path`` and print a summary."""
+    if path.suffix != ".parquet":
+        raise InputError(f"--out {path}: wanted a name that ends in .parquet")
+    reader = DocumentReader(sources, fields)
+    chosen = _devices(encoder_name, devices)
+    encoder = encoders.load(encoder_name, device=chosen[0] if len(chosen) == 1 else "cpu", half=half)
+    started = time.perf_counter()
+    with progress_bars() as bars:
+        task = bars.add_task("encoding", total=reader.size, items=0, unit="documents")
+        summary = write_vectors(
+            reader,
+            encoder,
+            path,
+            lambda documents: bars.update(task, completed=reader.position, items=documents),
+            _spread(encoder_name, chosen, half) if len(chosen) > 1 else None,
+        )
+    _print(summary, path, encoder.name, time.perf_counter() - started)
+
+
+def _devices(encoder_name: str, wanted: str | None) -> list[str]:
+    """Where to run: what was named, or every GPU for an encoder that torch runs, or the CPU."""
+    if wanted:
+        return wanted.split(",")
+    if encoder_name == "bm25" or next(Path(encoder_name).rglob("body.onnx"), None):
+        return ["cpu"]
+    if not (found := gpu_names()):
+        say("no GPU found: encoding on the CPU")
+    return found or ["cpu"]
+
+
+def _spread(encoder_name: str, devices: list[str], half: bool) -> Batches:
+    def run_there(batches: Iterable[list[str]]) -> Iterator[Observation]:
+        return encode_on(encoder_name, devices, batches, half)
+
+    return run_there
+
+
+def _print(summary: EncodeSummary, path: Path, encoder: str, seconds: float) -> None:
+    new = summary.documents - summary.resumed
+    size = path.stat().st_size
+    rows = [
+        ("vectors", str(path)),
+        ("encoder", encoder),
+        ("documents", f"{summary.documents:,}"),
+        ("taken over", f"{summary.resumed:,}"),
+        ("non-zeros", f"{summary.nonzeros:,} ({summary.nonzeros / summary.documents:.1f} a document)"),
+        ("bytes", f"{size:,} ({readable_bytes(size)})"),
+        ("seconds", f"{seconds:.1f} ({new / max(seconds, 1e-9):,.0f} documents/s)"),
+        ("truncated documents", f"{summary.truncated:,}"),
+    ]
+    out.print(facts(rows))
+    if summary.empty:
+        say(f"warning: {summary.empty:,} documents hold no term (empty text); no query will find them")

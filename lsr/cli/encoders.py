@@ -1,0 +1,85 @@
+"""What does `lsr encoders` do? Lists the declared systems, shows one, and converts encoders between layouts."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+from rich.text import Text
+
+from lsr.cli.console import facts, out, readable_bytes, say
+from lsr.corpus import DocumentReader
+from lsr.encoders import Side, load, read_system, system_names
+from lsr.encoders.neural import NeuralEncoder
+from lsr.encoders.pruning import choose_rows
+from lsr.errors import EncoderError, InputError, MissingExtraError
+
+SAMPLE_DOCUMENTS = 20_000
+LAYOUTS = ("onnx", "sentence-transformers", "lsr")
+
+
+def list_systems() -> None:
+    """Name, title and parts of each system."""
+    for name in system_names():
+        declaration = read_system(name)
+        out.print(Text.assemble((f"{name:<20}", "bold"), declaration.title), soft_wrap=True)
+        out.print(Text(f"    documents  {_line(declaration.document)}"), soft_wrap=True)
+        queries = _line(declaration.query) if declaration.query else "like documents"
+        out.print(Text(f"    queries    {queries}"), soft_wrap=True)
+
+
+def show(name: str) -> None:
+    """The declaration of one system."""
+    from lsr.encoders.declaration import write_declaration
+
+    out.print(Text(write_declaration(read_system(name)).strip()))
+
+
+def export(folder: Path, target: Path, layout: str, int8: bool, sample: str | None = None) -> None:
+    """Write the encoder in ``folder`` to ``target`` in another layout."""
+    if layout not in LAYOUTS:
+        raise InputError(f"--to {layout}: wanted {', '.join(LAYOUTS)}")
+    if (int8 or sample) and layout != "onnx":
+        raise InputError("--int8 and --keep-terms-of go with --to onnx")
+    encoder = load(folder, device="cpu")
+    if not isinstance(encoder, NeuralEncoder):
+        raise EncoderError(f"{folder}: {encoder.name} has no network to write")
+    if layout == "onnx":
+        _export_onnx(encoder, target, int8, sample)
+    elif layout == "sentence-transformers":
+        from lsr.encoders.sentence_transformers_writer import write
+
+        write(encoder, target)
+    else:
+        target.mkdir(parents=True)
+        encoder.save(target)
+    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    rows = [("encoder", str(target)), ("layout", layout), ("fingerprint", load(target, device="cpu").fingerprint)]
+    out.print(facts([*rows, ("bytes", f"{size:,} ({readable_bytes(size)})")]))
+
+
+def _export_onnx(encoder: NeuralEncoder, target: Path, int8: bool, sample: str | None) -> None:
+    try:
+        from lsr.encoders.export import export_onnx
+    except ImportError:
+        raise MissingExtraError("torch", "export", "exporting an encoder") from None
+    if sample is None:
+        return export_onnx(encoder, target, int8)
+    texts = [document.full_text for document in islice(DocumentReader([sample]), SAMPLE_DOCUMENTS)]
+    pruning = choose_rows(encoder, texts)
+    export_onnx(encoder, target, int8, pruning)
+    say(
+        f"kept {pruning.rows.size:,} of {encoder.dim:,} terms; the others had {pruning.loss:.2%} of the weight held out"
+    )
+    return None
+
+
+def _line(side: Side) -> str:
+    """The parts in the order in which they act."""
+    head = f"{side.head} {side.table}" if side.head == "table" else side.head
+    sparse = f"{side.sparsifier} {side.k or ''}".strip() if side.sparsifier != "none" else ""
+    view = side.view if side.view != "plain" else ""
+    backbone = side.backbone if side.backbone != "none" else ""
+    activation = side.activation if side.activation != "identity" else ""
+    pool = side.pool if head not in ("bm25",) and side.head != "table" else ""
+    return " > ".join(part for part in (view, backbone, head, activation, pool, *side.gates, sparse) if part)

@@ -1,0 +1,127 @@
+"""How does a model become a folder that needs no torch? Bodies as ONNX, heads as plain tensors."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lsr.encoders.assemble import read_network
+from lsr.encoders.declaration import write_declaration
+from lsr.encoders.initial import Parts
+from lsr.encoders.network import SideNetwork
+from lsr.encoders.neural import NeuralEncoder, save_side, write_manifest
+from lsr.encoders.pruning import Pruning
+from lsr.encoders.source import BODY, SideSource
+from lsr.errors import EncoderError, MissingExtraError
+
+
+def export_onnx(encoder: NeuralEncoder, folder: Path, int8: bool = False, pruning: Pruning | None = None) -> None:
+    """Write ``encoder`` into the new folder ``folder`` so that onnxruntime and our kernels run it.
+
+    Vectors agree to about 1e-5 and the fingerprint is kept. With ``int8`` the body's products are quantised at run
+    time (weights change in the second digit), with ``pruning`` a vocabulary head holds only its rows; the fingerprint
+    says so.
+
+    Raises:
+        EncoderError: ``folder`` is there already, or the body cannot be exported.
+        MissingExtraError: onnx or onnxscript is not installed.
+    """
+    import shutil
+
+    source = encoder.source
+    if folder.exists():
+        raise EncoderError(f"{folder} is there already: name a new folder")
+    folder.mkdir(parents=True)
+    (folder / "encoder.toml").write_text(write_declaration(encoder.declaration), encoding="utf-8")
+    shutil.copyfile(source.document.tokenizer, folder / "tokenizer.json")
+    _export_side(source.document, folder / "document", int8, pruning)
+    if source.query is not None:
+        _export_side(source.query, folder / "query", int8)
+    write_manifest(folder, encoder.fingerprint + ("-int8" if int8 else "") + (pruning.suffix if pruning else ""))
+
+
+def _export_side(source: SideSource, folder: Path, int8: bool, pruning: Pruning | None = None) -> None:
+    if source.side.backbone == "none":
+        network = read_network(source)
+        with torch.no_grad():
+            table = network.table().numpy()
+        save_side(replace(source, parts={"table": table}), folder)
+        return
+    network = read_network(source)
+    parts = {**source.parts, **_vocabulary(network, pruning)}
+    save_side(replace(source, model=None, parts=parts), folder)
+    _export_body(network, folder / BODY)
+    if int8:
+        _quantise(folder / BODY)
+
+
+def _vocabulary(network: SideNetwork, pruning: Pruning | None) -> Parts:
+    if network.vocabulary is None:
+        return {}
+    weight, bias = (tensor.detach().numpy().astype(np.float32) for tensor in network.head())
+    if pruning is None:
+        return {"vocabulary_weight": weight, "vocabulary_bias": bias}
+    rows = pruning.rows
+    size = np.array([bias.size], np.float32)
+    named = {"vocabulary_rows": rows.astype(np.float32), "vocabulary_size": size}  # whole numbers below 2^24
+    return {"vocabulary_weight": weight[rows], "vocabulary_bias": bias[rows], **named}
+
+
+def _export_body(network: SideNetwork, path: Path) -> None:
+    """The body with free numbers of texts and tokens."""
+    try:
+        import onnxscript  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("onnxscript", "export", "exporting an encoder") from None
+    batch, length = torch.export.Dim("batch"), torch.export.Dim("length", max=network.side.max_length)
+    ids, attention = torch.ones(2, 8, dtype=torch.int64), torch.ones(2, 8, dtype=torch.bool)
+    attention[1, 5:] = False
+    try:
+        with _quietly():
+            program = torch.onnx.export(
+                network.body,  # type: ignore[arg-type]
+                (ids, attention),
+                dynamo=True,
+                input_names=["ids", "attention"],
+                output_names=["states"],
+                dynamic_shapes={"ids": {0: batch, 1: length}, "attention": {0: batch, 1: length}},
+                verbose=False,
+            )
+    except Exception as error:  # noqa: BLE001  the exporter raises whatever its passes raise
+        raise EncoderError(f"the body cannot be exported to ONNX ({str(error).strip().splitlines()[0]})") from None
+    if program is None:
+        raise EncoderError("the body cannot be exported to ONNX: the exporter gave nothing")
+    program.save(str(path), external_data=False)
+
+
+def _quantise(path: Path) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    whole = path.with_suffix(".float.onnx")
+    path.rename(whole)
+    with _quietly():
+        quantize_dynamic(whole, path, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm"])
+    whole.unlink()
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the notes and warnings of the exporters."""
+    import logging
+
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        nowhere = io.StringIO()
+        with warnings.catch_warnings(), contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

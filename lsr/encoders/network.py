@@ -1,0 +1,166 @@
+"""How are parts put together? One module a side: body, head, gates, activation, pool, sparsifier, as declared."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from lsr.encoders.bodies import Body
+from lsr.encoders.cpu_head import CpuHead
+from lsr.encoders.declaration import Side
+from lsr.encoders.parts import gates, heads
+from lsr.encoders.parts.activations import ACTIVATIONS
+from lsr.encoders.parts.pools import pool_states
+from lsr.encoders.parts.sparsifiers import sparsify
+from lsr.encoders.view import TokenArrays
+
+
+class Batch(NamedTuple):
+    """`TokenArrays` as tensors [B, L] on one device."""
+
+    ids: torch.Tensor
+    attention: torch.Tensor
+    pooled: torch.Tensor
+    literal: torch.Tensor
+
+    @classmethod
+    def of(cls, arrays: TokenArrays, device: str | torch.device = "cpu") -> Batch:
+        """The same on ``device``."""
+        return cls(*(torch.from_numpy(array).to(device) for array in arrays))
+
+
+class SideNetwork(nn.Module):
+    """One side of a system: tokens to vectors float32[B, terms], differentiable.
+
+    Args:
+        side: which parts.
+        terms: size of the vocabulary, or of the code.
+        parts: the tensors of head and gates by name; see `lsr.encoders.initial.part_shapes`.
+        body: the network, None for a table.
+        vocabulary: its last product, for head "vocabulary".
+    """
+
+    def __init__(
+        self,
+        side: Side,
+        terms: int,
+        parts: dict[str, torch.Tensor],
+        body: Body | None = None,
+        vocabulary: nn.Linear | None = None,
+    ) -> None:
+        super().__init__()
+        self.side, self.terms, self.body, self.vocabulary = side, terms, body, vocabulary
+        self.parts = nn.ParameterDict({name: nn.Parameter(part) for name, part in parts.items()})
+        self.activation = ACTIVATIONS[side.activation]
+        self._cpu_head: tuple[tuple[int, int], CpuHead] | None = None
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Vectors after the sparsifier."""
+        return sparsify(self.base(batch), self.side.sparsifier, self.side.k, self.side.threshold)
+
+    def base(self, batch: Batch) -> torch.Tensor:
+        """Vectors before the sparsifier; regularisers look at these."""
+        if self.side.head == "table":
+            return heads.table_weights(self.table(), batch.ids, batch.pooled)
+        hidden = self.states(batch)
+        heads_by_name = {"vocabulary": self._vocabulary, "token-weight": self._tokens, "autoencoder": self._codes}
+        return heads_by_name.get(self.side.head, self._dense)(hidden, batch)
+
+    def states(self, batch: Batch) -> torch.Tensor:
+        """States before the head, float[B, L, H]."""
+        assert self.body is not None  # noqa: S101  a declaration without body has no such head
+        states: torch.Tensor = self.body(batch.ids, batch.attention)
+        return states
+
+    def term_logits(self, hidden: torch.Tensor, terms: torch.Tensor) -> torch.Tensor:
+        """Logits float32[B, L, T] of some terms int64[T], importance included, written out."""
+        weight, bias = self.head()
+        logits: torch.Tensor = nn.functional.linear(hidden, weight[terms], bias[terms]).float()
+        if "importance" in self.side.gates:
+            logits = logits * self._importance(hidden)[..., None]
+        return logits
+
+    def token_logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """One number a token, float[B, L], before the activation."""
+        logits: torch.Tensor = hidden @ self.parts["token_weight"] + self.parts["token_bias"]
+        return logits
+
+    def table(self) -> torch.Tensor:
+        """One number a term, float32[V]; a learned one is activation(E w + c) (Li-LSR, arXiv 2505.01452, eq. 3)."""
+        if self.side.table == "learned" and "embedding" in self.parts:
+            logits = self.parts["embedding"] @ self.parts["table_weight"] + self.parts["table_bias"]
+            return self.activation.tensor(logits)
+        table: torch.Tensor = self.parts["table"]
+        return table
+
+    def head(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rows float[V, H] and bias float[V] of the vocabulary."""
+        assert self.vocabulary is not None  # noqa: S101
+        return self.vocabulary.weight, self.vocabulary.bias
+
+    def _vocabulary(self, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+        weight, bias = self.head()
+        pool = self.side.pool
+        if pool in ("cls", "last"):
+            states = pool_states(hidden, batch.pooled, pool)
+            reps = self.activation.tensor(nn.functional.linear(states, weight, bias))
+            reps = reps * batch.pooled.any(1, keepdim=True)
+        else:
+            reps = self._over_positions(hidden, weight, bias, batch.pooled)
+        return self._gated(reps, hidden, batch)
+
+    def _over_positions(
+        self, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
+        if "importance" in self.side.gates:
+            hidden, weight, bias = gates.scale_logits(hidden, self._importance(hidden), weight, bias)
+        elif self.side.pool == "max" and not torch.is_grad_enabled() and hidden.device.type == "cpu":
+            return self.activation.tensor(self._max_on_cpu(hidden, mask))
+        if self.side.pool == "sum":
+            return heads.sum_weights(hidden, weight, bias, mask, self.activation)
+        if torch.is_grad_enabled():
+            return self.activation.tensor(heads.max_logits(hidden, weight, bias, mask)[0])
+        return self.activation.tensor(heads.max_values(hidden, weight, bias, mask))
+
+    def _importance(self, hidden: torch.Tensor) -> torch.Tensor:
+        return gates.importance(hidden, self.parts["importance_weight"], self.parts["importance_bias"])
+
+    def _max_on_cpu(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        weight, bias = self.head()
+        version = (weight._version, bias._version)
+        if self._cpu_head is None or self._cpu_head[0] != version:
+            self._cpu_head = version, CpuHead(weight.detach().float().numpy(), bias.detach().float().numpy())
+        head, states, kept = self._cpu_head[1], hidden.float().numpy(), mask.numpy()
+        rows = head.max_logits_of([states[i, kept[i]] for i in range(len(states))])
+        return torch.from_numpy(rows)
+
+    def _gated(self, reps: torch.Tensor, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+        chosen, parts = self.side.gates, self.parts
+        if "quality" in chosen:
+            reps = reps * gates.quality(hidden[:, 0], parts["quality_weight"], parts["quality_bias"])
+        if "literal-residual" in chosen:
+            state = self.activation.tensor(pool_states(hidden, batch.pooled, self.side.pool))
+            extra = nn.functional.linear(state, parts["residual_weight"], parts["residual_bias"])
+            reps = gates.literal_residual(reps, extra, gates.literal_mask(batch.ids, batch.literal, self.terms))
+        if "literal-only" in chosen:
+            reps = reps * gates.literal_mask(batch.ids, batch.literal, self.terms)
+        return reps
+
+    def _tokens(self, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+        weights = self.activation.tensor(self.token_logits(hidden))
+        return heads.token_weights(weights, batch.ids, batch.pooled & batch.literal, self.terms, self.side.pool)
+
+    def _codes(self, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+        states = pool_states(hidden, batch.pooled, self.side.pool).float()
+        states = heads.standardise(states) if self.side.centred else states
+        parts = self.parts
+        return self.activation.tensor(heads.codes(states, parts["code_weight"], parts["code_bias"], parts["centre"]))
+
+    def _dense(self, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+        states = pool_states(hidden, batch.pooled, self.side.pool).float()
+        if "modulation" not in self.side.gates:
+            return states
+        tokens = gates.literal_mask(batch.ids, batch.literal, self.parts["modulation_weight"].shape[1])
+        return gates.modulate(states, tokens, self.parts["modulation_weight"], self.parts["modulation_bias"])

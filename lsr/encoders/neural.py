@@ -1,0 +1,232 @@
+"""How does a declared system encode? Each side is run by what its folder holds: a table, onnxruntime or torch."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from lsr.encoders.base import Encoder, Observation, Origin, Span, by_weight
+from lsr.encoders.declaration import Side, write_declaration
+from lsr.encoders.parts.scorers import scales_to_one, unit_rows
+from lsr.encoders.source import BODY, FORMAT, PARTS, SideSource, Source, file_hashes, fingerprint, weight_files
+from lsr.encoders.tables import TableRunner
+from lsr.encoders.view import Tokens, read_tokenizer
+from lsr.errors import EncoderError, MissingExtraError
+from lsr.sparse import SparseMatrix
+
+GPU_DOCUMENTS = 2048  # worth encoding together there, to fill buckets of like length
+
+
+class Runner(Protocol):
+    """Texts to vectors by one side."""
+
+    terms: int
+
+    def run(self, texts: Sequence[str]) -> tuple[SparseMatrix, int]:
+        """Vectors, and how many texts were cut."""
+
+    def origins(self, text: str) -> tuple[SparseMatrix, Tokens, NDArray[np.int64]]:
+        """The vector of one text, its tokens, and which of them gave each term."""
+
+
+class NeuralEncoder(Encoder):
+    """Any declared system but BM25.
+
+    A side that is a table never imports torch, and the network of the other side is read at its first use.
+
+    Args:
+        source: what `lsr.encoders.source.read_source` found.
+        device: "cpu", "cuda", ...; None takes a GPU where there is one.
+        half: bfloat16 on a GPU.
+
+    Raises:
+        EncoderError: files that are missing, damaged or do not belong together.
+        MissingExtraError: torch or onnxruntime is needed and not installed.
+    """
+
+    batch_documents = 128
+
+    def __init__(self, source: Source, device: str | None = None, half: bool = False) -> None:
+        self.name = source.folder.resolve().name
+        self.source, self._device, self._half = source, device, half
+        self.declaration = source.declaration
+        self._check()
+        if source.asking.side.head != "table":
+            _ = self.documents, self.queries  # faults show now, not at the first text
+
+    @cached_property
+    def documents(self) -> Runner:
+        """What encodes documents."""
+        return self._runner(self.source.document)
+
+    @cached_property
+    def queries(self) -> Runner:
+        """What encodes queries."""
+        if self.source.query is not None:
+            return self._runner(self.source.query)
+        side = self.declaration.asking
+        if side == self.source.document.side:
+            return self.documents
+        return self._shared(side)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """Of documents, neither padding nor cutting."""
+        tokenizer = read_tokenizer(self.source.document.tokenizer)
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        return tokenizer
+
+    @cached_property
+    def terms(self) -> list[str]:
+        """Names of the columns: word-pieces by id, or numbered latents of an autoencoder."""
+        if self.source.document.side.head == "autoencoder":
+            return [f"latent {i}" for i in range(self.documents.terms)]
+        return [self.tokenizer.id_to_token(i) or f"[{i}]" for i in range(self.dim)]
+
+    @cached_property
+    def dim(self) -> int:
+        """Number of columns."""
+        asking = self.source.asking
+        return asking.parts["table"].size if asking.side.head == "table" else self.documents.terms
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of weights, vocabulary, parts, length and text template."""
+        return fingerprint(self.source)
+
+    def observe(self, texts: Sequence[str]) -> Observation:
+        """Document vectors, and how many texts were longer than the model reads."""
+        return Observation(*self._run(texts, query=False))
+
+    def encode_documents(self, texts: Sequence[str]) -> SparseMatrix:
+        """Document vectors; a text longer than the model reads is cut."""
+        return self._run(texts, query=False)[0]
+
+    def encode_queries(self, texts: Sequence[str]) -> SparseMatrix:
+        """Query vectors."""
+        return self._run(texts, query=True)[0]
+
+    def encode_dense(self, texts: Sequence[str], query: bool = False) -> NDArray[np.float32]:
+        """Vectors of a dense system, float32[N, H]; of length 1 where the scorer is the cosine.
+
+        Raises:
+            EncoderError: the system is sparse.
+        """
+        if not self.declaration.document.dense:
+            raise EncoderError(f"{self.name} makes sparse vectors: call encode_documents or encode_queries")
+        vectors = (self.queries if query else self.documents).dense(texts)  # type: ignore[attr-defined]
+        if scales_to_one(self.declaration.scorer, query):
+            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return np.asarray(vectors, np.float32)
+
+    def explain(self, text: str, query: bool = False) -> list[Origin]:
+        """Every term of the vector of ``text``, heaviest first, with the token that gave it."""
+        matrix, tokens, positions = (self.queries if query else self.documents).origins(text)
+        if scales_to_one(self.declaration.scorer, query):
+            matrix = unit_rows(matrix)
+        places = [tokens.offsets[at] if at >= 0 else (-1, -1) for at in positions.tolist()]
+        return by_weight(matrix, places)
+
+    def spans(self, text: str) -> list[Span]:
+        """Every word-piece of ``text``, special ones left out; none where columns are no word-pieces."""
+        if self.source.document.side.head == "autoencoder":
+            return []
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        return [Span(start, end, term) for (start, end), term in zip(encoding.offsets, encoding.ids, strict=True)]
+
+    def save(self, folder: Path) -> None:
+        """Write ``encoder.toml``, ``lsr.json``, ``tokenizer.json`` and a folder for each side with its own weights."""
+        source = self.source
+        (folder / "encoder.toml").write_text(write_declaration(self.declaration), encoding="utf-8")
+        shutil.copyfile(source.document.tokenizer, folder / "tokenizer.json")
+        save_side(source.document, folder / "document")
+        if source.query is not None:
+            save_side(source.query, folder / "query", own_tokenizer=source.query.tokenizer != source.document.tokenizer)
+        write_manifest(folder, source.stated)
+
+    def _run(self, texts: Sequence[str], query: bool) -> tuple[SparseMatrix, int]:
+        if self.declaration.document.dense:
+            raise EncoderError(f"{self.name} makes dense vectors, which no sparse index holds: call encode_dense")
+        matrix, cut = (self.queries if query else self.documents).run(texts)
+        return (unit_rows(matrix) if scales_to_one(self.declaration.scorer, query) else matrix), cut
+
+    def _check(self) -> None:
+        """Faults that show without reading a network."""
+        for side in (self.source.document, self.source.asking):
+            size = read_tokenizer(side.tokenizer).get_vocab_size()
+            if side.side.head == "table" and "table" not in side.parts:
+                raise EncoderError(f"{self.source.folder}: the query table is missing")
+            if side.side.head == "table" and side.parts["table"].size < size:
+                raise EncoderError(
+                    f"{self.source.folder}: the query table has {side.parts['table'].size:,} numbers but the tokenizer "
+                    f"{size:,} word-pieces; they do not belong together"
+                )
+            if side.model and not weight_files(side.model):
+                raise EncoderError(
+                    f"{side.model}: no model.safetensors; pickled weights are not read, convert them first"
+                )
+
+    def _runner(self, source: SideSource) -> Runner:
+        if source.side.head == "table" and "table" in source.parts:
+            return TableRunner(source.side, source.tokenizer, source.parts["table"])
+        if source.onnx:
+            from lsr.encoders.onnx_runner import OnnxRunner
+
+            return OnnxRunner(source)
+        return self._torch_runner(source)
+
+    def _torch_runner(self, source: SideSource) -> Runner:
+        try:
+            import torch
+        except ImportError:
+            raise MissingExtraError("torch", "torch", "this encoder") from None
+        from lsr.encoders.assemble import read_network
+        from lsr.encoders.torch_runner import TorchRunner
+
+        device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.batch_documents = GPU_DOCUMENTS if device != "cpu" else self.batch_documents
+        return TorchRunner(read_network(source), source.tokenizer, device, self._half)
+
+    def _shared(self, side: Side) -> Runner:
+        """Queries by the documents' weights under another declaration."""
+        document = self.source.document
+        if document.onnx:
+            shared: Runner = self._runner(replace(document, side=side))
+            return shared
+        from lsr.encoders.assemble import with_side
+        from lsr.encoders.torch_runner import TorchRunner
+
+        network = with_side(self.documents.network, side)  # type: ignore[attr-defined]
+        return TorchRunner(network, document.tokenizer, self.documents.device, self._half)  # type: ignore[attr-defined]
+
+
+def save_side(source: SideSource, folder: Path, own_tokenizer: bool = False) -> None:
+    """Copy one side's network and write its tensors."""
+    from safetensors.numpy import save_file
+
+    folder.mkdir()
+    if source.model:
+        for path in [*weight_files(source.model), source.model / "config.json"]:
+            shutil.copyfile(path, folder / path.name)
+    if source.onnx:
+        shutil.copyfile(source.onnx, folder / BODY)
+    if own_tokenizer:
+        shutil.copyfile(source.tokenizer, folder / "tokenizer.json")
+    if source.parts:
+        save_file(dict(sorted(source.parts.items())), folder / PARTS)
+
+
+def write_manifest(folder: Path, stated: str | None) -> None:
+    """Checksums of every file, and the fingerprint that an export states."""
+    manifest = {"format": FORMAT, "fingerprint": stated, "files": file_hashes(folder)}
+    (folder / "lsr.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))

@@ -1,0 +1,119 @@
+"""How do states become one weight a term? Vocabulary products in slices, token weights, codes, tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from lsr.encoders.parts.activations import Activation
+
+SLICE = 2048  # terms of one product: [tokens, SLICE] stays in cache
+PAIRS = 1 << 16  # (text, term) pairs of one step of a backward pass
+
+
+def max_logits(
+    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, mask: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Largest logit of every term float32[B, V] and its position int64[B, V]; [B, L, V] is never made.
+
+    A text without a position that counts has -inf everywhere. Gradients flow through the largest position only.
+    """
+    values, positions = _MaxLogits.apply(hidden, weight, bias, mask)  # type: ignore[no-untyped-call]
+    return values, positions
+
+
+def max_values(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The values of `max_logits` without gradients, and without positions where the kernel can leave them out."""
+    from lsr.encoders.parts.fused import fits, fused_max
+
+    if fits(hidden, weight):
+        return fused_max(hidden, weight, bias, mask, positions=False)[0]
+    return sliced_max(hidden, weight, bias, mask)[0]
+
+
+def sum_weights(
+    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, mask: torch.Tensor, activation: Activation
+) -> torch.Tensor:
+    """Sum over positions of the activated logits, float32[B, V] (SPLADE, SIGIR 2021, eq. 1), slice by slice."""
+    parts = []
+    for start in range(0, weight.shape[0], SLICE):
+        part = slice(start, start + SLICE)
+        logits = hidden @ weight[part].T + bias[part]
+        parts.append((activation.tensor(logits) * mask[..., None]).sum(1))
+    return torch.cat(parts, 1)
+
+
+def token_weights(weights: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, terms: int, pool: str) -> torch.Tensor:
+    """Weights float[B, L] put at their own term, float[B, V]; repeated tokens by ``pool``, "max" or "sum".
+
+    The token heads of uniCOIL, DeepImpact, DeepCT and TILDEv2 (arXiv 2303.13416, section 3, "MLP").
+    """
+    kept = torch.where(mask, weights, torch.zeros_like(weights))
+    reps = kept.new_zeros(ids.shape[0], terms)
+    return reps.scatter_reduce(1, ids, kept, reduce="amax" if pool == "max" else "sum")
+
+
+def table_weights(table: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """``table[t]`` for every distinct token t that counts, float[B, V] (arXiv 2411.04403, eq. 2)."""
+    present = torch.zeros(ids.shape[0], table.shape[0], dtype=table.dtype, device=table.device)
+    present = present.scatter_reduce(1, ids, mask.to(table.dtype), reduce="amax")
+    return present * table
+
+
+def codes(states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
+    """Logits of a tied autoencoder, float[B, h]: ``(x - centre) W^T + bias`` (CSR, arXiv 2503.01776, eq. 1)."""
+    return torch.nn.functional.linear(states - centre, weight, bias)
+
+
+def decode(sparse: torch.Tensor, weight: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
+    """States float[B, H] that codes float[B, h] stand for: ``z W + centre``, by the same matrix."""
+    return sparse @ weight + centre
+
+
+def standardise(states: torch.Tensor, epsilon: float = 1e-5) -> torch.Tensor:
+    """Each state less its mean, over its standard deviation."""
+    centred = states - states.mean(-1, keepdim=True)
+    return centred / (centred.std(-1, keepdim=True) + epsilon)
+
+
+class _MaxLogits(torch.autograd.Function):
+    """Keeps [B, V] positions between the passes, nothing of size [B, L, V]."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, mask: torch.Tensor) -> Any:
+        from lsr.encoders.parts.fused import fits, fused_max
+
+        run = fused_max if fits(hidden, weight) else sliced_max
+        values, positions = run(hidden, weight, bias, mask)
+        ctx.save_for_backward(hidden, weight, positions, values)
+        ctx.mark_non_differentiable(positions)
+        return values, positions
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor, _: Any) -> Any:
+        hidden, weight, positions, values = ctx.saved_tensors
+        gradient = torch.where(values.isinf(), 0.0, gradient)
+        to_hidden = torch.zeros_like(hidden, dtype=torch.float32).view(-1, hidden.shape[2])
+        to_weight = torch.zeros_like(weight, dtype=torch.float32)
+        texts, terms = gradient.nonzero(as_tuple=True)  # relu leaves few
+        for start in range(0, texts.numel(), PAIRS):
+            b, t = texts[start : start + PAIRS], terms[start : start + PAIRS]
+            rows, g = b * hidden.shape[1] + positions[b, t], gradient[b, t, None]
+            to_hidden.index_add_(0, rows, g * weight[t])
+            to_weight.index_add_(0, t, g * hidden.view(-1, hidden.shape[2])[rows])
+        return to_hidden.view_as(hidden).to(hidden), to_weight.to(weight), gradient.sum(0).to(weight), None
+
+
+def sliced_max(
+    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, mask: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`max_logits` by plain torch, a slice of the vocabulary at a time; runs anywhere."""
+    texts, terms = hidden.shape[0], weight.shape[0]
+    values = torch.empty(texts, terms, dtype=torch.float32, device=hidden.device)
+    positions = torch.empty(texts, terms, dtype=torch.int64, device=hidden.device)
+    for start in range(0, terms, SLICE):
+        part = slice(start, start + SLICE)
+        logits = (hidden @ weight[part].T).float().masked_fill_(~mask[..., None], -torch.inf)
+        values[:, part], positions[:, part] = logits.max(1)
+    return values + bias.float(), positions

@@ -1,0 +1,68 @@
+"""Which entries of a vector stay? Every function zeroes the others and lets gradients through those that stay."""
+
+from __future__ import annotations
+
+import torch
+
+
+def sparsify(reps: torch.Tensor, kind: str, k: int = 0, threshold: float = 0.0) -> torch.Tensor:
+    """float[B, V] with fewer non-zeros; ``kind`` as in a declaration.
+
+    ``threshold`` is the share of the largest entry that "relative" asks for, and, when it is above 0, the fixed value
+    that replaces the choice over a whole batch in "batch-topk", so that a text's vector depends on the text alone.
+    """
+    if kind == "topk":
+        return topk(reps, k)
+    if kind == "abs-topk":
+        return split_signs(abs_topk(reps, k))
+    if kind == "batch-topk":
+        return above(reps, threshold) if threshold > 0 else batch_topk(reps, k)
+    if kind == "feature-choice":
+        return above(reps, threshold) if threshold > 0 else feature_choice(reps, k)
+    return relative(reps, threshold) if kind == "relative" else reps
+
+
+def topk(reps: torch.Tensor, k: int) -> torch.Tensor:
+    """The k largest entries of each row (CSR, arXiv 2503.01776, eq. 1; PROSPER, eq. 10)."""
+    return _keep(reps, reps.topk(min(k, reps.shape[1]), 1).indices, 1)
+
+
+def abs_topk(reps: torch.Tensor, k: int) -> torch.Tensor:
+    """The k entries of each row that are farthest from 0, with their signs (AbsTopK, arXiv 2510.00404)."""
+    return _keep(reps, reps.abs().topk(min(k, reps.shape[1]), 1).indices, 1)
+
+
+def split_signs(reps: torch.Tensor) -> torch.Tensor:
+    """float[B, 2V]: positive parts, then negative parts turned positive; dot products of equal signs stay."""
+    return torch.cat([reps.relu(), (-reps).relu()], 1)
+
+
+def batch_topk(reps: torch.Tensor, k: int) -> torch.Tensor:
+    """The B * k largest entries of the whole batch (mutual choice, arXiv 2411.02124)."""
+    flat = reps.reshape(1, -1)
+    return topk(flat, k * reps.shape[0]).view_as(reps)
+
+
+def batch_threshold(reps: torch.Tensor, k: int) -> float:
+    """The smallest value that `batch_topk` keeps: average it over batches for use on single texts."""
+    return float(reps.reshape(-1).topk(min(k * reps.shape[0], reps.numel())).values[-1])
+
+
+def feature_choice(reps: torch.Tensor, k: int) -> torch.Tensor:
+    """The m = B * k / V largest entries of each column, at least one (feature choice, arXiv 2411.02124)."""
+    most = max(1, round(reps.shape[0] * k / reps.shape[1]))
+    return _keep(reps, reps.topk(min(most, reps.shape[0]), 0).indices, 0)
+
+
+def relative(reps: torch.Tensor, share: float) -> torch.Tensor:
+    """Entries above ``share`` of the largest of their row (OpenSearch's prune ratio)."""
+    return reps * (reps > share * reps.amax(1, keepdim=True))
+
+
+def above(reps: torch.Tensor, threshold: float) -> torch.Tensor:
+    """Entries of ``threshold`` or more."""
+    return reps * (reps >= threshold)
+
+
+def _keep(reps: torch.Tensor, indices: torch.Tensor, axis: int) -> torch.Tensor:
+    return reps * torch.zeros_like(reps).scatter_(axis, indices, 1.0)

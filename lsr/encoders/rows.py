@@ -1,0 +1,47 @@
+"""How do buckets of texts become one matrix again? Rows are put where their text stood."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import EncoderError
+from lsr.sparse import SparseMatrix, indptr_of, term_dtype
+
+
+class Rows:
+    """Sparse rows that arrive in any order.
+
+    Args:
+        texts: number of rows.
+        dim: number of terms.
+    """
+
+    def __init__(self, texts: int, dim: int) -> None:
+        self._dim = dim
+        empty = np.zeros(0, term_dtype(dim)), np.zeros(0, np.float32)
+        self._rows: list[tuple[NDArray[Any], NDArray[np.float32]]] = [empty] * texts
+
+    def put(self, at: Sequence[int], counts: NDArray[Any], terms: NDArray[Any], weights: NDArray[np.float32]) -> None:
+        """Rows ``at``, given one after the other: ``counts[i]`` terms ascending with their weights.
+
+        Raises:
+            EncoderError: a weight is NaN or infinite.
+        """
+        if not np.isfinite(weights).all():
+            raise EncoderError(
+                "the network gave NaN or infinite weights; its weights are damaged or of too low precision"
+            )
+        borders = indptr_of(counts).tolist()
+        small = terms.astype(term_dtype(self._dim))
+        for i, start, stop in zip(at, borders[:-1], borders[1:], strict=True):
+            self._rows[i] = small[start:stop], weights[start:stop]
+
+    def matrix(self) -> SparseMatrix:
+        """All rows in order."""
+        terms = np.concatenate([np.zeros(0, term_dtype(self._dim)), *(t for t, _ in self._rows)])
+        weights = np.concatenate([np.zeros(0, np.float32), *(w for _, w in self._rows)])
+        return SparseMatrix(indptr_of([t.size for t, _ in self._rows]), terms, weights, self._dim)

@@ -1,0 +1,240 @@
+"""What does a model folder hold? A declaration, a tokenizer and, for each side, a network and tensors.
+
+Read without torch and without running anything from the folder. Three layouts: ours (`encoder.toml`),
+sentence-transformers (`modules.json`) and a plain Hugging Face language model (`config.json`, with an `idf.json` beside
+it for OpenSearch's inference-free models).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoders.declaration import Declaration, Side, parse_declaration, read_system
+from lsr.encoders.initial import Parts
+from lsr.errors import EncoderError
+
+FORMAT = 1
+PARTS = "parts.safetensors"
+BODY = "body.onnx"
+
+
+@dataclass(frozen=True)
+class SideSource:
+    """Where one side's network and tensors are.
+
+    Attributes:
+        side: which parts.
+        tokenizer: a ``tokenizer.json``.
+        model: a Hugging Face folder, or None.
+        onnx: a body exported for onnxruntime, or None.
+        parts: tensors of head and gates.
+    """
+
+    side: Side
+    tokenizer: Path
+    model: Path | None = None
+    onnx: Path | None = None
+    parts: Parts = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Everything that decides an encoder's vectors; ``query`` is None where documents and queries share weights.
+
+    Attributes:
+        stated: the fingerprint that an export took over from the encoder it was made of, or None.
+    """
+
+    folder: Path
+    declaration: Declaration
+    document: SideSource
+    query: SideSource | None = None
+    stated: str | None = None
+
+    @property
+    def asking(self) -> SideSource:
+        """What encodes queries."""
+        return self.query or self.document
+
+
+def read_source(folder: Path, system: str | None = None) -> Source:
+    """What ``folder`` holds; ``system`` names the parts of a plain Hugging Face folder (None: splade-v2).
+
+    Raises:
+        EncoderError: no layout that is known, or one that is damaged.
+    """
+    from lsr.encoders import sentence_transformers
+
+    if (folder / "encoder.toml").is_file():
+        return _read_own(folder)
+    if (folder / "modules.json").is_file():
+        return sentence_transformers.read(folder)
+    if (folder / "config.json").is_file():
+        return _read_plain(folder, system)
+    raise EncoderError(
+        f"{folder} holds no encoder: found neither bm25.json nor encoder.toml nor modules.json nor config.json"
+    )
+
+
+def fingerprint(source: Source) -> str:
+    """Hash of weights, vocabulary, parts, length and text template; equal hashes give equal vectors."""
+    if source.stated:
+        return source.stated
+    declaration = source.declaration
+    digest = hashlib.sha256(msgspec.json.encode([declaration.document, declaration.query, declaration.scorer]))
+    for side in (source.document, *([source.query] if source.query else [])):
+        digest.update(side.tokenizer.read_bytes())
+        for path in _decisive(side):
+            digest.update(path.name.encode())
+            digest.update(_hash(path))
+        for name, tensor in sorted(side.parts.items()):
+            digest.update(f"{name}{tensor.shape}{tensor.dtype}".encode())
+            digest.update(np.ascontiguousarray(tensor).tobytes())
+    return f"neural-{digest.hexdigest()[:32]}"
+
+
+def weight_files(model: Path) -> list[Path]:
+    """The safetensors of a Hugging Face network, without those of ours beside it."""
+    return [path for path in sorted(model.glob("*.safetensors")) if path.name != PARTS]
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        EncoderError: missing or not JSON.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes())
+    except OSError:
+        raise EncoderError(f"{path.parent} holds no complete model: {path.name} is missing") from None
+    except msgspec.DecodeError as error:
+        raise EncoderError(f"{path}: not JSON ({error})") from None
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; `EncoderError` for any other value."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise EncoderError(f"{path}: found {type(value).__name__}, wanted a JSON object")
+    return value
+
+
+def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
+    """The tensors of a safetensors file as they are.
+
+    Raises:
+        EncoderError: missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return dict(load_file(path))
+    except FileNotFoundError:
+        pickled = [p.name for p in path.parent.glob("*.bin")]
+        hint = f" ({pickled[0]} is pickled and is not read, convert it)" if pickled else ""
+        raise EncoderError(f"{path.parent} holds no complete model: {path.name} is missing{hint}") from None
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise EncoderError(f"{path}: not a readable safetensors file ({error})") from None
+
+
+def read_parts(path: Path) -> Parts:
+    """The tensors of a safetensors file as float32."""
+    return {name: tensor.astype(np.float32, copy=False) for name, tensor in read_tensors(path).items()}
+
+
+def refuse_remote_code(folder: Path) -> None:
+    """`EncoderError` where a configuration asks for code of its own."""
+    for name in ("config.json", "tokenizer_config.json"):
+        if (folder / name).is_file() and read_object(folder / name).get("auto_map"):
+            raise EncoderError(f"{folder / name} asks for code of its own (auto_map); no code of a model is ever run")
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below ``folder`` by its path, but for the list itself."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "lsr.json"]
+    return {str(path.relative_to(folder)): _hash(path).hex() for path in paths}
+
+
+def _read_own(folder: Path) -> Source:
+    manifest = _read_manifest(folder)
+    declaration = parse_declaration((folder / "encoder.toml").read_text("utf-8"), folder / "encoder.toml")
+    document = _own_side(folder / "document", declaration.document, folder / "tokenizer.json")
+    query = None
+    if (folder / "query").is_dir():
+        query = _own_side(folder / "query", declaration.asking, folder / "tokenizer.json")
+    elif declaration.query and declaration.query.backbone != declaration.document.backbone:
+        raise EncoderError(f"{folder} holds no complete model: the folder query is missing")
+    return Source(folder, declaration, document, query, manifest.get("fingerprint"))
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    manifest = read_object(folder / "lsr.json")
+    if manifest.get("format") != FORMAT:
+        raise EncoderError(f"{folder}: format {manifest.get('format')!r}, wanted {FORMAT}; export it with this version")
+    for name, wanted in manifest.get("files", {}).items():
+        path = folder / name
+        if not path.is_file():
+            raise EncoderError(f"{folder} holds no complete model: {name} is missing")
+        if _hash(path).hex() != wanted:
+            raise EncoderError(f"{path}: its checksum is wrong; the file is damaged or was changed")
+    return manifest
+
+
+def _own_side(folder: Path, side: Side, tokenizer: Path) -> SideSource:
+    tokenizer = folder / "tokenizer.json" if (folder / "tokenizer.json").is_file() else tokenizer
+    parts = read_parts(folder / PARTS) if (folder / PARTS).is_file() else {}
+    onnx = folder / BODY if (folder / BODY).is_file() else None
+    model = folder if (folder / "config.json").is_file() and onnx is None else None
+    if side.backbone != "none" and not (model or onnx):
+        raise EncoderError(f"{folder} holds no complete model: found neither config.json nor {BODY}")
+    if model:
+        refuse_remote_code(model)
+    return SideSource(side, tokenizer, model, onnx, parts)
+
+
+def _read_plain(folder: Path, system: str | None) -> Source:
+    """A masked language model; with ``idf.json`` beside it queries are looked up there."""
+    from lsr.encoders.sentence_transformers import max_length
+    from lsr.encoders.tables import read_idf
+
+    refuse_remote_code(folder)
+    weighted = (folder / "idf.json").is_file()
+    declaration = read_system(system or ("opensearch-doc-v2" if weighted else "splade-v2"))
+    tokenizer = folder / "tokenizer.json"
+    side = msgspec.structs.replace(declaration.document, max_length=max_length(folder))
+    document = SideSource(side, tokenizer, model=folder)
+    asking = declaration.query and msgspec.structs.replace(declaration.query, max_length=side.max_length)
+    query = None
+    if weighted and asking and asking.head == "table":
+        query = SideSource(asking, tokenizer, parts={"table": read_idf(folder / "idf.json", tokenizer)})
+    elif asking and asking.backbone != side.backbone:
+        model = folder if asking.backbone != "none" else None
+        query = SideSource(asking, tokenizer, model=model)
+    return Source(folder, declaration.replace(document=side, query=asking), document, query)
+
+
+def _decisive(side: SideSource) -> Iterator[Path]:
+    """The files of a network that decide its output."""
+    if side.onnx:
+        yield side.onnx
+    if side.model:
+        yield from weight_files(side.model)
+        yield side.model / "config.json"
+
+
+def _hash(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except FileNotFoundError:
+        raise EncoderError(f"{path.parent} holds no complete model: {path.name} is missing") from None

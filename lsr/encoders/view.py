@@ -1,0 +1,142 @@
+"""How does a text become tokens? Plain, without special tokens, or twice (echo); cut to a length, cuts counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+
+from lsr.encoders.declaration import Side
+from lsr.errors import EncoderError
+
+SEPARATORS = ("[SEP]", "</s>", "<|im_end|>", "<|end_of_text|>", "<|endoftext|>", "<eos>")
+
+
+class Tokens(NamedTuple):
+    """The tokens of one text.
+
+    Attributes:
+        ids: of every token.
+        pooled_from: tokens before this position do not pool (the first copy of an echo).
+        literal: whether a token is a word of the vocabulary; special ones and the one for unknown words are not.
+        offsets: characters [start, end) of the text that each token stands for.
+        cut: whether the text was longer.
+    """
+
+    ids: list[int]
+    pooled_from: int
+    literal: list[bool]
+    offsets: list[tuple[int, int]]
+    cut: bool
+
+
+class TokenArrays(NamedTuple):
+    """A batch of texts, each array [B, L]; ``pooled`` and ``literal`` are subsets of ``attention``."""
+
+    ids: NDArray[np.int64]
+    attention: NDArray[np.bool_]
+    pooled: NDArray[np.bool_]
+    literal: NDArray[np.bool_]
+
+
+class View:
+    """Turns texts into `Tokens` as a declaration says.
+
+    Args:
+        tokenizer: without padding; its truncation is set here.
+        side: view, prompt and length.
+
+    Raises:
+        EncoderError: an echo with a tokenizer that has no separator.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, side: Side) -> None:
+        self._side, self._tokenizer = side, tokenizer
+        self._echo, self._special = side.view == "echo", side.view == "plain"
+        self._specials = special_ids(tokenizer)
+        self._separator = _separator(tokenizer) if self._echo else -1
+        self.length = (side.max_length - 1) // 2 if self._echo else side.max_length
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(max(1, self.length))
+
+    def __call__(self, texts: Sequence[str]) -> list[Tokens]:
+        """Tokens of every text, in order."""
+        prompted = [self._side.prompt + text for text in texts] if self._side.prompt else list(texts)
+        encodings = self._tokenizer.encode_batch(prompted, add_special_tokens=self._special)
+        return [self._echoed(e) if self._echo else self._tokens(e) for e in encodings]
+
+    def _tokens(self, encoding: Encoding) -> Tokens:
+        literal = [token not in self._specials for token in encoding.ids]
+        return Tokens(encoding.ids, 0, literal, self._offsets(encoding), bool(encoding.overflowing))
+
+    def _echoed(self, encoding: Encoding) -> Tokens:
+        ids, offsets = encoding.ids, self._offsets(encoding)
+        twice = [*ids, self._separator, *ids]
+        literal = [False] * (len(ids) + 1) + [token not in self._specials for token in ids]
+        return Tokens(twice, len(ids) + 1, literal, [*offsets, (0, 0), *offsets], bool(encoding.overflowing))
+
+    def _offsets(self, encoding: Encoding) -> list[tuple[int, int]]:
+        """Places in the text as it was given, without the prompt."""
+        if not (skip := len(self._side.prompt)):
+            return encoding.offsets
+        return [(max(0, start - skip), max(0, end - skip)) for start, end in encoding.offsets]
+
+
+def collate(batch: Sequence[Tokens]) -> TokenArrays:
+    """Arrays padded to the longest text; a text without tokens gets one that does not pool."""
+    length = max(1, *(len(tokens.ids) for tokens in batch))
+    ids = np.zeros((len(batch), length), np.int64)
+    attention, pooled, literal = (np.zeros(ids.shape, bool) for _ in range(3))
+    for i, tokens in enumerate(batch):
+        size = len(tokens.ids)
+        ids[i, :size] = tokens.ids
+        attention[i, : max(1, size)] = True
+        pooled[i, tokens.pooled_from : size] = True
+        literal[i, :size] = tokens.literal
+    return TokenArrays(ids, attention, pooled, literal)
+
+
+def buckets(lengths: Sequence[int], tokens: int, texts: int) -> list[list[int]]:
+    """Positions grouped by falling length, each group of at most ``texts`` texts and about ``tokens`` padded tokens."""
+    groups: list[list[int]] = []
+    room = 0
+    for at in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if room <= 0:
+            groups.append([])
+            room = min(texts, max(1, tokens // max(1, lengths[at])))
+        groups[-1].append(at)
+        room -= 1
+    return groups
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer in a ``tokenizer.json``.
+
+    Raises:
+        EncoderError: missing, or not a tokenizer.
+    """
+    if not path.is_file():
+        raise EncoderError(
+            f"{path.parent} holds no complete model: tokenizer.json is missing; "
+            "write it with transformers: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)"
+        )
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # noqa: BLE001  the library raises nothing narrower
+        raise EncoderError(f"{path}: not a tokenizer ({error})") from None
+
+
+def special_ids(tokenizer: Tokenizer) -> set[int]:
+    """Tokens that stand for no characters, such as [CLS], and the one for unknown words."""
+    return {int(token) for token, added in tokenizer.get_added_tokens_decoder().items() if added.special}
+
+
+def _separator(tokenizer: Tokenizer) -> int:
+    for name in SEPARATORS:
+        if (token := tokenizer.token_to_id(name)) is not None:
+            return int(token)
+    raise EncoderError(f"view 'echo' needs a separator, but the tokenizer has none of {', '.join(SEPARATORS)}")

@@ -1,0 +1,62 @@
+"""The commands about encoders, as a shell sees them."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from lsr.cli.app import app
+from lsr.encoders import load, system_names
+from lsr.errors import InputError
+from tests.conftest import SAMPLE
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def test_every_system_is_listed():
+    lines = run("encoders", "list").stdout.splitlines()
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == system_names()
+    assert "    queries    bare > table idf" in lines
+
+
+def test_a_declaration_is_shown_as_toml():
+    import tomllib
+
+    shown = tomllib.loads(run("encoders", "show", "splade-v3").stdout)
+    assert shown["document"] == {"head": "vocabulary", "backbone": "masked-lm", "activation": "log1p"}
+
+
+def test_documents_become_a_parquet_file(splade_tiny, tmp_path):
+    pytest.importorskip("torch")
+    done = run("encode", SAMPLE, "--encoder", splade_tiny, "--out", tmp_path / "v.parquet", "--devices", "cpu")
+    assert "truncated documents" in done.stdout
+    lines = (SAMPLE / "corpus.jsonl").read_text().splitlines()
+    table = pq.read_table(tmp_path / "v.parquet")
+    assert table["id"].to_pylist() == [json.loads(line)["_id"] for line in lines]
+    assert all(table["indices"].to_pylist())
+
+
+def test_an_output_that_is_no_parquet_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"wanted a name that ends in \.parquet"):
+        run("encode", SAMPLE, "--encoder", "bm25", "--out", tmp_path / "v.jsonl")
+
+
+def test_encoders_are_written_in_other_layouts(splade_tiny, tmp_path):
+    pytest.importorskip("onnxscript")
+    fingerprint = load(splade_tiny, device="cpu").fingerprint
+    for layout in ("onnx", "lsr"):
+        done = run("encoders", "export", splade_tiny, "--out", tmp_path / layout, "--to", layout)
+        assert fingerprint in done.stdout
+    assert (
+        "sentence-transformers"
+        in run("encoders", "export", splade_tiny, "--out", tmp_path / "st", "--to", "sentence-transformers").stdout
+    )
+    assert (tmp_path / "st" / "modules.json").is_file()
+
+
+def test_an_unknown_layout_is_refused(splade_tiny, tmp_path):
+    with pytest.raises(InputError, match="--to gguf: wanted onnx, sentence-transformers, lsr"):
+        run("encoders", "export", splade_tiny, "--out", tmp_path / "x", "--to", "gguf")
