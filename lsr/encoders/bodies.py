@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from lsr.encoders.source import weight_files
+from lsr.encoders.adapters import merge_adapter
+from lsr.encoders.source import ADAPTER, weight_files
 from lsr.errors import EncoderError, MissingExtraError
 
 PROBE = 6  # tokens of the text that proves that body and head make the model
@@ -109,6 +110,8 @@ def _read_model(folder: Path, kind: str) -> Any:
     except Exception as error:  # noqa: BLE001  transformers and safetensors raise whatever their parts raise
         raise EncoderError(f"{folder}: not {wanted} that can be read ({_first_line(error)})") from None
     _require_weights(info, folder, wanted)
+    if (folder / ADAPTER).is_dir():
+        merge_adapter(model, folder / ADAPTER)
     return model.eval()
 
 

@@ -17,7 +17,17 @@ from tokenizers import Tokenizer
 from lsr.encoders.base import Encoder, Observation, Origin, Span, by_weight
 from lsr.encoders.declaration import Side, write_declaration
 from lsr.encoders.parts.scorers import scales_to_one, unit_rows
-from lsr.encoders.source import BODY, FORMAT, PARTS, SideSource, Source, file_hashes, fingerprint, weight_files
+from lsr.encoders.source import (
+    BODY,
+    FORMAT,
+    PARTS,
+    SideSource,
+    Source,
+    file_hashes,
+    fingerprint,
+    network_files,
+    weight_files,
+)
 from lsr.encoders.tables import TableRunner
 from lsr.encoders.view import Tokens, read_tokenizer
 from lsr.errors import EncoderError, MissingExtraError
@@ -216,8 +226,10 @@ def save_side(source: SideSource, folder: Path, own_tokenizer: bool = False) -> 
 
     folder.mkdir()
     if source.model:
-        for path in [*weight_files(source.model), source.model / "config.json"]:
-            shutil.copyfile(path, folder / path.name)
+        for path in network_files(source.model):
+            copy = folder / path.relative_to(source.model)
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, copy)
     if source.onnx:
         shutil.copyfile(source.onnx, folder / BODY)
     if own_tokenizer:

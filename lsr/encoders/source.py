@@ -24,6 +24,8 @@ from lsr.errors import EncoderError
 FORMAT = 1
 PARTS = "parts.safetensors"
 BODY = "body.onnx"
+ADAPTER = "adapter"  # folder of a low-rank adapter, below that of the network
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,14 @@ def fingerprint(source: Source) -> str:
 
 
 def weight_files(model: Path) -> list[Path]:
-    """The safetensors of a Hugging Face network, without those of ours beside it."""
-    return [path for path in sorted(model.glob("*.safetensors")) if path.name != PARTS]
+    """The safetensors of a Hugging Face network, without those of ours and of an adapter beside it."""
+    return [path for path in sorted(model.glob("*.safetensors")) if path.name not in (PARTS, ADAPTER_WEIGHTS)]
+
+
+def network_files(model: Path) -> list[Path]:
+    """All files that decide what a Hugging Face network computes, those of an adapter too."""
+    adapter = [model / ADAPTER / name for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS)]
+    return [*weight_files(model), model / "config.json", *(path for path in adapter if path.is_file())]
 
 
 def read_json(path: Path) -> Any:
@@ -228,8 +236,7 @@ def _decisive(side: SideSource) -> Iterator[Path]:
     if side.onnx:
         yield side.onnx
     if side.model:
-        yield from weight_files(side.model)
-        yield side.model / "config.json"
+        yield from network_files(side.model)
 
 
 def _hash(path: Path) -> bytes:

@@ -115,7 +115,10 @@ class WindowedIndex:
         n = len(queries)
         found = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
         arrays = queries.indptr, queries.terms, queries.values, self._unit
-        spread(lambda span: self._run(span, arrays, limits, mask, found), n, threads)
+        if threads == 1:
+            self._run((0, n), arrays, limits, mask, found)
+        else:
+            spread(lambda span: self._run(span, arrays, limits, mask, found), n, threads)
         return TopK(*found)
 
     def score(self, queries: SparseMatrix, k: int, allowed: Allowed) -> TopK:
