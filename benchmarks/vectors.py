@@ -54,15 +54,16 @@ def _read(path: Path) -> Vectors:
 
 
 def _random(documents: int, queries: int) -> Vectors:
-    """Topics with Zipfian terms and exponential weights: 160 terms a document, 22 a query."""
+    """Topics of 400 terms, frequent ones in many, and exponential weights: about 160 terms a document, 22 a query."""
     rng = np.random.default_rng(0)
-    topics = (rng.zipf(1.2, (2000, 400)) % DIM).astype(np.int64)
-    parts = [_drawn(rng, topics, n, size) for n, size in ((documents, 160), (queries, 22))]
+    shares = 1 / np.arange(1, DIM + 1) ** 0.7
+    topics = np.stack([rng.choice(DIM, 400, replace=False, p=shares / shares.sum()) for _ in range(2000)])
+    parts = [_drawn(rng, topics, n, draws) for n, draws in ((documents, 204), (queries, 23))]
     return Vectors(parts[0], parts[1], "random vectors: figures say nothing about real ones")
 
 
-def _drawn(rng: np.random.Generator, topics: np.ndarray, n: int, size: int) -> SparseMatrix:
-    chosen = topics[rng.integers(0, len(topics), n)[:, None], rng.integers(0, topics.shape[1], (n, size))]
+def _drawn(rng: np.random.Generator, topics: np.ndarray, n: int, draws: int) -> SparseMatrix:
+    chosen = topics[rng.integers(0, len(topics), n)[:, None], rng.integers(0, topics.shape[1], (n, draws))]
     keys = np.unique((np.arange(n)[:, None] * DIM + chosen).ravel())
     weights = np.clip(rng.exponential(50, keys.size), 1, 255).astype(np.uint8)
     return SparseMatrix(
