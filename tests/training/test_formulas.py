@@ -60,6 +60,7 @@ def test_l0_mask_leaves_sparse_documents_without_gradient_and_means_over_all():
     penalty = Regulariser(above=3)(reps)
     penalty.backward()
     assert float(penalty.detach()) == pytest.approx(5 * 0.5**2)
+    assert reps.grad is not None
     assert not reps.grad[0].any()
     assert reps.grad[1, :5].all()
     assert torch.equal(masked_rows(reps, 0), reps)
@@ -208,6 +209,7 @@ def test_under_zipf_finds_latents_below_the_law():
 def test_topk_lets_gradients_through_what_it_keeps_only():
     reps = torch.tensor([[3.0, 1.0, 2.0]], requires_grad=True)
     topk(reps, 2).sum().backward()
+    assert reps.grad is not None
     assert reps.grad.tolist() == [[1, 0, 1]]
 
 
