@@ -77,8 +77,8 @@ def read_data(sources: Iterable[str | Path]) -> TrainingData:
     """Read every source: JSONL (.gz too), Parquet, MS MARCO triples (.tsv), BEIR folders and zips.
 
     A record holds ``query`` and ``positive`` (or ``pos``), perhaps ``negatives``, or ``docs`` with a positive first,
-    and perhaps ``scores``, one a document. A BEIR folder gives its ``train`` judgements, or, where it has none, titles as
-    queries for their texts; its other judgements are never read.
+    and perhaps ``scores``, one a document. A BEIR folder gives its ``train`` judgements, or, where it has none, titles
+    as queries for their texts; its other judgements are never read.
 
     Raises:
         InputError: a file that cannot be read, a pair without text, a score that is no number: names file and line.
