@@ -91,9 +91,20 @@ class Drawer:
         queries, documents = [e.query for e in examples], [row for rows in lists for row in rows]
         first = np.cumsum([0, *(len(rows) for rows in lists)])[:-1].tolist()
         owner = np.repeat(np.arange(len(lists)), [len(rows) for rows in lists])
-        positive = np.array([[row in self._answers[query] for row in documents] for query in queries])
         own = owner == np.arange(len(lists))[:, None]
-        return Drawn(queries, documents, positive, own, self._taught(queries, documents), first)
+        return Drawn(
+            queries, documents, self._positive(queries, documents), own, self._taught(queries, documents), first
+        )
+
+    def _positive(self, queries: list[int], documents: list[int]) -> NDArray[np.bool_]:
+        """Which documents are known answers, whichever query brought them: bool[Q, N]."""
+        columns: dict[int, list[int]] = {}
+        for at, row in enumerate(documents):
+            columns.setdefault(row, []).append(at)
+        positive = np.zeros((len(queries), len(documents)), bool)
+        for i, query in enumerate(queries):
+            positive[i, [at for answer in self._answers[query] for at in columns.get(answer, ())]] = True
+        return positive
 
     def _list(self, example: Example, rng: np.random.Generator) -> list[int]:
         """The positive, then as many of the others as the recipe wants."""

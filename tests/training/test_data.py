@@ -11,12 +11,15 @@ import pytest
 from lsr.encoders import load
 from lsr.encoders.declaration import Side
 from lsr.errors import InputError, TrainingError
+from lsr.training.batches import Drawer
 from lsr.training.data import read_data
 from lsr.training.order import Order
+from lsr.training.student import start
 from lsr.training.teachers import Ensemble, ScoredLists, StoredVectors, frozen, normalised
 from lsr.training.token_store import TokenStore
 from tests.conftest import SAMPLE
-from tests.encoders.models import write_tokenizer
+from tests.encoders.models import bert, write_tokenizer
+from tests.training.runs import recipe
 
 
 def jsonl(folder, *records):
@@ -162,3 +165,14 @@ def test_bm25_teaches_by_the_statistics_of_the_documents(tmp_path):
 def test_stored_vectors_of_two_encoders_are_refused():
     with pytest.raises(TrainingError, match="wanted vectors of one encoder"):
         StoredVectors(np.zeros((1, 3), np.float32), np.zeros((1, 4), np.float32))
+
+
+def test_a_known_answer_that_another_query_brought_is_no_negative(tmp_path):
+    records = [{"query": "bees", "pos": "bees dance"}, {"query": "dance", "pos": "bees dance"}]
+    write_tokenizer(tmp_path)
+    data = read_data([jsonl(tmp_path, *records)])
+    student = start(recipe(), bert(tmp_path / "bert"))
+    drawn = Drawer(data, student, recipe()).draw(1)
+    assert drawn.positive.shape == (4, 4)
+    assert drawn.positive.all()
+    assert drawn.own.tolist() == np.eye(4, dtype=bool).tolist()

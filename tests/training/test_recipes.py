@@ -5,7 +5,7 @@ import pytest
 from lsr.errors import InputError, TrainingError
 from lsr.training.recipe import parse_recipe, read_recipe, recipe_names
 from lsr.training.session import Plan, prepare
-from tests.conftest import SAMPLE
+from tests.conftest import ROOT, SAMPLE
 from tests.training.runs import PENALTY, TOML
 
 
@@ -39,6 +39,11 @@ def test_an_unknown_recipe_or_profile_names_those_there_are():
         read_recipe("nothing")
     with pytest.raises(TrainingError, match="no profile 'large'; found tiny"):
         read_recipe("splade", "large")
+
+
+def test_the_recipe_in_the_manual_works():
+    text = (ROOT / "docs" / "TRAINING.md").read_text().split("```toml\n")[1].split("```")[0]
+    assert parse_recipe(text, "TRAINING.md").chunk == 16
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
