@@ -143,6 +143,8 @@ def _fault(recipe: Recipe) -> str | None:
         return f"unknown system {recipe.system!r}: wanted one of {', '.join(system_names())}"
     if min(recipe.steps, recipe.batch, recipe.evaluate_every, recipe.checkpoint_every) < 1:
         return "steps, batch, evaluate_every and checkpoint_every must be 1 or more"
+    if recipe.rate.value <= 0:
+        return f"rate {recipe.rate.value:g}: wanted more than 0"
     if not recipe.losses and recipe.codes is None:
         return "no loss; wanted [losses] or [codes]"
     if taught := [name for name in TAUGHT if recipe.losses.get(name) and recipe.teaching is None]:

@@ -25,6 +25,7 @@ def test_every_recipe_can_be_read_and_has_a_tiny_profile(profile):
         (("splade-v2", "nothing"), "unknown system 'nothing': wanted one of"),
         (("info_nce = 1.0", "kl = 1.0"), "loss 'kl' needs a teacher"),
         (("steps = 8", "steps = 0"), "must be 1 or more"),
+        (("value = 1e-2", "value = 0.0"), "rate 0: wanted more than 0"),
         (("batch = 4", "batches = 4"), "unknown field `batches`"),
     ],
 )
