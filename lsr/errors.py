@@ -7,6 +7,7 @@
     │   └── VectorError         a sparse matrix breaks a rule of its type
     ├── EncoderError            no such encoder, or a folder that does not hold one
     │   └── MissingExtraError   an optional dependency is not installed
+    ├── TrainingError           training cannot start, go on or be resumed
     ├── StorageError            a folder is not a finished index, or is damaged
     └── MismatchError           the vectors and the index come from different encoders
 
@@ -42,6 +43,10 @@ class MissingExtraError(EncoderError):
 
 class StorageError(LsrError):
     """A folder is not a finished index, or one of its files is damaged."""
+
+
+class TrainingError(LsrError):
+    """Training cannot start, go on or be resumed; what was saved before is still there."""
 
 
 class MismatchError(LsrError):

@@ -199,6 +199,35 @@ def encode_command(
     run(sources, out, encoder, devices, half, Fields(id_field, text_field, title_field))
 
 
+@app.command("train")
+def train_command(  # noqa: PLR0913  one for each option
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name from lsr train list, or a TOML file; or list.")],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="JSONL, Parquet, triples (.tsv) or a BEIR folder; give it again for more."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the run.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Folder of the weights to start from.")] = None,
+    dev: Annotated[Path | None, typer.Option(help="Judged collection to measure on.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Variant of the recipe: tiny takes minutes on a CPU.")] = None,
+    teacher: Annotated[
+        list[str] | None, typer.Option(help="bm25, scores, or the folder of an encoder, in place of the recipe's.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of order, dropout and new parts.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+) -> None:
+    """Train an encoder by a recipe; "lsr train list" shows the recipes.
+
+    Example: lsr train splade --data pairs.jsonl --dev scifact.zip --model my-weights --out my-run
+    """
+    from lsr.cli.train import list_recipes, run_named
+
+    if recipe == "list":
+        list_recipes()
+    else:
+        run_named(recipe, profile, (model, data, dev, out), tuple(teacher or ()), seed, resume)
+
+
 encoders_app = typer.Typer(
     help="List the systems that encoders are declared as; convert encoders.\n\nExample: lsr encoders list",
     no_args_is_help=True,

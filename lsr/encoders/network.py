@@ -153,8 +153,15 @@ class SideNetwork(nn.Module):
         return heads.token_weights(weights, batch.ids, batch.pooled & batch.literal, self.terms, self.side.pool)
 
     def _codes(self, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+        return self.codes(self.code_states(hidden, batch))
+
+    def code_states(self, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """What an autoencoder encodes and shall give back, float32[B, H]."""
         states = pool_states(hidden, batch.pooled, self.side.pool).float()
-        states = heads.standardise(states) if self.side.centred else states
+        return heads.standardise(states) if self.side.centred else states
+
+    def codes(self, states: torch.Tensor) -> torch.Tensor:
+        """Codes float32[B, h] of states float32[B, H], before the sparsifier."""
         parts = self.parts
         return self.activation.tensor(heads.codes(states, parts["code_weight"], parts["code_bias"], parts["centre"]))
 

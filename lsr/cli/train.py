@@ -1,0 +1,73 @@
+"""What does `lsr train` do? Runs a recipe, shows how it goes, and says what came of it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from rich.table import Table
+
+from lsr.cli.console import facts, out, progress_bars
+from lsr.errors import InputError
+from lsr.training.recipe import read_recipe, recipe_names
+from lsr.training.session import Plan, prepare
+
+SHOWN = ("loss", "terms", "flops", "dead", "k", "dev ndcg")
+
+
+def run(name: str, profile: str | None, plan: Plan, resume: bool) -> None:
+    """Train and print what the dev set says."""
+    recipe = read_recipe(name, profile)
+    started = time.perf_counter()
+    trainer = prepare(recipe, plan, resume)
+    latest: dict[str, float] = {}
+    with progress_bars() as bars:
+        task = bars.add_task("training", total=recipe.steps, items=0, unit="steps")
+
+        def show(step: int, values: dict[str, float]) -> None:
+            latest.update({key: value for key, value in values.items() if key in SHOWN})
+            words = "  ".join(f"{key} {value:.4g}" for key, value in latest.items())
+            bars.update(task, completed=step, items=step, unit=f"steps  {words}")
+
+        result = trainer.run(show)
+    rows = [
+        ("recipe", recipe.title),
+        ("steps", f"{result.steps:,}"),
+        ("nDCG@10 before", f"{result.before:.4f}"),
+        ("nDCG@10 best", f"{result.best:.4f} (step {result.best_step:,})"),
+        ("encoder", str(plan.out / "encoder")),
+        ("seconds", f"{time.perf_counter() - started:.1f}"),
+    ]
+    out.print(facts(rows))
+
+
+def run_named(
+    name: str,
+    profile: str | None,
+    places: tuple[Path | None, list[str] | None, Path | None, Path | None],
+    teachers: tuple[str, ...],
+    seed: int,
+    resume: bool,
+) -> None:
+    """Train from ``places``: model, data, dev set, folder.
+
+    Raises:
+        InputError: one of them was not given.
+    """
+    model, data, dev, folder = places
+    if model is None or not data or dev is None or folder is None:
+        given = {"--model": model, "--data": data, "--dev": dev, "--out": folder}
+        missing = ", ".join(option for option, value in given.items() if not value)
+        raise InputError(f"training needs {missing}; see lsr train --help")
+    run(name, profile, Plan(model, tuple(data), dev, folder, teachers, None, seed), resume)
+
+
+def list_recipes() -> None:
+    """Print every recipe."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("recipe", "system", "losses", "what it is"):
+        table.add_column(column)
+    for name in recipe_names():
+        recipe = read_recipe(name)
+        table.add_row(name, recipe.system, ", ".join(recipe.losses) or "codes", recipe.title)
+    out.print(table)

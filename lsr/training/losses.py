@@ -1,0 +1,102 @@
+"""What teaches an encoder? Losses on one score matrix float[Q, N], and two on the vectors themselves.
+
+``positive`` bool[Q, N] marks the documents that answer a query, ``candidates`` bool[Q, N] those that take part (None:
+all), ``teacher`` float[Q, N] is what another model says; an entry that is NaN takes no part. Sums are in float32.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from lsr.encoders.parts.scorers import unit_tensor
+from lsr.errors import InputError
+
+
+def info_nce(
+    scores: torch.Tensor,
+    positive: torch.Tensor,
+    candidates: torch.Tensor | None = None,
+    temperature: float = 1.0,
+) -> torch.Tensor:
+    """Mean over queries of -log of the probability of all positives together (InfoNCE, arXiv 1807.03748, eq. 4).
+
+    A query without a positive adds nothing. Temperature 1 suits dot products of sparse vectors, 0.02 to 0.2 cosines.
+    """
+    logits = _only(scores.float() / temperature, candidates)
+    kept = positive if candidates is None else positive & candidates
+    right = _only(logits, kept).logsumexp(1)
+    asked = kept.any(1)
+    return (logits.logsumexp(1) - right)[asked].sum() / asked.sum().clamp(min=1)
+
+
+def kl(
+    scores: torch.Tensor,
+    teacher: torch.Tensor,
+    candidates: torch.Tensor | None = None,
+    temperature: float = 1.0,
+) -> torch.Tensor:
+    """Mean over queries of KL(softmax(teacher) || softmax(scores)) (SPLADE-v3, arXiv 2403.06789, section 2)."""
+    kept = _known(teacher, candidates)
+    wanted = _only(teacher.nan_to_num().float() / temperature, kept).log_softmax(1)
+    found = _only(scores.float() / temperature, kept).log_softmax(1)
+    terms = wanted.exp() * (wanted - found).masked_fill(~kept, 0)
+    asked = kept.any(1)
+    return terms[asked].sum() / asked.sum().clamp(min=1)
+
+
+def margin_mse(
+    scores: torch.Tensor, teacher: torch.Tensor, positive: torch.Tensor, candidates: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Mean over (positive, other) pairs of the squared difference of margins (arXiv 2010.02666, eq. 6)."""
+    kept = _known(teacher, candidates)
+    error = (scores.float() - teacher.nan_to_num().float()).masked_fill(~kept, 0)
+    pairs = (positive & kept)[:, :, None] & (kept & ~positive)[:, None, :]
+    squares = (error[:, :, None] - error[:, None, :]).square()
+    return (squares * pairs).sum() / pairs.sum().clamp(min=1)
+
+
+def margin_mse_list(
+    scores: torch.Tensor, teacher: torch.Tensor, candidates: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Mean over queries and over all pairs i, j of ((s_i - s_j) - (t_i - t_j))^2 (SPLADE-v3's code).
+
+    For errors e = s - t this is twice their variance, so no pair is ever written.
+    """
+    kept = _known(teacher, candidates)
+    error = (scores.float() - teacher.nan_to_num().float()).masked_fill(~kept, 0)
+    size = kept.sum(1).clamp(min=1)
+    centred = (error - (error.sum(1) / size)[:, None]).masked_fill(~kept, 0)
+    asked = kept.any(1)
+    return (2 * centred.square().sum(1) / size)[asked].sum() / asked.sum().clamp(min=1)
+
+
+def contrast_codes(codes: torch.Tensor, labels: torch.Tensor, temperature: float = 0.2) -> torch.Tensor:
+    """Supervised contrast of codes float[N, h] scaled to length 1 (CSRv2, arXiv 2602.05735, section 3).
+
+    -mean of log(sum over rows with the same label / sum over all rows), a row itself left out of both.
+
+    Raises:
+        InputError: labels of another number of rows.
+    """
+    if labels.shape != codes.shape[:1]:
+        raise InputError(f"{codes.shape[0]} codes but {list(labels.shape)} labels; wanted one label a row")
+    unit = unit_tensor(codes.float())
+    others = ~torch.eye(len(codes), dtype=torch.bool, device=codes.device)
+    return info_nce(unit @ unit.T, (labels[:, None] == labels) & others, others, temperature)
+
+
+def mean_square(reps: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Mean squared error of vectors float[N, V] (DeepCT's term recall, arXiv 1910.10687, eq. 4; SparseMSE)."""
+    if reps.shape != wanted.shape:
+        raise InputError(f"vectors {list(reps.shape)} but targets {list(wanted.shape)}; wanted one shape")
+    return torch.nn.functional.mse_loss(reps.float(), wanted.float())
+
+
+def _only(values: torch.Tensor, kept: torch.Tensor | None) -> torch.Tensor:
+    """Values outside ``kept`` as good as minus infinity; finite, so that gradients stay numbers."""
+    return values if kept is None else values.masked_fill(~kept, -1e30)
+
+
+def _known(teacher: torch.Tensor, candidates: torch.Tensor | None) -> torch.Tensor:
+    known = ~teacher.isnan()
+    return known if candidates is None else known & candidates

@@ -1,0 +1,139 @@
+"""What is minimised? The losses and penalties that a recipe names, on one batch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from lsr.encoders.parts.scorers import scales_to_one, unit_tensor
+from lsr.encoders.parts.sparsifiers import sparsify
+from lsr.training import losses
+from lsr.training.autoencoder import DeadLatents, Decoder, auxiliary, reconstruction, under_zipf
+from lsr.training.recipe import Penalty, Recipe
+from lsr.training.regularisers import Regulariser, anti_zero, frequency_weights
+from lsr.training.schedules import SparsityController
+from lsr.training.student import Encoded, Student
+
+KEEP = 0.99  # of the running share of documents that fire a term
+
+
+class Labels(NamedTuple):
+    """What is known of a batch: answers bool[Q, N], own lists bool[Q, N], teacher float[Q, N], groups of answers."""
+
+    positive: torch.Tensor
+    own: torch.Tensor
+    teacher: torch.Tensor | None
+    first: torch.Tensor  # int64[Q]: column of each query's positive
+    answer: torch.Tensor  # int64[Q]: row of that document, equal for queries with one answer
+
+
+class Objective:
+    """Losses of a recipe, and what they remember from step to step.
+
+    Args:
+        recipe: which losses and penalties.
+        student: the networks.
+    """
+
+    def __init__(self, recipe: Recipe, student: Student) -> None:
+        self.recipe, self.student = recipe, student
+        network, device = student.document, next(student.parameters()).device
+        self.fired = torch.zeros(network.terms, device=device)
+        self.latents = DeadLatents(network.terms, recipe.codes.dead_after if recipe.codes else 30, device)
+        target = recipe.document.target if recipe.document else 0.0
+        self.controller = SparsityController(target) if target else None
+
+    def k(self, step: int) -> int:
+        """Latents kept at ``step``; 0 where the declaration decides."""
+        return self.recipe.codes.k.whole(step, self.recipe.steps) if self.recipe.codes else 0
+
+    def __call__(self, queries: Encoded, documents: Encoded, labels: Labels, step: int) -> dict[str, torch.Tensor]:
+        """Every part of the loss times its weight, by name."""
+        sides = self._sparse(queries.base, True, step), self._sparse(documents.base, False, step)
+        parts = self._supervision(self._scores(*sides), labels)
+        parts |= self._penalties(queries.base, documents.base, step)
+        if self.recipe.codes:
+            parts |= self._codes(queries, documents, labels, step)
+        return parts
+
+    def observe(self, documents: torch.Tensor, step: int) -> dict[str, float]:
+        """Take note of the documents' vectors float[N, V] once a step; measurements to show."""
+        with torch.no_grad():
+            sparse = self._sparse(documents, False, step)
+            shares = (sparse > 0).float().mean(0)
+            self.fired = shares if step == 1 else KEEP * self.fired + (1 - KEEP) * shares
+            self.latents.update(sparse)
+            terms = float(shares.sum())
+            found = {"terms": terms, "flops": float(sparse.mean(0).square().sum())}
+            if self.controller:
+                found["penalty factor"] = self.controller.update(step, terms)
+            if self.recipe.codes:
+                found |= {"k": float(self.k(step)), "dead": self.latents.share}
+        return found
+
+    def _sparse(self, base: torch.Tensor, query: bool, step: int) -> torch.Tensor:
+        side = self.student.side(query).side
+        return sparsify(base, side.sparsifier, self.k(step) or side.k, side.threshold)
+
+    def _scores(self, queries: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
+        scorer = self.student.source.declaration.scorer
+        left = unit_tensor(queries) if scales_to_one(scorer, True) else queries
+        right = unit_tensor(documents) if scales_to_one(scorer, False) else documents
+        return left.float() @ right.float().T
+
+    def _supervision(self, scores: torch.Tensor, labels: Labels) -> dict[str, torch.Tensor]:
+        wanted, kept = self.recipe.losses, None if self.recipe.in_batch else labels.own
+        parts = {}
+        if weight := wanted.get("info_nce"):
+            parts["info_nce"] = weight * losses.info_nce(scores, labels.positive, None, self.recipe.temperature)
+        if labels.teacher is None:
+            return parts
+        if weight := wanted.get("kl"):
+            parts["kl"] = weight * losses.kl(scores, labels.teacher, kept)
+        if weight := wanted.get("margin_mse"):
+            parts["margin_mse"] = weight * losses.margin_mse(scores, labels.teacher, labels.positive, kept)
+        if weight := wanted.get("margin_mse_list"):
+            parts["margin_mse_list"] = weight * losses.margin_mse_list(scores, labels.teacher, kept)
+        return parts
+
+    def _penalties(self, queries: torch.Tensor, documents: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
+        parts, recipe = {}, self.recipe
+        if recipe.document:
+            groups, uneven = divmod(documents.shape[0], queries.shape[0])
+            factor = self.controller.factor if self.controller else 1.0
+            parts["document penalty"] = factor * self._penalty(
+                recipe.document, documents, step, 1 if uneven else groups
+            )
+        if recipe.query:
+            parts["query penalty"] = self._penalty(recipe.query, queries, step, 1)
+        if recipe.anti_zero:
+            parts["anti_zero"] = recipe.anti_zero * anti_zero(queries, documents)
+        return parts
+
+    def _penalty(self, penalty: Penalty, reps: torch.Tensor, step: int, groups: int) -> torch.Tensor:
+        weights = frequency_weights(self.fired) if penalty.frequency else None
+        regulariser = Regulariser(penalty.norm, weights, penalty.above, groups)
+        return penalty.weight.at(step, self.recipe.steps) * regulariser(reps)
+
+    def _codes(self, queries: Encoded, documents: Encoded, labels: Labels, step: int) -> dict[str, torch.Tensor]:
+        settings, k, network = self.recipe.codes, self.k(step), self.student.document
+        assert settings is not None  # noqa: S101
+        assert queries.states is not None  # noqa: S101
+        assert documents.states is not None  # noqa: S101
+        states = torch.cat([queries.states, documents.states]).detach()
+        codes = torch.cat([queries.base, documents.base])
+        decoder = Decoder(network.parts["code_weight"], network.parts["centre"])
+        chosen = under_zipf(self.fired, k) if settings.zipf else self.latents.dead
+        wide = min(4 * k, codes.shape[1])
+        parts = {
+            "reconstruction": reconstruction(states, codes, k, decoder),
+            "wide reconstruction": settings.wide * reconstruction(states, codes, wide, decoder),
+            "auxiliary": settings.auxiliary * auxiliary(states, codes, chosen, (k, settings.aux_k), decoder),
+        }
+        if settings.contrast:
+            pairs = torch.cat([queries.base, documents.base[labels.first]])
+            sparse = self._sparse(pairs, False, step)
+            contrast = losses.contrast_codes(sparse, labels.answer.repeat(2))
+            parts["contrast"] = settings.contrast * contrast
+        return parts

@@ -1,0 +1,196 @@
+"""What is a recipe? How a declared system is trained: losses, penalties, schedules, teachers, in one TOML."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from lsr.encoders.declaration import system_names
+from lsr.errors import InputError, TrainingError
+from lsr.training.regularisers import Norm
+from lsr.training.schedules import Schedule
+from lsr.training.teachers import Normaliser
+
+Loss = Literal["info_nce", "kl", "margin_mse", "margin_mse_list"]
+TAUGHT: tuple[Loss, ...] = ("kl", "margin_mse", "margin_mse_list")
+
+
+class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of a recipe; a field that nobody knows is an error."""
+
+
+class Penalty(Strict, frozen=True):
+    """How vectors of one side are kept sparse; see `lsr.training.regularisers.Regulariser`.
+
+    Attributes:
+        weight: lambda over the steps.
+        norm: flops or l1.
+        above: rows with as many non-zeros or fewer are left alone.
+        frequency: whether terms weigh as DF-FLOPS says.
+        target: terms a document that a controller aims at; 0 for none.
+    """
+
+    weight: Schedule
+    norm: Norm = "flops"
+    above: int = 0
+    frequency: bool = False
+    target: float = 0.0
+
+
+class Codes(Strict, frozen=True):
+    """What trains an autoencoder; see `lsr.training.autoencoder`.
+
+    Attributes:
+        k: latents kept, over the steps.
+        size: of the code; 0 means 4 numbers a state.
+        wide: weight of the reconstruction at 4k.
+        auxiliary: weight of the auxiliary loss.
+        aux_k: latents it keeps.
+        dead_after: steps without firing that make a latent dead.
+        zipf: whether latents below Zipf's law take the place of dead ones.
+        contrast: weight of the contrast of codes.
+    """
+
+    k: Schedule
+    size: int = 0
+    wide: float = 0.125
+    auxiliary: float = 0.03125
+    aux_k: int = 512
+    dead_after: int = 30
+    zipf: bool = False
+    contrast: float = 0.0
+
+
+class Teaching(Strict, frozen=True):
+    """Who teaches: "scores" (in the data), "bm25" or folders of encoders, and how they are put together."""
+
+    teachers: tuple[str, ...]
+    weights: tuple[float, ...] | None = None
+    normaliser: Normaliser = "minmax"
+    scale: float = 30.0
+
+
+class Recipe(Strict, frozen=True):
+    """How one system is trained.
+
+    Attributes:
+        title: what it is called.
+        paper: where the hyper-parameters are stated, with the section.
+        system: a declared system of `lsr.encoders`.
+        losses: weight of each loss on the score matrix.
+        steps: optimisation steps.
+        batch: queries a step.
+        negatives: documents a query beside its positive, as many as the data has.
+        rate: learning rate over the steps.
+        rates: rate of parameters whose name holds the key, by the same course.
+        decay: weight decay of matrices.
+        clip: largest norm of a gradient; 0 for none.
+        average: decay of the moving average of weights; 0 for none.
+        temperature: of InfoNCE.
+        in_batch: whether teachers score the documents of other queries too.
+        document: penalty of documents.
+        query: penalty of queries.
+        anti_zero: weight of the term that keeps vectors from vanishing.
+        codes: for autoencoders.
+        teaching: for losses that need a teacher.
+        freeze: parameters whose name holds one of these do not learn.
+        dropout: whether the network's dropout is on.
+        document_length: word-pieces kept of a document.
+        chunk: texts encoded at a time by a GradCache step; 0 for a plain step.
+        evaluate_every: steps between measurements on the dev set; each may become the encoder that is kept.
+        patience: measurements without gain before training stops; 0 for never.
+        checkpoint_every: steps between checkpoints.
+    """
+
+    title: str
+    paper: str
+    system: str
+    losses: dict[Loss, float]
+    steps: int
+    batch: int
+    rate: Schedule
+    negatives: int = 0
+    rates: dict[str, float] = {}
+    decay: float = 0.01
+    clip: float = 1.0
+    average: float = 0.0
+    temperature: float = 1.0
+    in_batch: bool = True
+    document: Penalty | None = None
+    query: Penalty | None = None
+    anti_zero: float = 0.0
+    codes: Codes | None = None
+    teaching: Teaching | None = None
+    freeze: tuple[str, ...] = ()
+    dropout: bool = True
+    document_length: int = 256
+    chunk: int = 0
+    evaluate_every: int = 1000
+    patience: int = 0
+    checkpoint_every: int = 1000
+
+    def __post_init__(self) -> None:
+        if fault := _fault(self):
+            raise InputError(f"recipe {self.title!r}: {fault}")
+
+
+def _fault(recipe: Recipe) -> str | None:
+    if recipe.system not in system_names():
+        return f"unknown system {recipe.system!r}: wanted one of {', '.join(system_names())}"
+    if min(recipe.steps, recipe.batch, recipe.evaluate_every, recipe.checkpoint_every) < 1:
+        return "steps, batch, evaluate_every and checkpoint_every must be 1 or more"
+    if recipe.rate.value <= 0:
+        return f"rate {recipe.rate.value:g}: wanted more than 0"
+    if not recipe.losses and recipe.codes is None:
+        return "no loss; wanted [losses] or [codes]"
+    if taught := [name for name in TAUGHT if recipe.losses.get(name) and recipe.teaching is None]:
+        return f"loss {taught[0]!r} needs a teacher; add [teaching] with teachers"
+    return None
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with lsr, in order."""
+    return sorted(path.name.removesuffix(".toml") for path in _folder().iterdir() if path.name.endswith(".toml"))
+
+
+def read_recipe(name: str | Path, profile: str | None = None) -> Recipe:
+    """The recipe called ``name``, or the one in that file; ``profile`` takes its variant of that name.
+
+    Raises:
+        TrainingError: no such recipe or profile, or it cannot be used.
+    """
+    path = Path(name)
+    if str(name) in recipe_names():
+        return parse_recipe(_folder().joinpath(f"{name}.toml").read_text("utf-8"), str(name), profile)
+    if not path.is_file():
+        raise TrainingError(f"unknown recipe {str(name)!r}: wanted a file or one of {', '.join(recipe_names())}")
+    return parse_recipe(path.read_text("utf-8"), str(path), profile)
+
+
+def parse_recipe(text: str, place: str, profile: str | None = None) -> Recipe:
+    """The recipe in TOML ``text``; the table [profile.NAME] overrides fields."""
+    try:
+        fields = tomllib.loads(text)
+        profiles = fields.pop("profile", {})
+        if profile is not None and profile not in profiles:
+            raise TrainingError(f"{place}: no profile {profile!r}; found {', '.join(profiles) or 'none'}")
+        return msgspec.convert(merged(fields, profiles.get(profile, {})), Recipe)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise TrainingError(f"{place}: not a recipe ({error})") from None
+
+
+def merged(fields: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """``fields`` with ``changes``; tables are merged field by field."""
+    new = dict(fields)
+    for name, value in changes.items():
+        deep = isinstance(value, dict) and isinstance(new.get(name), dict)
+        new[name] = merged(new[name], value) if deep else value
+    return new
+
+
+def _folder() -> Any:
+    return files("lsr.training").joinpath("recipes")

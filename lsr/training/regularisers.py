@@ -1,0 +1,86 @@
+"""What keeps vectors sparse? One penalty: a norm, times a weight a term, over chosen rows, in groups."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from lsr.errors import InputError
+
+Norm = Literal["flops", "l1"]
+
+
+@dataclass(frozen=True)
+class Regulariser:
+    """A penalty on vectors float[N, V]; the parts are orthogonal, so published penalties are settings.
+
+    ===================  =====  ===============  ======  ======================================
+    penalty              norm   weights          above   paper
+    ===================  =====  ===============  ======  ======================================
+    FLOPS                flops                           Paria et al., arXiv 2004.05665, eq. 5
+    L1                   l1                              SPLADE-v3 queries, arXiv 2403.06789
+    l0-masked FLOPS      flops                   150     arXiv 2504.14839, section 3.2
+    IDF-aware FLOPS      flops  `inverse_idf`            arXiv 2411.04403, section 3.2
+    DF-FLOPS             flops  `frequency_weights`      arXiv 2505.15070, section 3
+    ===================  =====  ===============  ======  ======================================
+
+    Attributes:
+        norm: ``flops`` is the sum over terms of the squared mean, ``l1`` the mean over rows of the sum.
+        weights: float[V] that multiplies every term, or None.
+        above: only rows with more non-zeros than this are penalised; the mean is still over all rows.
+        groups: rows come as [queries, groups]; each place of the group is penalised by itself and the penalties add up.
+    """
+
+    norm: Norm = "flops"
+    weights: torch.Tensor | None = None
+    above: int = 0
+    groups: int = 1
+
+    def __call__(self, reps: torch.Tensor) -> torch.Tensor:
+        """The penalty, a scalar in float32.
+
+        Raises:
+            InputError: the number of rows is no multiple of ``groups``.
+        """
+        if reps.shape[0] % self.groups:
+            raise InputError(f"{reps.shape[0]} rows are no multiple of {self.groups} documents a query")
+        sizes = masked_rows(reps.float(), self.above).abs()
+        if self.weights is not None:
+            sizes = sizes * self.weights
+        means = sizes.view(-1, self.groups, reps.shape[1]).mean(0)
+        return means.square().sum() if self.norm == "flops" else means.sum()
+
+
+def masked_rows(reps: torch.Tensor, above: int) -> torch.Tensor:
+    """``reps`` with rows of ``above`` or fewer non-zeros set to 0, and without gradient there."""
+    if above <= 0:
+        return reps
+    return reps * ((reps != 0).sum(1, keepdim=True) > above)
+
+
+def inverse_idf(idf: torch.Tensor, least: float = 1e-3) -> torch.Tensor:
+    """Weights 1 / idf, float[V], for vectors that hold the IDF as a factor.
+
+    FLOPS of d and weighted FLOPS of idf * d are then one value: the penalty does not see the IDF while the score does,
+    so that frequent terms lose (arXiv 2411.04403, eq. 5 to 7).
+    """
+    return 1 / idf.clamp(min=least)
+
+
+def frequency_weights(shares: torch.Tensor, alpha: float = 0.1, beta: float = 10.0) -> torch.Tensor:
+    """Weights of DF-FLOPS, float[V] in [0, 1], from the share of documents that fire a term, float[V].
+
+    ``1 / (1 + (x ** log_alpha(2) - 1) ** beta)``: 0 for a term that never fires, 1/2 at ``alpha``, 1 for one that
+    always does (arXiv 2505.15070, eq. 4). Shares should come from the current model.
+    """
+    odds = shares.double() ** math.log(2, alpha) - 1
+    return (1 / (1 + odds.clamp(min=0) ** beta)).float()
+
+
+def anti_zero(*reps: torch.Tensor) -> torch.Tensor:
+    """Sum over sides of 1 / (sum of all weights)^2: grows without bound as vectors vanish (SPLADE-v3's code)."""
+    parts = [1 / side.float().sum().clamp(min=1e-4).square() for side in reps]
+    return torch.stack(parts).sum()

@@ -1,0 +1,82 @@
+"""Which value does a hyper-parameter have at a step? A pure function of the step; one controller that watches."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from lsr.errors import InputError
+
+Kind = Literal["constant", "linear", "quadratic", "warmup-decay", "anneal"]
+
+
+class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A value over steps counted from 1 to ``total``.
+
+    ================  ====================================================================================
+    constant          ``value``
+    linear            ``value * min(1, t / T)``
+    quadratic         ``value * min(1, t / T) ** 2`` (SPLADE's penalties: arXiv 2004.05665, section 4)
+    warmup-decay      rises to ``value`` until T, then falls in a straight line to 0 at the last step
+    anneal            from ``start`` to ``value`` in a straight line until T (CSRv2, arXiv 2602.05735, section 3)
+    ================  ====================================================================================
+
+    Attributes:
+        value: the value aimed at.
+        kind: the course.
+        share: T as a share of all steps.
+        start: first value of ``anneal``.
+    """
+
+    value: float
+    kind: Kind = "constant"
+    share: float = 1 / 3
+    start: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise InputError(f"share {self.share:g} of a schedule: wanted more than 0, at most 1")
+
+    def at(self, step: int, total: int) -> float:
+        """The value at ``step`` of ``total``."""
+        turn = max(1, int(self.share * total))
+        part = min(1.0, step / turn)
+        if self.kind == "warmup-decay":
+            rest = max(0, total - step) / max(1, total - turn)
+            return self.value * (part if step <= turn else rest)
+        if self.kind == "anneal":
+            return self.start + (self.value - self.start) * part
+        return self.value * part ** {"constant": 0, "linear": 1, "quadratic": 2}[self.kind]
+
+    def whole(self, step: int, total: int) -> int:
+        """The value rounded, for a number of latents or terms."""
+        return round(self.at(step, total))
+
+
+class SparsityController(msgspec.Struct):
+    """Raises or lowers a penalty until documents have about ``target`` terms.
+
+    Attributes:
+        target: terms a document.
+        every: steps between two changes.
+        rate: factor of a change.
+        factor: what the penalty is multiplied by now.
+        seen: running mean of the terms a document.
+    """
+
+    target: float
+    every: int = 50
+    rate: float = 1.05
+    factor: float = 1.0
+    seen: float = -1.0
+
+    def update(self, step: int, terms: float, keep: float = 0.9) -> float:
+        """Take note of the terms a document at ``step``; the factor from now on."""
+        self.seen = terms if self.seen < 0 else keep * self.seen + (1 - keep) * terms
+        if step % self.every == 0:
+            if self.seen > 1.2 * self.target:
+                self.factor *= self.rate
+            elif self.seen < 0.8 * self.target:
+                self.factor /= self.rate
+        return self.factor

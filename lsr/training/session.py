@@ -1,0 +1,98 @@
+"""How does a recipe become a run? Data, student, teacher, dev set and folder put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from lsr.encoders import load
+from lsr.errors import TrainingError
+from lsr.training.batches import Drawer
+from lsr.training.data import TrainingData, read_data
+from lsr.training.dev import DevMeter, read_dev
+from lsr.training.recipe import Recipe
+from lsr.training.run_folder import RunFolder
+from lsr.training.student import set_idf, start
+from lsr.training.teachers import Ensemble, ScoredLists, Teacher, frozen
+from lsr.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run needs beside its recipe.
+
+    Attributes:
+        model: weights to start from.
+        data: sources of pairs.
+        dev: judged collection to measure on.
+        out: folder of the run.
+        teachers: they take the place of those in the recipe, where given.
+        mixing: weight of each source; None goes by size.
+        seed: of order, dropout and new parts.
+        cache: folder for tokens; None means a folder inside ``out``.
+    """
+
+    model: Path
+    data: tuple[str, ...]
+    dev: Path
+    out: Path
+    teachers: tuple[str, ...] = ()
+    mixing: tuple[float, ...] | None = None
+    seed: int = 0
+    cache: Path | None = None
+
+
+def prepare(recipe: Recipe, plan: Plan, resume: bool = False) -> Trainer:
+    """A trainer that can run, or that goes on where it stopped.
+
+    Raises:
+        InputError: data that cannot be read.
+        EncoderError: a model or teacher that cannot be read.
+        TrainingError: parts that do not fit together.
+    """
+    recipe = _with_teachers(recipe, plan.teachers)
+    data = read_data(plan.data)
+    dev = read_dev(plan.dev)
+    student = start(recipe, plan.model, plan.seed)
+    folder = RunFolder(plan.out, recipe, _facts(plan, data), resume)
+    drawer = Drawer(
+        data, student, recipe, _teacher(recipe, data), plan.seed, plan.mixing, plan.cache or plan.out / "tokens"
+    )
+    if student.query.side.table == "idf" and not (plan.model / "encoder.toml").is_file():
+        set_idf(student, drawer.store(False))
+    trainer = Trainer(recipe, student, drawer, DevMeter(dev, student), folder, plan.seed)
+    if resume:
+        trainer.resume()
+    return trainer
+
+
+def _with_teachers(recipe: Recipe, teachers: Sequence[str]) -> Recipe:
+    if not teachers:
+        return recipe
+    if recipe.teaching is None:
+        raise TrainingError(f"recipe {recipe.title!r} learns from no teacher: leave out --teacher")
+    teaching = msgspec.structs.replace(recipe.teaching, teachers=tuple(teachers), weights=None)
+    return msgspec.structs.replace(recipe, teaching=teaching)
+
+
+def _teacher(recipe: Recipe, data: TrainingData) -> Teacher | None:
+    if (teaching := recipe.teaching) is None:
+        return None
+    made = [ScoredLists(data) if name == "scores" else frozen(load(name), data) for name in teaching.teachers]
+    return Ensemble(made, teaching.weights, teaching.normaliser, teaching.scale)
+
+
+def _facts(plan: Plan, data: TrainingData) -> dict[str, object]:
+    return {
+        "seed": plan.seed,
+        "model": str(plan.model),
+        "data": plan.data,
+        "mixing": plan.mixing,
+        "dev": str(plan.dev),
+        "examples": [len(source) for source in data.examples],
+        "queries": len(data.queries),
+        "documents": len(data.documents),
+    }

@@ -1,0 +1,184 @@
+"""What is being trained? Both sides of a declared system as networks, from a start to an encoder that is saved."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import torch
+from torch import nn
+
+from lsr.encoders.assemble import read_network, untrained, with_side
+from lsr.encoders.bodies import write_body
+from lsr.encoders.declaration import read_system
+from lsr.encoders.network import Batch, SideNetwork
+from lsr.encoders.neural import NeuralEncoder
+from lsr.encoders.parts.scorers import scales_to_one, unit_rows
+from lsr.encoders.parts.sparsifiers import sparsify
+from lsr.encoders.rows import Rows
+from lsr.encoders.source import SideSource, Source, read_source
+from lsr.encoders.view import read_tokenizer, special_ids
+from lsr.errors import TrainingError
+from lsr.sparse import SparseMatrix
+from lsr.training.recipe import Recipe
+from lsr.training.token_store import TokenStore
+
+TEXTS = 32  # encoded together when measuring
+
+
+class Encoded(NamedTuple):
+    """Vectors float32[N, V] before the sparsifier; what an autoencoder saw, float32[N, H], or None."""
+
+    base: torch.Tensor
+    states: torch.Tensor | None = None
+
+
+class Student(nn.Module):
+    """Two networks that may share weights.
+
+    Args:
+        source: where they start.
+    """
+
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        self.source = source
+        self.document = read_network(source.document)
+        asking = source.declaration.asking
+        shared = self.document if asking == source.document.side else with_side(self.document, asking)
+        self.query = read_network(source.query) if source.query else shared
+
+    def side(self, query: bool) -> SideNetwork:
+        """The network of one side."""
+        return self.query if query else self.document
+
+    def encode(self, batch: Batch, query: bool) -> Encoded:
+        """Vectors of a batch, with gradients."""
+        network = self.side(query)
+        if network.side.head != "autoencoder":
+            return Encoded(network.base(batch))
+        states = network.code_states(network.states(batch), batch)
+        return Encoded(network.codes(states), states)
+
+    def vectors(self, store: TokenStore, query: bool, k: int = 0) -> SparseMatrix:
+        """Vectors of all texts, as a saved encoder gives them; ``k`` above 0 takes the place of the declared one."""
+        network, rows = self.side(query), Rows(len(store), self.side(query).terms)
+        for part, encoded in self._encoded(store, query):
+            base = encoded.base
+            found = sparsify(base, network.side.sparsifier, k or network.side.k, network.side.threshold).float().cpu()
+            texts, terms = (found > 0).nonzero(as_tuple=True)
+            counts = torch.bincount(texts, minlength=len(part)).numpy()
+            rows.put(part, counts, terms.numpy(), found[texts, terms].numpy())
+        matrix = rows.matrix()
+        return unit_rows(matrix) if scales_to_one(self.source.declaration.scorer, query) else matrix
+
+    def states(self, store: TokenStore, query: bool) -> torch.Tensor:
+        """What an autoencoder sees of all texts, float32[N, H], without dropout."""
+        training, found = self.training, torch.zeros(0)
+        self.eval()
+        for part, encoded in self._encoded(store, query):
+            assert encoded.states is not None  # noqa: S101
+            if not found.numel():
+                found = encoded.states.new_empty(len(store), encoded.states.shape[1])
+            found[part] = encoded.states
+        self.train(training)
+        return found
+
+    def _encoded(self, store: TokenStore, query: bool) -> Iterator[tuple[list[int], Encoded]]:
+        """All texts, longest first, with their rows."""
+        device = str(next(self.parameters()).device)
+        order = sorted(range(len(store)), key=lambda row: -len(store.tokens(row).ids))
+        for at in range(0, len(order), TEXTS):
+            part = order[at : at + TEXTS]
+            with torch.no_grad():
+                yield part, self.encode(store.batch(part, device), query)
+
+    def save(self, folder: Path) -> None:
+        """Write an encoder that `lsr.encoders.load` reads into the empty folder ``folder``."""
+        with tempfile.TemporaryDirectory() as place:
+            document = _side(self.source.document, self.document, Path(place, "document"))
+            query = self.source.query and _side(self.source.query, self.query, Path(place, "query"))
+            NeuralEncoder(replace(self.source, document=document, query=query, stated=None), "cpu").save(folder)
+
+
+def start(recipe: Recipe, model: Path, seed: int = 0) -> Student:
+    """The system of ``recipe`` on the weights in ``model``: an encoder of ours goes on, another gets new parts.
+
+    Raises:
+        TrainingError: an encoder of another system.
+        EncoderError: ``model`` cannot be read.
+    """
+    declaration = read_system(recipe.system)
+    if (model / "encoder.toml").is_file():
+        source = read_source(model)
+        if source.declaration.title != declaration.title:
+            raise TrainingError(f"{model} holds {source.declaration.title!r}, the recipe trains {declaration.title!r}")
+    else:
+        source = untrained(declaration, model, recipe.codes.size if recipe.codes else 0, seed)
+        _first_weights(source.document)
+        if source.query:
+            _first_weights(source.query)
+    student = Student(_cut(source, recipe))
+    if source.asking.side.table == "learned":
+        _grow_table(student, seed)
+    return student
+
+
+def set_idf(student: Student, documents: TokenStore) -> None:
+    """Fill the query table with ln(1 + (N - df + 0.5) / (df + 0.5)) of word-pieces (arXiv 2411.04403, section 3.1)."""
+    table = student.query.parts["table"]
+    frequency = np.zeros(table.numel())
+    for row in range(len(documents)):
+        frequency[list(set(documents.tokens(row).ids))] += 1
+    idf = np.log1p((len(documents) - frequency + 0.5) / (frequency + 0.5))
+    with torch.no_grad():
+        table.mul_(torch.from_numpy(np.where(frequency > 0, idf, 1.0)).to(table))
+
+
+def _first_weights(source: SideSource) -> None:
+    """Tokens start with weight 1 each, as in a bag of words: a head of random sign would lose half of them."""
+    if source.side.head == "token-weight":
+        source.parts["token_weight"] *= np.float32(0.1)
+        source.parts["token_bias"] += np.float32(1)
+
+
+def _grow_table(student: Student, seed: int) -> None:
+    """A table that is a function of word embeddings while it is trained (Li-LSR, arXiv 2505.01452, section 3)."""
+    parts, body = student.query.parts, student.document.body
+    if "embedding" in parts or body is None:
+        return
+    embedding = body.model.get_input_embeddings().weight.detach().clone()  # type: ignore[operator]
+    noise = torch.randn(embedding.shape[1], generator=torch.Generator().manual_seed(seed))
+    parts["embedding"] = nn.Parameter(embedding)
+    parts["table_weight"] = nn.Parameter(noise * 0.01)
+    parts["table_bias"] = nn.Parameter(torch.ones(1))
+    del parts["table"]
+
+
+def _cut(source: Source, recipe: Recipe) -> Source:
+    """The same, documents no longer than the recipe says."""
+    side = source.document.side
+    side = msgspec.structs.replace(side, max_length=min(side.max_length, recipe.document_length))
+    if recipe.codes:
+        side = msgspec.structs.replace(side, k=recipe.codes.k.whole(1, 1))
+    document = replace(source.document, side=side)
+    return replace(source, document=document, declaration=source.declaration.replace(document=side))
+
+
+def _side(source: SideSource, network: SideNetwork, folder: Path) -> SideSource:
+    """Where the weights of one side are now."""
+    parts = {name: value.detach().float().cpu().numpy() for name, value in network.parts.items()}
+    if "embedding" in parts:
+        table = network.table().detach().float().cpu().numpy().copy()
+        table[list(special_ids(read_tokenizer(source.tokenizer)))] = 0
+        parts = {"table": table}
+    if network.body is None:
+        return replace(source, parts=parts)
+    folder.mkdir()
+    write_body(network.body, network.vocabulary, folder)
+    return replace(source, parts=parts, model=folder)

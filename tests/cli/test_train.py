@@ -1,0 +1,45 @@
+"""lsr train lists recipes, trains, and says what is missing."""
+
+import json
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from lsr.cli.app import app
+from lsr.errors import InputError, TrainingError
+from tests.encoders.models import bert
+from tests.training.runs import PENALTY, TOML, pairs
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def test_the_list_names_every_recipe():
+    found = CliRunner().invoke(app, ["train", "list"])
+    assert found.exit_code == 0
+    assert re.search(r"^idf-flops\s+opensearch-doc-v2", found.output, re.MULTILINE)
+
+
+def test_what_is_missing_is_named():
+    with pytest.raises(InputError, match="training needs --model, --data, --dev, --out"):
+        CliRunner().invoke(app, ["train", "splade"], catch_exceptions=False)
+
+
+def test_a_recipe_file_trains_and_goes_on(tmp_path):
+    pairs(tmp_path)
+    bert(tmp_path / "bert")
+    (tmp_path / "mine.toml").write_text(TOML.format(system="unicoil", more=PENALTY))
+    dev = tmp_path / "dev"
+    (dev / "qrels").mkdir(parents=True)
+    (dev / "corpus.jsonl").write_text('{"_id": "a", "text": "bees dance"}\n{"_id": "b", "text": "castle walls"}\n')
+    (dev / "queries.jsonl").write_text('{"_id": "q", "text": "bees"}\n')
+    (dev / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\ta\t1\n")
+    words = ["train", str(tmp_path / "mine.toml"), "--data", str(tmp_path / "pairs.jsonl"), "--dev", str(dev)]
+    words += ["--model", str(tmp_path / "bert"), "--out", str(tmp_path / "run")]
+    found = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert "nDCG@10 best" in found.output
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["examples"] == [12]
+    assert (tmp_path / "run" / "encoder" / "encoder.toml").is_file()
+    assert CliRunner().invoke(app, [*words, "--resume"], catch_exceptions=False).exit_code == 0
+    with pytest.raises(TrainingError, match="learns from no teacher"):
+        CliRunner().invoke(app, [*words, "--resume", "--teacher", "bm25"], catch_exceptions=False)

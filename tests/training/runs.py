@@ -1,0 +1,79 @@
+"""A small run that takes seconds: a random BERT of two layers on sentences about bees and castles."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from lsr.training.batches import Drawer
+from lsr.training.data import TrainingData, read_data
+from lsr.training.dev import DevMeter, DevSet
+from lsr.training.recipe import Recipe, parse_recipe
+from lsr.training.run_folder import RunFolder
+from lsr.training.student import start
+from lsr.training.trainer import Trainer
+from tests.encoders.models import WORDS, bert
+
+TOML = """
+title = "Small"
+paper = "none"
+system = "{system}"
+steps = 8
+batch = 4
+negatives = 1
+rate = {{ value = 1e-2, kind = "warmup-decay", share = 0.25 }}
+average = 0.9
+losses = {{ info_nce = 1.0 }}
+evaluate_every = 4
+checkpoint_every = 4
+{more}
+"""
+PENALTY = """
+[document]
+weight = { value = 1e-3, kind = "quadratic" }
+frequency = true
+target = 5
+"""
+CODES = """
+temperature = 0.2
+freeze = ["body"]
+[codes]
+k = { value = 2, kind = "anneal", start = 6, share = 0.7 }
+aux_k = 4
+dead_after = 1
+contrast = 0.1
+"""
+
+
+def recipe(system: str = "splade-v2", more: str = PENALTY, **changes) -> Recipe:
+    import msgspec
+
+    return msgspec.structs.replace(parse_recipe(TOML.format(system=system, more=more), "test"), **changes)
+
+
+def pairs(folder: Path) -> TrainingData:
+    texts = [f"{WORDS[i % 19]} {WORDS[(i * 7 + 3) % 19]} {WORDS[(i * 5 + 1) % 19]}" for i in range(12)]
+    records = [
+        {"query": text.split()[0] + f" {WORDS[i % 5]}", "positive": text, "negatives": [texts[(i + 5) % 12]]}
+        for i, text in enumerate(texts)
+    ]
+    path = folder / "pairs.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return read_data([path])
+
+
+def trainer(
+    folder: Path, chosen: Recipe | None = None, name: str = "run", resume: bool = False, teacher=None
+) -> Trainer:
+    chosen = chosen or recipe()
+    data = pairs(folder)
+    if not (folder / "bert").exists():
+        bert(folder / "bert")
+    student = start(chosen, folder / "bert")
+    drawer = Drawer(data, student, chosen, teacher)
+    dev = DevSet({"q": "bees dance"}, {"a": "bees dance to tell", "b": "a castle had walls"}, {"q": {"a": 1}})
+    run = RunFolder(folder / name, chosen, {"seed": 0}, resume)
+    made = Trainer(chosen, student, drawer, DevMeter(dev, student), run)
+    if resume:
+        made.resume()
+    return made

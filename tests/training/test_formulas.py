@@ -1,0 +1,240 @@
+"""Losses, penalties and schedules against slow loops in numpy, and the properties that they promise."""
+
+import numpy as np
+import pytest
+import torch
+
+from lsr.encoders.parts.heads import table_weights
+from lsr.encoders.parts.sparsifiers import topk
+from lsr.errors import InputError
+from lsr.training import autoencoder, losses
+from lsr.training.regularisers import Regulariser, anti_zero, frequency_weights, inverse_idf, masked_rows
+from lsr.training.schedules import Schedule, SparsityController
+
+RNG = np.random.default_rng(0)
+
+
+def sparse_rows(rows=6, terms=9):
+    values = RNG.random((rows, terms)).astype(np.float32)
+    return torch.from_numpy(values * (RNG.random((rows, terms)) > 0.5))
+
+
+def matrix(queries=4, documents=7):
+    scores = torch.from_numpy(RNG.normal(size=(queries, documents)).astype(np.float32))
+    teacher = torch.from_numpy(RNG.normal(size=(queries, documents)).astype(np.float32))
+    positive = torch.from_numpy(RNG.random((queries, documents)) > 0.7)
+    candidates = torch.from_numpy(RNG.random((queries, documents)) > 0.3)
+    positive[:, 0], candidates[:, :2] = True, True
+    positive[:, 1] = False
+    return scores, teacher, positive, candidates
+
+
+def slow_flops(reps, weights):
+    total = 0.0
+    for t in range(reps.shape[1]):
+        total += (weights[t] * sum(abs(r) for r in reps[:, t]) / len(reps)) ** 2
+    return total
+
+
+def test_flops_and_l1_equal_loops():
+    reps, weights = sparse_rows(), torch.rand(9)
+    assert float(Regulariser()(reps)) == pytest.approx(slow_flops(reps.numpy(), np.ones(9)))
+    weighted = Regulariser("flops", weights)(reps)
+    assert float(weighted) == pytest.approx(slow_flops(reps.numpy(), weights.numpy()))
+    slow = sum(weights[t] * abs(reps[i, t]) for i in range(6) for t in range(9)) / 6
+    assert float(Regulariser("l1", weights)(reps)) == pytest.approx(float(slow))
+
+
+def test_groups_are_penalised_one_by_one_and_added():
+    reps = sparse_rows(6)
+    by_place = slow_flops(reps[0::2].numpy(), np.ones(9)) + slow_flops(reps[1::2].numpy(), np.ones(9))
+    assert float(Regulariser(groups=2)(reps)) == pytest.approx(by_place)
+    with pytest.raises(InputError, match="6 rows are no multiple of 4"):
+        Regulariser(groups=4)(reps)
+
+
+def test_l0_mask_leaves_sparse_documents_without_gradient_and_means_over_all():
+    reps = torch.zeros(2, 6)
+    reps[0, :2], reps[1, :5] = 1, 1
+    reps.requires_grad_()
+    penalty = Regulariser(above=3)(reps)
+    penalty.backward()
+    assert float(penalty.detach()) == pytest.approx(5 * 0.5**2)
+    assert reps.grad is not None
+    assert not reps.grad[0].any()
+    assert reps.grad[1, :5].all()
+    assert torch.equal(masked_rows(reps, 0), reps)
+
+
+def test_idf_aware_flops_of_weighted_documents_is_plain_flops_of_documents():
+    reps, idf = sparse_rows(), torch.rand(9) + 0.1
+    plain = Regulariser()(reps)
+    assert torch.allclose(Regulariser(weights=inverse_idf(idf))(reps * idf), plain)
+
+
+def test_frequency_weights_are_zero_half_and_one_where_they_should():
+    found = frequency_weights(torch.tensor([0.0, 0.1, 1.0, 0.01, 0.5]), alpha=0.1)
+    assert found[:3].tolist() == pytest.approx([0, 0.5, 1])
+    assert found[3] < 0.01 < 0.99 < found[4]
+
+
+def test_anti_zero_equals_its_formula_and_grows_as_vectors_vanish():
+    queries, documents = sparse_rows(), sparse_rows()
+    wanted = 1 / float(queries.sum()) ** 2 + 1 / float(documents.sum()) ** 2
+    assert float(anti_zero(queries, documents)) == pytest.approx(wanted)
+    assert torch.isfinite(anti_zero(torch.zeros(2, 3)))
+    assert anti_zero(queries * 0.1) > anti_zero(queries)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.2])
+def test_info_nce_equals_a_loop_over_queries(temperature):
+    scores, _, positive, candidates = matrix()
+    s, total = np.exp(scores.numpy().astype(float) / temperature), 0.0
+    for i in range(4):
+        kept = [j for j in range(7) if candidates[i, j]]
+        total -= np.log(sum(s[i, j] for j in kept if positive[i, j]) / sum(s[i, j] for j in kept))
+    found = losses.info_nce(scores, positive, candidates, temperature)
+    assert float(found) == pytest.approx(total / 4, rel=1e-5)
+
+
+def test_a_query_without_positive_adds_nothing_and_no_nan():
+    scores, _, positive, _ = matrix()
+    alone = losses.info_nce(scores[1:], positive[1:])
+    positive[0] = False
+    scores.requires_grad_()
+    found = losses.info_nce(scores, positive)
+    found.backward()
+    assert torch.allclose(found, alone)
+    assert torch.isfinite(scores.grad).all()
+    assert not scores.grad[0].any()
+
+
+def test_kl_equals_a_loop_and_leaves_unknown_scores_out():
+    scores, teacher, _, candidates = matrix()
+    teacher[0, 1] = torch.nan
+    total = 0.0
+    for i in range(4):
+        kept = [j for j in range(7) if candidates[i, j] and not np.isnan(float(teacher[i, j]))]
+        t = np.exp([float(teacher[i, j]) for j in kept])
+        s = np.exp([float(scores[i, j]) for j in kept])
+        t, s = t / t.sum(), s / s.sum()
+        total += sum(a * (np.log(a) - np.log(b)) for a, b in zip(t, s, strict=True))
+    assert float(losses.kl(scores, teacher, candidates)) == pytest.approx(total / 4, rel=1e-5)
+    assert float(losses.kl(teacher, teacher)) == pytest.approx(0, abs=1e-6)
+
+
+def test_margin_mse_of_pairs_and_of_lists_equal_loops():
+    scores, teacher, positive, candidates = matrix()
+    pairs, lists = [], []
+    for i in range(4):
+        kept = [j for j in range(7) if candidates[i, j]]
+        gap = {
+            (a, b): float((scores[i, a] - scores[i, b]) - (teacher[i, a] - teacher[i, b])) for a in kept for b in kept
+        }
+        pairs += [g**2 for (a, b), g in gap.items() if positive[i, a] and not positive[i, b]]
+        lists.append(np.mean([g**2 for g in gap.values()]))
+    assert float(losses.margin_mse(scores, teacher, positive, candidates)) == pytest.approx(np.mean(pairs), rel=1e-5)
+    assert float(losses.margin_mse_list(scores, teacher, candidates)) == pytest.approx(np.mean(lists), rel=1e-5)
+
+
+def test_contrast_of_codes_equals_a_loop():
+    codes, labels = sparse_rows(6) + 0.01, torch.tensor([0, 1, 2, 0, 1, 2])
+    unit = (codes / codes.norm(dim=1, keepdim=True)).numpy()
+    total = 0.0
+    for i in range(6):
+        others = [j for j in range(6) if j != i]
+        e = {j: np.exp(unit[i] @ unit[j] / 0.2) for j in others}
+        total -= np.log(sum(e[j] for j in others if labels[j] == labels[i]) / sum(e.values()))
+    assert float(losses.contrast_codes(codes, labels)) == pytest.approx(total / 6, rel=1e-5)
+    with pytest.raises(InputError, match="wanted one label a row"):
+        losses.contrast_codes(codes, labels[:3])
+
+
+def test_mean_square_refuses_other_shapes():
+    reps = sparse_rows()
+    assert float(losses.mean_square(reps, reps + 2)) == pytest.approx(4)
+    with pytest.raises(InputError, match="wanted one shape"):
+        losses.mean_square(reps, reps[:2])
+
+
+def autoencoder_parts():
+    decoder = autoencoder.Decoder(torch.randn(12, 5), torch.randn(5))
+    return torch.randn(8, 5), torch.rand(8, 12), decoder
+
+
+def test_reconstruction_equals_its_formula():
+    states, codes, decoder = autoencoder_parts()
+    total = 0.0
+    for x, z in zip(states.numpy(), codes.numpy(), strict=True):
+        kept = np.where(np.argsort(np.argsort(-z)) < 3, z, 0)
+        total += ((kept @ decoder.weight.numpy() + decoder.centre.numpy() - x) ** 2).mean()
+    assert float(autoencoder.reconstruction(states, codes, 3, decoder)) == pytest.approx(total / 8, rel=1e-5)
+
+
+def test_auxiliary_loss_uses_chosen_latents_only_and_does_not_change_its_input():
+    states, codes, decoder = autoencoder_parts()
+    chosen = torch.zeros(12, dtype=torch.bool)
+    chosen[[2, 7]] = True
+    before = codes.clone()
+    codes.requires_grad_()
+    found = autoencoder.auxiliary(states, codes, chosen, (3, 4), decoder)
+    found.backward()
+    assert torch.equal(codes.detach(), before)
+    assert not codes.grad[:, ~chosen].any()
+    rest = states - decoder(topk(before, 3)) + decoder.centre
+    error = (before * chosen) @ decoder.weight + decoder.centre - rest
+    wanted = error.square().mean() / (rest - rest.mean(0)).square().mean()
+    assert float(found.detach()) == pytest.approx(float(wanted), rel=1e-5)
+    assert float(autoencoder.auxiliary(states, before, torch.zeros(12, dtype=torch.bool), (3, 4), decoder)) == 0
+
+
+def test_a_latent_is_dead_after_so_many_steps_without_firing():
+    latents = autoencoder.DeadLatents(3, after=2)
+    for _ in range(3):
+        latents.update(torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1e-6]]))
+    assert latents.dead.tolist() == [False, True, True]
+    latents.update(torch.tensor([[0.0, 1.0, 0.0]]))
+    assert latents.dead.tolist() == [False, False, True]
+    assert latents.share == pytest.approx(1 / 3)
+
+
+def test_under_zipf_finds_latents_below_the_law():
+    ranks = np.arange(1, 9)
+    law = (ranks + 2.7) ** -1.0
+    law = law / law.sum() * 2
+    density = torch.from_numpy(law * np.where(ranks > 6, 0.5, 1.01)).float()
+    assert autoencoder.under_zipf(density, 2).tolist() == [False] * 6 + [True] * 2
+
+
+def test_topk_lets_gradients_through_what_it_keeps_only():
+    reps = torch.tensor([[3.0, 1.0, 2.0]], requires_grad=True)
+    topk(reps, 2).sum().backward()
+    assert reps.grad is not None
+    assert reps.grad.tolist() == [[1, 0, 1]]
+
+
+def test_a_table_query_scores_the_weighted_sum_of_its_terms():
+    documents, ids = sparse_rows(3), torch.tensor([[2, 5, 2]])
+    mask = torch.ones_like(ids, dtype=torch.bool)
+    idf = torch.rand(9)
+    assert torch.allclose(table_weights(torch.ones(9), ids, mask) @ documents.T, documents[:, [2, 5]].sum(1))
+    assert torch.allclose(table_weights(idf, ids, mask) @ documents.T, documents[:, [2, 5]] @ idf[[2, 5]])
+
+
+def test_schedules_have_the_values_that_papers_state():
+    assert [Schedule(2.0, "quadratic", 0.5).at(t, 100) for t in (25, 50, 100)] == [0.5, 2.0, 2.0]
+    assert [Schedule(2.0, "linear", 0.5).at(t, 100) for t in (25, 50, 100)] == [1.0, 2.0, 2.0]
+    assert [Schedule(2.0).at(t, 100) for t in (1, 100)] == [2.0, 2.0]
+    course = Schedule(1.0, "warmup-decay", 0.1)
+    assert [course.at(t, 100) for t in (5, 10, 55, 100)] == [0.5, 1.0, 0.5, 0.0]
+    anneal = Schedule(4, "anneal", 0.7, 64)
+    assert [anneal.whole(t, 100) for t in (0, 35, 70, 100)] == [64, 34, 4, 4]
+    with pytest.raises(InputError, match="share 0"):
+        Schedule(1.0, "linear", 0.0)
+
+
+def test_the_controller_drives_the_number_of_terms_to_its_target():
+    controller, terms = SparsityController(100, every=1, rate=1.2), 400.0
+    for step in range(1, 200):
+        terms = 400 / controller.update(step, terms)
+    assert 80 <= terms <= 120

@@ -1,0 +1,146 @@
+"""A run can be stopped anywhere, says what is wrong, and leaves an encoder that encodes as the student did."""
+
+import numpy as np
+import pytest
+import torch
+
+from lsr.encoders import load
+from lsr.errors import TrainingError
+from lsr.training.schedules import Schedule
+from lsr.training.student import set_idf
+from lsr.training.token_store import TokenStore
+from tests.training.runs import CODES, PENALTY, recipe, trainer
+
+QUIET = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = QUIET
+
+
+def weights(made):
+    return {name: p.detach().clone() for name, p in made.student.named_parameters() if p.requires_grad}
+
+
+@pytest.mark.parametrize(("system", "more"), [("splade-v2", PENALTY), ("csr", CODES), ("li-lsr", PENALTY)])
+def test_a_resumed_run_ends_with_exactly_the_weights_of_one_that_never_stopped(tmp_path, system, more):
+    chosen = recipe(system, more)
+    whole = trainer(tmp_path, chosen, "whole")
+    whole.run()
+    trainer(tmp_path, chosen, "stopped").run(until=4)
+    resumed = trainer(tmp_path, chosen, "stopped", resume=True)
+    assert resumed.step == 4
+    resumed.run()
+    for (name, wanted), found in zip(weights(whole).items(), weights(resumed).values(), strict=True):
+        assert torch.equal(wanted, found), name
+    for name, wanted in whole.average.items():
+        assert torch.equal(wanted, resumed.average[name])
+    steps = [line["step"] for line in resumed.folder.lines() if "loss" in line]
+    assert steps == list(range(1, 9))
+
+
+@pytest.mark.parametrize("system", ["splade-v2", "opensearch-doc-v2", "unicoil"])
+def test_gradcache_gives_the_gradients_of_a_plain_step(tmp_path, system):
+    plain = trainer(tmp_path, recipe(system, dropout=False), "plain")
+    cached = trainer(tmp_path, recipe(system, dropout=False, chunk=3), "cached")
+    for made in (plain, cached):
+        made.student.eval()
+        made.step = 4
+        made.gradients(made.drawer.draw(1))
+    for (name, a), b in zip(plain.student.named_parameters(), cached.student.parameters(), strict=True):
+        if a.grad is not None and b.grad is not None:
+            assert torch.allclose(a.grad, b.grad, atol=1e-5), name
+
+
+def test_training_lowers_the_loss_and_leaves_curves_checkpoints_and_an_encoder(tmp_path):
+    made = trainer(tmp_path, recipe("unicoil", steps=24, dropout=False, rate=Schedule(3e-3)))
+    seen = []
+    result = made.run(lambda step, values: seen.append(values))
+    losses = [values["loss"] for values in seen if "loss" in values]
+    assert np.mean(losses[-4:]) < 0.9 * np.mean(losses[:4])
+    assert result.steps == 24
+    assert {"terms", "flops", "penalty factor", "document penalty"} <= set(seen[1])
+    assert (tmp_path / "run" / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    assert len(list((tmp_path / "run" / "tensorboard").iterdir())) == 1
+    assert [path.name for path in sorted(made.folder.checkpoints.iterdir())] == ["step-00000020", "step-00000024"]
+
+
+@pytest.mark.parametrize("system", ["splade-v2", "li-lsr", "unicoil", "csr"])
+def test_a_saved_encoder_gives_the_vectors_of_the_student(tmp_path, system):
+    made = trainer(tmp_path, recipe(system, CODES if system == "csr" else PENALTY))
+    made.run()
+    made.student.eval()
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    made.student.save(folder)
+    texts, encoder = ["bees dance", "a castle had walls"], load(folder, device="cpu")
+    for query, run in ((False, encoder.encode_documents), (True, encoder.encode_queries)):
+        side = made.student.side(query).side
+        store = TokenStore(texts, made.student.source.document.tokenizer, side)
+        wanted = made.student.vectors(store, query).to_scipy().toarray()
+        assert wanted.any()
+        assert np.allclose(run(texts).to_scipy().toarray(), wanted, atol=1e-4)
+
+
+def test_the_idf_table_is_the_formula(tmp_path):
+    made = trainer(tmp_path, recipe("opensearch-doc-v2"))
+    set_idf(made.student, made.drawer.store(False))
+    store, table = made.drawer.store(False), made.student.query.parts["table"]
+    token = store.tokens(0).ids[1]
+    df = sum(token in store.tokens(row).ids for row in range(len(store)))
+    assert float(table[token].detach()) == pytest.approx(np.log(1 + (len(store) - df + 0.5) / (df + 0.5)))
+    assert not table[:5].any()  # special tokens
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(tmp_path):
+    made = trainer(tmp_path)
+    made.run(until=4)
+    with torch.no_grad():
+        next(iter(made.student.parameters())).fill_(torch.nan)
+    with pytest.raises(TrainingError, match=r"not finite at step 5.*the checkpoint step-00000004 is kept"):
+        made.run()
+    assert trainer(tmp_path, resume=True).step == 4
+
+
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_named(tmp_path):
+    trainer(tmp_path).run()
+    path = tmp_path / "run" / "checkpoints" / "step-00000008" / "state.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(
+        TrainingError, match=r"damaged \(its checksum is wrong\); remove it to go on from step-00000004"
+    ):
+        trainer(tmp_path, resume=True)
+    assert (path.parent.parent / "step-00000004" / "state.json").is_file()
+
+
+def test_running_out_of_memory_says_what_to_change(tmp_path, monkeypatch):
+    made = trainer(tmp_path)
+
+    def full(drawn):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(made, "gradients", full)
+    with pytest.raises(TrainingError, match="out of memory at step 1: set 'chunk'"):
+        made.run()
+
+
+def test_a_new_run_does_not_overwrite_and_a_resumed_one_needs_its_own_recipe(tmp_path):
+    trainer(tmp_path).run(until=4)
+    with pytest.raises(TrainingError, match="holds a run: go on with --resume"):
+        trainer(tmp_path)
+    with pytest.raises(TrainingError, match="another recipe"):
+        trainer(tmp_path, recipe(batch=3), resume=True)
+    with pytest.raises(TrainingError, match="holds no run"):
+        trainer(tmp_path, name="other", resume=True)
+
+
+def test_training_stops_when_the_dev_set_shows_no_gain(tmp_path):
+    made = trainer(tmp_path, recipe(steps=40, evaluate_every=1, patience=3))
+    assert made.run().steps < 40
+
+
+def test_k_is_annealed_and_dead_latents_are_counted(tmp_path):
+    made = trainer(tmp_path, recipe("csr", CODES))
+    seen = []
+    made.run(lambda step, values: seen.append(values))
+    assert [values["k"] for values in seen if "k" in values] == [5, 4, 4, 3, 2, 2, 2, 2]
+    assert all(0 <= values["dead"] <= 1 for values in seen if "dead" in values)
