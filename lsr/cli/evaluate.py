@@ -13,7 +13,7 @@ import msgspec
 from rich.table import Table
 
 from lsr import encoders
-from lsr.cli.console import out, progress_bars
+from lsr.cli.console import out, progress_bars, say
 from lsr.cli.index import IndexBars
 from lsr.corpus import DocumentReader
 from lsr.errors import InputError
@@ -21,11 +21,16 @@ from lsr.eval import (
     DEFAULT_MEASURES,
     Ranking,
     Run,
+    Scores,
     TestCollection,
     check_trec_ids,
+    confidence_interval,
+    convention,
     depth_of,
     evaluate,
+    explain_oddities,
     load_collection,
+    oddities,
     parse_measures,
     run_queries,
     write_trec_run,
@@ -40,32 +45,35 @@ class Outputs(NamedTuple):
     json: Path | None
 
 
+class Question(NamedTuple):
+    """What to measure: names of measures, the judgements, the convention, and whether an index is searched exactly."""
+
+    measures: Sequence[str]
+    split: str | None
+    convention: str
+    exact: bool
+
+
 class _Asked(NamedTuple):
     run: Run
     seconds: list[float]  # per batch of queries, divided by their number
 
 
-def run(
-    dataset: str,
-    encoder: str | None,
-    index: Path | None,
-    names: Sequence[str],
-    split: str | None,
-    exact: bool,
-    outputs: Outputs,
-) -> None:
+def run(dataset: str, encoder: str | None, index: Path | None, question: Question, outputs: Outputs) -> None:
     """Evaluate and print."""
     if encoder and index:
         raise InputError("--encoder and --index exclude each other: an index keeps its own encoder")
-    measures = parse_measures(names or DEFAULT_MEASURES)
-    collection = load_collection(dataset, split)
+    measures, rules = parse_measures(question.measures or DEFAULT_MEASURES), convention(question.convention)
+    exact = question.exact or index is None
+    collection = load_collection(dataset, question.split)
     if outputs.run:
         check_trec_ids(collection.queries)
     with tempfile.TemporaryDirectory(prefix="lsr-eval-") as temporary:
         searcher = Searcher.open(index) if index else _index(collection, encoder or "bm25", Path(temporary) / "index")
-        asked = _ask(searcher, collection, depth_of(measures), exact=exact or index is None)
-    values = evaluate(collection.qrels, asked.run, measures)
-    report = _report(collection, searcher, values.mean, asked, "exact" if exact or index is None else "approximate")
+        asked = _ask(searcher, collection, depth_of(measures) + rules.drops_self, exact)
+    values = evaluate(collection.qrels, asked.run, measures, rules)
+    report = _report(collection, searcher, values, asked, "exact" if exact else "approximate")
+    report |= {"convention": rules.name, "notes": explain_oddities(oddities(collection.qrels, asked.run), rules)}
     _print(report)
     if outputs.run:
         write_trec_run(outputs.run, asked.run)
@@ -98,7 +106,7 @@ def _ask(searcher: Searcher, collection: TestCollection, depth: int, exact: bool
 
 
 def _report(
-    collection: TestCollection, searcher: Searcher, mean: dict[str, float], asked: _Asked, search: str
+    collection: TestCollection, searcher: Searcher, values: Scores, asked: _Asked, search: str
 ) -> dict[str, Any]:
     return {
         "dataset": collection.name,
@@ -108,7 +116,8 @@ def _report(
         "encoder": searcher.encoder.name,
         "fingerprint": searcher.encoder.fingerprint,
         "search": search,
-        "measures": mean,
+        "measures": values.mean,
+        "intervals": {name: confidence_interval([*found.values()])[1:] for name, found in values.per_query.items()},
         "ms_per_query": 1e3 * statistics.median(asked.seconds),
     }
 
@@ -121,8 +130,11 @@ def _print(report: dict[str, Any]) -> None:
     for name in cells:
         table.add_column(name, justify="right")
     table.add_row(*cells.values())
+    table.add_row(*(f"±{(high - low) / 2:.4f}" for low, high in report["intervals"].values()), "", style="dim")
     out.print(line.format(**report), soft_wrap=True, markup=False)
     out.print(table)
+    for note in report["notes"]:
+        say(f"{report['convention']} convention: {note}")
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

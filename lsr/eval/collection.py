@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lsr.corpus import ByteStream, has_member, json_objects, open_member
+from lsr.corpus.streams import open_file
 from lsr.errors import InputError
 
 Qrels = dict[str, dict[str, int]]
@@ -57,6 +58,18 @@ def load_collection(path: str | Path, split: str | None = None) -> TestCollectio
     return TestCollection(root, split, {query: texts[query] for query in qrels}, qrels)
 
 
+def load_qrels(path: str | Path, split: str | None = None) -> Qrels:
+    """Judgements of a BEIR folder or zip, or of one file: BEIR lines with a header, or TREC "query 0 document grade".
+
+    Raises:
+        InputError: a missing file, or a malformed line, which the message names.
+    """
+    root = Path(path)
+    if root.is_dir() or root.suffix == ".zip":
+        return _read_qrels(_open_qrels(root, split)[1])
+    return _read_qrels(open_file(root))
+
+
 def _open_qrels(root: Path, split: str | None) -> tuple[str, ByteStream]:
     for name in (split,) if split else SPLITS:
         if stream := open_member(root, f"qrels/{name}.tsv"):
@@ -70,13 +83,23 @@ def _read_qrels(stream: ByteStream) -> Qrels:
     """BEIR lines "query, document, grade" under a header, or TREC lines with a 0 in between."""
     qrels: Qrels = {}
     for number, line in stream.lines():
-        columns = line.decode("utf-8", "replace").rstrip("\r\n").split("\t")
+        text = line.decode("utf-8", "replace").rstrip("\r\n")
+        columns = text.split("\t") if "\t" in text else text.split()
         if number == 1 and columns[-1].strip() == "score":
             continue
         try:
-            qrels.setdefault(columns[0], {})[columns[-2]] = int(columns[-1])
+            query, document, grade = columns[0], columns[-2], int(columns[-1])
+            given = qrels.setdefault(query, {}).setdefault(document, grade)
         except (IndexError, ValueError):
-            raise InputError(f"{stream.name}, line {number}: wanted query id, document id, grade, with tabs") from None
+            raise InputError(
+                f"{stream.name}, line {number}: wanted query id, document id, grade, with tabs; or query, 0, "
+                "document, grade; the grade is a whole number"
+            ) from None
+        if given != grade:
+            raise InputError(
+                f"{stream.name}, line {number}: grade {grade} for query {query!r} and document {document!r}, which had "
+                f"{given} before: keep one of the lines"
+            )
     if not qrels:
         raise InputError(f"{stream.name} holds no judgements")
     return qrels
