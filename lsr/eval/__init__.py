@@ -2,23 +2,29 @@
 
 `load_collection` reads a judged collection in BEIR layout; `run_queries` asks all its queries; `evaluate` measures
 the run with ir-measures by the rules of a `convention`; `compare` says whether two systems differ; `fuse` merges
-runs; `read_run` and `write_trec_run` bring them from and to files.
+runs; `read_run` and `write_trec_run` bring them from and to files. `make_limit` and
+`self_task` make collections; `find_collections` finds them.
 """
 
-from lsr.eval.collection import Qrels, TestCollection, load_collection, load_qrels
+from lsr.eval.catalogue import find_collections, missing_collections
+from lsr.eval.collection import Qrels, TestCollection, load_collection, load_qrels, read_topics
 from lsr.eval.conventions import Convention, Oddities, convention, explain_oddities, oddities
 from lsr.eval.diversity import alpha_ndcg, intra_list_distance
 from lsr.eval.fusion import fuse
+from lsr.eval.limit import LimitShape, invented_attributes, make_limit
 from lsr.eval.measures import DEFAULT_MEASURES, Scores, depth_of, evaluate, parse_measures
 from lsr.eval.run_files import read_run, write_msmarco_run
 from lsr.eval.runs import Ranking, Run, check_trec_ids, run_queries, write_trec_run
 from lsr.eval.significance import Difference, Interval, compare, confidence_interval, holm
+from lsr.eval.tasks import self_task
+from lsr.eval.write_collection import write_collection
 
 __all__ = [
     "DEFAULT_MEASURES",
     "Convention",
     "Difference",
     "Interval",
+    "LimitShape",
     "Oddities",
     "Qrels",
     "Ranking",
@@ -33,15 +39,22 @@ __all__ = [
     "depth_of",
     "evaluate",
     "explain_oddities",
+    "find_collections",
     "fuse",
     "holm",
     "intra_list_distance",
+    "invented_attributes",
     "load_collection",
     "load_qrels",
+    "make_limit",
+    "missing_collections",
     "oddities",
     "parse_measures",
     "read_run",
+    "read_topics",
     "run_queries",
+    "self_task",
+    "write_collection",
     "write_msmarco_run",
     "write_trec_run",
 ]

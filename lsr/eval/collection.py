@@ -1,7 +1,8 @@
-"""What does a judged test collection hold? Queries and relevance grades, in BEIR layout."""
+"""What does a judged test collection hold? Queries and relevance grades, in BEIR or MS MARCO layout."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from lsr.errors import InputError
 
 Qrels = dict[str, dict[str, int]]
 SPLITS = ("test", "dev", "validation", "train")
+DEV_FIRST = ("dev", "test", "validation", "train")  # BEIR's msmarco: published numbers use dev
+MSMARCO_SPLITS = ("dev.small", "dev", "train")
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,15 @@ class TestCollection:
 
 
 def load_collection(path: str | Path, split: str | None = None) -> TestCollection:
-    """Read queries and judgements of a BEIR folder or zip.
+    """Read queries and judgements of a BEIR folder or zip, or of a folder in MS MARCO's passage layout.
+
+    Queries without judgements are left out.
 
     Args:
-        path: folder or zip with queries.jsonl and qrels/SPLIT.tsv.
-        split: None takes test, or else dev, validation, train.
+        path: folder or zip with queries.jsonl and qrels/SPLIT.tsv; or a folder with collection.tsv, queries.SPLIT.tsv
+            and qrels.SPLIT.tsv.
+        split: None takes test, or else dev, validation, train (dev first where the collection is called msmarco); in
+            MS MARCO's layout dev.small, or else dev, train.
 
     Raises:
         InputError: files are missing or malformed; the message names file and line.
@@ -50,11 +57,14 @@ def load_collection(path: str | Path, split: str | None = None) -> TestCollectio
     root = Path(path)
     if not root.exists():
         raise InputError(f"no such file or folder: {root}; wanted a BEIR folder or zip")
-    split, judgements = _open_qrels(root, split)
-    qrels = _read_qrels(judgements)
-    texts = _read_queries(root)
+    if (root / "collection.tsv").exists() or (root / "collection.tsv.gz").exists():
+        split, judgements = _open_split(root, split, MSMARCO_SPLITS, "qrels.{}.tsv")
+        qrels, texts = _read_qrels(judgements), read_topics(root / f"queries.{split}.tsv")
+    else:
+        split, judgements = _open_qrels(root, split)
+        qrels, texts = _read_qrels(judgements), _read_queries(root)
     if missing := [query for query in qrels if query not in texts]:
-        raise InputError(f"{root}: judged query {missing[0]!r} is not in queries.jsonl ({len(missing)} such)")
+        raise InputError(f"{root}: judged query {missing[0]!r} is not among the queries ({len(missing)} such)")
     return TestCollection(root, split, {query: texts[query] for query in qrels}, qrels)
 
 
@@ -71,12 +81,21 @@ def load_qrels(path: str | Path, split: str | None = None) -> Qrels:
 
 
 def _open_qrels(root: Path, split: str | None) -> tuple[str, ByteStream]:
-    for name in (split,) if split else SPLITS:
-        if stream := open_member(root, f"qrels/{name}.tsv"):
+    if root.is_dir() and (parts := sorted(path.parent.name for path in root.glob("*/queries.jsonl"))):
+        raise InputError(
+            f"{root} holds {len(parts)} collections ({', '.join(parts[:3])}, ...): give one, {root / parts[0]}"
+        )
+    order = DEV_FIRST if root.name.removesuffix(".zip") == "msmarco" else SPLITS
+    return _open_split(root, split, order, "qrels/{}.tsv")
+
+
+def _open_split(root: Path, split: str | None, order: Sequence[str], pattern: str) -> tuple[str, ByteStream]:
+    for name in (split,) if split else order:
+        if stream := open_member(root, pattern.format(name)):
             return name, stream
-    found = [name for name in SPLITS if has_member(root, f"qrels/{name}.tsv")]
+    found = [name for name in order if has_member(root, pattern.format(name))]
     hint = f"found {', '.join(found)}: choose one with --split" if found else "wanted a BEIR folder or zip"
-    raise InputError(f"{root}: no qrels/{split or 'test'}.tsv; {hint}")
+    raise InputError(f"{root}: no {pattern.format(split or order[0])}; {hint}")
 
 
 def _read_qrels(stream: ByteStream) -> Qrels:
@@ -103,6 +122,24 @@ def _read_qrels(stream: ByteStream) -> Qrels:
     if not qrels:
         raise InputError(f"{stream.name} holds no judgements")
     return qrels
+
+
+def read_topics(path: Path) -> dict[str, str]:
+    """Query texts by id from lines "id TAB text"; plain or .gz.
+
+    Raises:
+        InputError: a missing file, a line without a tab, or an id twice; the message names the line.
+    """
+    zipped = path.with_name(f"{path.name}.gz")
+    stream = open_file(zipped if zipped.exists() and not path.exists() else path)
+    topics: dict[str, str] = {}
+    for number, line in stream.lines():
+        name, tab, text = line.decode("utf-8", "replace").rstrip("\r\n").partition("\t")
+        if not name or not tab or name in topics:
+            fault = f"the id {name!r} was given before" if name in topics else "found no id followed by a tab"
+            raise InputError(f"{stream.name}, line {number}: {fault}; wanted id, tab, text, each id once")
+        topics[name] = text
+    return topics
 
 
 def _read_queries(root: Path) -> dict[str, str]:
