@@ -136,6 +136,7 @@ def eval_command(  # noqa: PLR0913 - one parameter an option
         typer.Option(help="trec (missing queries count 0) or beir (they do not, and documents of the query's id go)."),
     ] = "trec",
     exact: Annotated[bool, typer.Option("--exact", help="With --index: search exactly.")] = False,
+    threads: Annotated[int, typer.Option(help="Threads for queries a second.", min=1)] = 1,
     run_file: Annotated[Path | None, typer.Option("--run", help="Write the results as a TREC run file.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the measured values as JSON.")] = None,
 ) -> None:
@@ -145,7 +146,13 @@ def eval_command(  # noqa: PLR0913 - one parameter an option
     """
     from lsr.cli.evaluate import Outputs, Question, run
 
-    run(dataset, encoder, index, Question(measures or [], split, convention, exact), Outputs(run_file, json_file))
+    run(
+        dataset,
+        encoder,
+        index,
+        Question(measures or [], split, convention, exact, threads),
+        Outputs(run_file, json_file),
+    )
 
 
 @app.command("compare", cls=_ManyMeasures)

@@ -2,7 +2,8 @@
 
 `load_collection` reads a judged collection in BEIR layout; `run_queries` asks all its queries; `evaluate` measures
 the run with ir-measures by the rules of a `convention`; `compare` says whether two systems differ; `fuse` merges
-runs; `read_run` and `write_trec_run` bring them from and to files. `make_limit` and
+runs; `read_run` and `write_trec_run` bring them from and to files;
+`measure_efficiency` says what a search costs. `make_limit` and
 `self_task` make collections; `find_collections` finds them.
 """
 
@@ -10,6 +11,7 @@ from lsr.eval.catalogue import find_collections, missing_collections
 from lsr.eval.collection import Qrels, TestCollection, load_collection, load_qrels, read_topics
 from lsr.eval.conventions import Convention, Oddities, convention, explain_oddities, oddities
 from lsr.eval.diversity import alpha_ndcg, intra_list_distance
+from lsr.eval.efficiency import Efficiency, Subject, flops, measure_efficiency, shared_share
 from lsr.eval.fusion import fuse
 from lsr.eval.limit import LimitShape, invented_attributes, make_limit
 from lsr.eval.measures import DEFAULT_MEASURES, Scores, depth_of, evaluate, parse_measures
@@ -23,6 +25,7 @@ __all__ = [
     "DEFAULT_MEASURES",
     "Convention",
     "Difference",
+    "Efficiency",
     "Interval",
     "LimitShape",
     "Oddities",
@@ -30,6 +33,7 @@ __all__ = [
     "Ranking",
     "Run",
     "Scores",
+    "Subject",
     "TestCollection",
     "alpha_ndcg",
     "check_trec_ids",
@@ -40,6 +44,7 @@ __all__ = [
     "evaluate",
     "explain_oddities",
     "find_collections",
+    "flops",
     "fuse",
     "holm",
     "intra_list_distance",
@@ -47,6 +52,7 @@ __all__ = [
     "load_collection",
     "load_qrels",
     "make_limit",
+    "measure_efficiency",
     "missing_collections",
     "oddities",
     "parse_measures",
@@ -54,6 +60,7 @@ __all__ = [
     "read_topics",
     "run_queries",
     "self_task",
+    "shared_share",
     "write_collection",
     "write_msmarco_run",
     "write_trec_run",

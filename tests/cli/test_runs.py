@@ -57,5 +57,16 @@ def test_the_convention_and_intervals_are_written(tmp_path):
     assert values["convention"] == "beir"
     low, high = values["intervals"]["nDCG@10"]
     assert low < values["measures"]["nDCG@10"] < high
-    assert "±" in result.stdout
+    assert f"95 %: {low:.4f} to {high:.4f}" in result.stdout
     refused(lsr("eval", SAMPLE, "--convention", "mteb"), "unknown convention 'mteb'")
+
+
+def test_what_a_search_costs_is_shown_with_how_good_it_is(tmp_path, sample_index):
+    result = lsr("eval", SAMPLE, "--index", sample_index, "--threads", 2, "--json", tmp_path / "x.json")
+    costs = json.loads((tmp_path / "x.json").read_text())["efficiency"]
+    assert 0 < costs["p50_us"] <= costs["p95_us"] <= costs["p99_us"]
+    assert 0.5 < costs["recall"] <= 1
+    assert costs["threads"] == 2
+    assert costs["documents_per_second"] is None  # the index was made before
+    assert costs["bytes_per_document"] > costs["document_terms"] > costs["flops"] > 0
+    assert all(name in result.stdout for name in ("encode ms", "p99 us", "qps", "flops"))
