@@ -123,7 +123,7 @@ def serve_command(
 
 
 @app.command("eval", cls=_ManyMeasures)
-def eval_command(
+def eval_command(  # noqa: PLR0913 - one parameter an option
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Judged collection: a BEIR folder or zip.")],
     encoder: Annotated[str | None, typer.Option(help="bm25, or the folder of a model.  [default: bm25]")] = None,
     index: Annotated[Path | None, typer.Option(help="Evaluate this index, as it is served.")] = None,
@@ -131,7 +131,12 @@ def eval_command(
         list[str] | None, typer.Option(metavar="NAME...", help="Names of ir-measures.  [default: nDCG@10 RR@10 R@100]")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Judgements to use.  [default: test, or else dev]")] = None,
+    convention: Annotated[
+        str,
+        typer.Option(help="trec (missing queries count 0) or beir (they do not, and documents of the query's id go)."),
+    ] = "trec",
     exact: Annotated[bool, typer.Option("--exact", help="With --index: search exactly.")] = False,
+    threads: Annotated[int, typer.Option(help="Threads for queries a second.", min=1)] = 1,
     run_file: Annotated[Path | None, typer.Option("--run", help="Write the results as a TREC run file.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the measured values as JSON.")] = None,
 ) -> None:
@@ -139,9 +144,52 @@ def eval_command(
 
     Example: lsr eval scifact.zip --encoder bm25 --measures nDCG@10 R@100
     """
-    from lsr.cli.evaluate import Outputs, run
+    from lsr.cli.evaluate import Outputs, Question, run
 
-    run(dataset, encoder, index, measures or [], split, exact, Outputs(run_file, json_file))
+    run(
+        dataset,
+        encoder,
+        index,
+        Question(measures or [], split, convention, exact, threads),
+        Outputs(run_file, json_file),
+    )
+
+
+@app.command("compare", cls=_ManyMeasures)
+def compare_command(
+    a: Annotated[Path, typer.Argument(metavar="A.run", help="Run to compare with.")],
+    b: Annotated[list[Path], typer.Argument(metavar="B.run...", help="Runs that may be better.")],
+    qrels: Annotated[str, typer.Option(help="Judged collection, or a file of judgements (TREC or BEIR).")],
+    measures: Annotated[
+        list[str] | None, typer.Option(metavar="NAME...", help="Names of ir-measures.  [default: nDCG@10 RR@10 R@100]")
+    ] = None,
+    convention: Annotated[str, typer.Option(help="trec or beir, as for lsr eval.")] = "trec",
+    shown: Annotated[int, typer.Option("--queries", help="Show so many of the largest differences.", min=0)] = 5,
+) -> None:
+    """Compare runs by query: means, wins and losses, paired tests corrected for their number.
+
+    Example: lsr compare bm25.run splade.run --qrels scifact.zip
+    """
+    from lsr.cli.compare import run
+
+    run(a, b, qrels, measures or [], convention, shown)
+
+
+@app.command("fuse")
+def fuse_command(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Two or more run files.")],
+    out: Annotated[Path, typer.Option("--out", help="TREC run file to write.")],
+    method: Annotated[str, typer.Option(help="rrf, min-max (scores scaled to 0..1 by query) or linear.")] = "rrf",
+    weights: Annotated[list[float] | None, typer.Option("--weight", help="One for each run, in order.")] = None,
+    depth: Annotated[int, typer.Option(help="Results kept for a query.", min=1)] = 1000,
+) -> None:
+    """Merge several runs into one.
+
+    Example: lsr fuse bm25.run splade.run --out fused.run
+    """
+    from lsr.cli.fuse import run
+
+    run(runs, out, method, weights, depth)
 
 
 @app.command("tune")
@@ -277,6 +325,63 @@ def encoders_export_command(
     from lsr.cli.encoders import export
 
     export(folder, out, layout, int8, keep_terms_of)
+
+
+data_app = typer.Typer(
+    help="List judged collections; make some. Nothing is downloaded.\n\nExample: lsr data list",
+    no_args_is_help=True,
+)
+app.add_typer(data_app, name="data")
+
+
+@data_app.command("list")
+def data_list_command(
+    folders: Annotated[list[Path] | None, typer.Argument(metavar="DIR...", help="Where to look.  [default: .]")] = None,
+) -> None:
+    """List judged collections: those in the folders, and where to get others that are known.
+
+    Example: lsr data list ~/beir
+    """
+    from lsr.cli.data import list_collections
+
+    list_collections(folders or [Path()])
+
+
+@data_app.command("limit")
+def data_limit_command(
+    out: Annotated[Path, typer.Option("--out", help="New folder, written in BEIR layout.")],
+    people: Annotated[int, typer.Option(help="Documents.", min=2)] = 50_000,
+    attributes: Annotated[
+        Path | None, typer.Option(help="File with one attribute a line.  [default: 1,850 invented words]")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same collection.")] = 42,
+) -> None:
+    """Make a LIMIT collection: 1,000 queries, each about one of the pairs of 46 people among many.
+
+    Example: lsr data limit --out limit-50k
+    """
+    from lsr.cli.data import limit
+
+    limit(out, people, attributes, seed)
+
+
+@data_app.command("task")
+def data_task_command(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Documents, in any layout of lsr index.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder, written in BEIR layout.")],
+    kind: Annotated[
+        str, typer.Option(help="keyword (5 rare words of a document) or part (8 to 20 in a row).")
+    ] = "part",
+    queries: Annotated[int, typer.Option(help="So many queries.", min=1)] = 1000,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same queries.")] = 0,
+) -> None:
+    """Make a judged collection of any corpus: its own words must find the document they are from.
+
+    Example: lsr data task corpus.jsonl --kind keyword --out my-task
+    """
+    from lsr.cli.data import task
+
+    task(source, out, kind, queries, seed)
 
 
 def command_names() -> dict[str, Any]:

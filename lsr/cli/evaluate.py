@@ -2,35 +2,58 @@
 
 from __future__ import annotations
 
-import statistics
 import tempfile
-import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 from rich.table import Table
 
 from lsr import encoders
-from lsr.cli.console import out, progress_bars
+from lsr.cli.console import out, progress_bars, say
 from lsr.cli.index import IndexBars
 from lsr.corpus import DocumentReader
 from lsr.errors import InputError
 from lsr.eval import (
     DEFAULT_MEASURES,
-    Ranking,
     Run,
+    Scores,
+    Subject,
     TestCollection,
     check_trec_ids,
+    confidence_interval,
+    convention,
     depth_of,
     evaluate,
+    explain_oddities,
+    flops,
     load_collection,
+    measure_efficiency,
+    oddities,
     parse_measures,
     run_queries,
     write_trec_run,
 )
 from lsr.retrieval import Searcher, index_documents
+from lsr.sparse import concatenate
+
+SAMPLE = 2000  # vectors of each side for FLOPS
+SHOWN = {
+    "encode_ms": "{:.3f}",
+    "p50_us": "{:,.0f}",
+    "p95_us": "{:,.0f}",
+    "p99_us": "{:,.0f}",
+    "qps": "{:,.0f}",
+    "recall": "{:.4f}",
+    "documents_per_second": "{:,.0f}",
+    "bytes_per_document": "{:,.0f}",
+    "query_terms": "{:.1f}",
+    "document_terms": "{:.1f}",
+    "flops": "{:.2f}",
+}
 
 
 class Outputs(NamedTuple):
@@ -40,66 +63,80 @@ class Outputs(NamedTuple):
     json: Path | None
 
 
-class _Asked(NamedTuple):
-    run: Run
-    seconds: list[float]  # per batch of queries, divided by their number
+class Question(NamedTuple):
+    """What to measure: names of measures, the judgements, the convention, and whether an index is searched exactly."""
+
+    measures: Sequence[str]
+    split: str | None
+    convention: str
+    exact: bool
+    threads: int = 1
 
 
-def run(
-    dataset: str,
-    encoder: str | None,
-    index: Path | None,
-    names: Sequence[str],
-    split: str | None,
-    exact: bool,
-    outputs: Outputs,
-) -> None:
+def run(dataset: str, encoder: str | None, index: Path | None, question: Question, outputs: Outputs) -> None:
     """Evaluate and print."""
     if encoder and index:
         raise InputError("--encoder and --index exclude each other: an index keeps its own encoder")
-    measures = parse_measures(names or DEFAULT_MEASURES)
-    collection = load_collection(dataset, split)
+    measures, rules = parse_measures(question.measures or DEFAULT_MEASURES), convention(question.convention)
+    exact = question.exact or index is None
+    collection = load_collection(dataset, question.split)
     if outputs.run:
         check_trec_ids(collection.queries)
     with tempfile.TemporaryDirectory(prefix="lsr-eval-") as temporary:
-        searcher = Searcher.open(index) if index else _index(collection, encoder or "bm25", Path(temporary) / "index")
-        asked = _ask(searcher, collection, depth_of(measures), exact=exact or index is None)
-    values = evaluate(collection.qrels, asked.run, measures)
-    report = _report(collection, searcher, values.mean, asked, "exact" if exact or index is None else "approximate")
+        if index:
+            searcher, rate = Searcher.open(index), None
+        else:
+            searcher, rate = _index(collection, encoder or "bm25", Path(temporary) / "index")
+        asked = _ask(searcher, collection, depth_of(measures) + rules.drops_self, exact)
+        costs = _costs(searcher, list(collection.queries.values()), exact, question.threads)
+    values = evaluate(collection.qrels, asked, measures, rules)
+    report = _report(collection, searcher, values, "exact" if exact else "approximate")
+    report |= {"convention": rules.name, "notes": explain_oddities(oddities(collection.qrels, asked), rules)}
+    report["efficiency"] = {"documents_per_second": rate, **costs}
     _print(report)
     if outputs.run:
-        write_trec_run(outputs.run, asked.run)
+        write_trec_run(outputs.run, asked)
     if outputs.json:
         _write_json(outputs.json, {**report, "per_query": values.per_query})
 
 
-def _index(collection: TestCollection, encoder_name: str, folder: Path) -> Searcher:
+def _index(collection: TestCollection, encoder_name: str, folder: Path) -> tuple[Searcher, float | None]:
+    """A searcher, and the documents encoded and indexed a second."""
     encoder = encoders.load(encoder_name)
     reader = DocumentReader([collection.path])
     with progress_bars() as bars:
-        index_documents(reader, encoder, folder, progress=IndexBars(bars, reader))
-    return Searcher.open(folder, encoder)
+        summary = index_documents(reader, encoder, folder, progress=IndexBars(bars, reader))
+    return Searcher.open(folder, encoder), summary.documents / summary.seconds
 
 
-def _ask(searcher: Searcher, collection: TestCollection, depth: int, exact: bool) -> _Asked:
-    seconds: list[float] = []
-
-    def rank(texts: Sequence[str], k: int) -> list[Ranking]:
-        started = time.perf_counter()
-        found = searcher.rank(texts, k, exact)
-        seconds.append((time.perf_counter() - started) / len(texts))
-        return found
-
+def _ask(searcher: Searcher, collection: TestCollection, depth: int, exact: bool) -> Run:
     searcher.warm_up()
     with progress_bars() as bars:
         task = bars.add_task("searching", total=len(collection.queries), unit="queries", items=0)
-        done = run_queries(rank, collection.queries, depth, lambda n: bars.update(task, completed=n, items=n))
-    return _Asked(done, seconds)
+        return run_queries(
+            lambda texts, k: searcher.rank(texts, k, exact),
+            collection.queries,
+            depth,
+            lambda n: bars.update(task, completed=n, items=n),
+        )
 
 
-def _report(
-    collection: TestCollection, searcher: Searcher, mean: dict[str, float], asked: _Asked, search: str
-) -> dict[str, Any]:
+def _costs(searcher: Searcher, texts: Sequence[str], exact: bool, threads: int) -> dict[str, Any]:
+    index, encoder = searcher.collection, searcher.encoder
+    subject = Subject(
+        encoder.encode_queries,
+        lambda vectors, k, threads: index.search(vectors, k, exact, threads=threads).rows,
+        None if exact else lambda vectors, k: index.search(vectors, k, exact=True).rows,
+    )
+    measured = asdict(measure_efficiency(subject, texts, threads))
+    rows = np.random.default_rng(0).choice(len(index), min(len(index), SAMPLE), replace=False)
+    sample = concatenate([index.vector(row) for row in rows.tolist()])
+    measured["document_terms"] = index.manifest.nonzeros / len(index)
+    measured["bytes_per_document"] = index.manifest.bytes / len(index)
+    return {**measured, "flops": flops(encoder.encode_queries(texts[:SAMPLE]), sample)}
+
+
+def _report(collection: TestCollection, searcher: Searcher, values: Scores, search: str) -> dict[str, Any]:
     return {
         "dataset": collection.name,
         "split": collection.split,
@@ -108,21 +145,27 @@ def _report(
         "encoder": searcher.encoder.name,
         "fingerprint": searcher.encoder.fingerprint,
         "search": search,
-        "measures": mean,
-        "ms_per_query": 1e3 * statistics.median(asked.seconds),
+        "measures": values.mean,
+        "intervals": {name: confidence_interval([*found.values()])[1:] for name, found in values.per_query.items()},
     }
 
 
 def _print(report: dict[str, Any]) -> None:
     line = "{dataset} ({split})  {encoder}  {search} search  {documents:,} documents  {queries:,} queries"
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    cells = {name: f"{value:.4f}" for name, value in report["measures"].items()}
-    cells["ms a query"] = f"{report['ms_per_query']:.2f}"
-    for name in cells:
-        table.add_column(name, justify="right")
-    table.add_row(*cells.values())
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    for name, value in report["measures"].items():
+        low, high = report["intervals"][name]
+        table.add_row(name, f"{value:.4f}", f"95 %: {low:.4f} to {high:.4f}")
+    for name, form in SHOWN.items():
+        if (cost := report["efficiency"][name]) is not None:
+            table.add_row(name.replace("_", " "), form.format(cost))
     out.print(line.format(**report), soft_wrap=True, markup=False)
     out.print(table)
+    for note in report["notes"]:
+        say(f"{report['convention']} convention: {note}")
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

@@ -1,23 +1,67 @@
 """How good are the results? Test collections, runs, measures.
 
 `load_collection` reads a judged collection in BEIR layout; `run_queries` asks all its queries; `evaluate` measures
-the run with ir-measures; `write_trec_run` keeps it.
+the run with ir-measures by the rules of a `convention`; `compare` says whether two systems differ; `fuse` merges
+runs; `read_run` and `write_trec_run` bring them from and to files;
+`measure_efficiency` says what a search costs. `make_limit` and
+`self_task` make collections; `find_collections` finds them.
 """
 
-from lsr.eval.collection import TestCollection, load_collection
-from lsr.eval.measures import DEFAULT_MEASURES, depth_of, evaluate, parse_measures
+from lsr.eval.catalogue import find_collections, missing_collections
+from lsr.eval.collection import Qrels, TestCollection, load_collection, load_qrels, read_topics
+from lsr.eval.conventions import Convention, Oddities, convention, explain_oddities, oddities
+from lsr.eval.diversity import alpha_ndcg, intra_list_distance
+from lsr.eval.efficiency import Efficiency, Subject, flops, measure_efficiency, shared_share
+from lsr.eval.fusion import fuse
+from lsr.eval.limit import LimitShape, invented_attributes, make_limit
+from lsr.eval.measures import DEFAULT_MEASURES, Scores, depth_of, evaluate, parse_measures
+from lsr.eval.run_files import read_run, write_msmarco_run
 from lsr.eval.runs import Ranking, Run, check_trec_ids, run_queries, write_trec_run
+from lsr.eval.significance import Difference, Interval, compare, confidence_interval, holm
+from lsr.eval.tasks import self_task
+from lsr.eval.write_collection import write_collection
 
 __all__ = [
     "DEFAULT_MEASURES",
+    "Convention",
+    "Difference",
+    "Efficiency",
+    "Interval",
+    "LimitShape",
+    "Oddities",
+    "Qrels",
     "Ranking",
     "Run",
+    "Scores",
+    "Subject",
     "TestCollection",
+    "alpha_ndcg",
     "check_trec_ids",
+    "compare",
+    "confidence_interval",
+    "convention",
     "depth_of",
     "evaluate",
+    "explain_oddities",
+    "find_collections",
+    "flops",
+    "fuse",
+    "holm",
+    "intra_list_distance",
+    "invented_attributes",
     "load_collection",
+    "load_qrels",
+    "make_limit",
+    "measure_efficiency",
+    "missing_collections",
+    "oddities",
     "parse_measures",
+    "read_run",
+    "read_topics",
     "run_queries",
+    "self_task",
+    "shared_share",
+    "write_collection",
+    "write_msmarco_run",
     "write_trec_run",
 ]

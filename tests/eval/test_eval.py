@@ -113,7 +113,7 @@ def test_trec_qrels_are_read(tmp_path):
     [
         ({"qrels__test.tsv": "query-id\tcorpus-id\tscore\n1\ta\tgood\n"}, "test.tsv, line 2: wanted query id"),
         ({"qrels__test.tsv": "query-id\tcorpus-id\tscore\n"}, "holds no judgements"),
-        ({"qrels__test.tsv": "query-id\tcorpus-id\tscore\n7\ta\t1\n"}, "judged query '7' is not in queries.jsonl"),
+        ({"qrels__test.tsv": "query-id\tcorpus-id\tscore\n7\ta\t1\n"}, "judged query '7' is not among the queries"),
         ({"queries.jsonl": '{"id": "1"}\n'}, "queries.jsonl, line 1: wanted the fields"),
         ({"queries.jsonl": "{\n"}, "queries.jsonl, line 1: not JSON"),
     ],

@@ -1,0 +1,70 @@
+"""What does `lsr compare` do? Measures runs against the first one, query by query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from lsr.cli.console import out, say
+from lsr.eval import (
+    DEFAULT_MEASURES,
+    Difference,
+    Scores,
+    compare,
+    convention,
+    evaluate,
+    explain_oddities,
+    holm,
+    load_qrels,
+    oddities,
+    parse_measures,
+    read_run,
+)
+
+COLUMNS = ("B", "measure", "A", "B's", "B - A", "95 %", "wins", "losses", "ties", "p t-test", "p bootstrap", "p Holm")
+
+
+def run(a: Path, others: Sequence[Path], judgements: str, names: Sequence[str], rules_name: str, shown: int) -> None:
+    """Compare and print."""
+    measures, rules = parse_measures(names or DEFAULT_MEASURES), convention(rules_name)
+    qrels = load_qrels(judgements)
+    runs = {path: read_run(path) for path in (a, *others)}
+    scores = {path: evaluate(qrels, found, measures, rules) for path, found in runs.items()}
+    found = {(b, name): compare(*_common(scores[a], scores[b], name)) for b in others for name in map(str, measures)}
+    corrected = holm({f"{b} {name}": difference.t_test for (b, name), difference in found.items()})
+    out.print(f"A is {a}", soft_wrap=True, markup=False)
+    out.print(_table(found, corrected))
+    for path, answers in runs.items():
+        for note in explain_oddities(oddities(qrels, answers), rules):
+            say(f"{path.name}: {note}")
+    for b in others:
+        _print_extremes(b, *_common(scores[a], scores[b], str(measures[0])), str(measures[0]), shown)
+
+
+def _common(a: Scores, b: Scores, name: str) -> tuple[dict[str, float], dict[str, float]]:
+    """One measure of both over the queries that count for both."""
+    queries = [query for query in a.per_query[name] if query in b.per_query[name]]
+    return {q: a.per_query[name][q] for q in queries}, {q: b.per_query[name][q] for q in queries}
+
+
+def _table(found: Mapping[tuple[Path, str], Difference], corrected: Mapping[str, float]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name in ("B", "measure") else "right")
+    for (b, name), one in found.items():
+        p = corrected[f"{b} {name}"]
+        interval = f"{one.delta.low:+.4f} {one.delta.high:+.4f}"
+        counts = map(str, (one.wins, one.losses, one.ties))
+        values = f"{one.a:.4f}", f"{one.b:.4f}", f"{one.delta.mean:+.4f}", interval
+        tests = f"{one.t_test:.4f}", f"{one.bootstrap:.4f}", f"{p:.4f}"
+        table.add_row(b.stem, name, *values, *counts, *tests, style="bold" if p < 0.05 else None)
+    return table
+
+
+def _print_extremes(b: Path, first: dict[str, float], second: dict[str, float], name: str, shown: int) -> None:
+    changed = sorted((q for q in first if second[q] != first[q]), key=lambda q: -abs(second[q] - first[q]))
+    for query in changed[:shown]:
+        moved = f"{first[query]:.4f} -> {second[query]:.4f} ({second[query] - first[query]:+.4f})"
+        out.print(f"{b.stem}  query {query}  {name}  {moved}", soft_wrap=True, markup=False)

@@ -1,0 +1,61 @@
+"""What does `lsr data` do? Lists judged collections, and makes some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from lsr.cli.console import out as screen
+from lsr.cli.console import say
+from lsr.corpus import DocumentReader
+from lsr.errors import InputError
+from lsr.eval import (
+    LimitShape,
+    find_collections,
+    invented_attributes,
+    make_limit,
+    missing_collections,
+    self_task,
+    write_collection,
+)
+
+ATTRIBUTES = 1850
+
+
+def list_collections(folders: Sequence[Path]) -> None:
+    """Print what is there and what is not."""
+    found = find_collections(folders)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("collection", "split", "where", "note"):
+        table.add_column(name, overflow="fold")
+    for path, known in found:
+        table.add_row(
+            path.name.removesuffix(".zip"), known.split if known else "", str(path), known.note if known else ""
+        )
+    for known in missing_collections(found):
+        table.add_row(known.name, known.split, f"get it: {known.source}", known.note, style="dim")
+    screen.print(table)
+
+
+def limit(out: Path, people: int, attributes: Path | None, seed: int) -> None:
+    """Make a LIMIT collection."""
+    names = _lines(attributes) if attributes else invented_attributes(ATTRIBUTES, seed)
+    documents, queries, qrels = make_limit(names, LimitShape(people=people, seed=seed))
+    count = write_collection(out, documents, queries, qrels)
+    say(f"wrote {out}: {count:,} documents, {len(queries):,} queries")
+
+
+def task(source: str, out: Path, kind: str, n: int, seed: int) -> None:
+    """Make a collection whose queries are words of its documents."""
+    queries, qrels = self_task(DocumentReader([source]), kind, n, seed)
+    count = write_collection(out, DocumentReader([source]), queries, qrels)
+    say(f"wrote {out}: {count:,} documents, {len(queries):,} queries")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; give a file with one attribute a line") from None

@@ -1,0 +1,105 @@
+"""By which rules is a run measured? Ties, self-retrieval and missing queries, each said aloud."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from lsr.errors import InputError
+from lsr.eval.collection import Qrels
+from lsr.eval.runs import Ranking, Run
+
+
+@dataclass(frozen=True)
+class Convention:
+    """Rules that decide a mean before any formula does. Equal scores go to the larger document id, as in trec_eval.
+
+    Attributes:
+        name: what a person calls it.
+        drops_self: a document whose id is the query's is taken out of the ranking.
+        counts_missing: a judged query without results counts as 0; otherwise it is left out of the mean.
+    """
+
+    name: str
+    drops_self: bool
+    counts_missing: bool
+
+
+CONVENTIONS = {
+    "trec": Convention("trec", drops_self=False, counts_missing=True),  # trec_eval -c
+    "beir": Convention("beir", drops_self=True, counts_missing=False),  # EvaluateRetrieval.evaluate
+}
+
+
+class Oddities(NamedTuple):
+    """What in a run the conventions treat differently: numbers of queries.
+
+    Attributes:
+        missing: judged queries without results.
+        self_hits: queries whose ranking holds a document of the query's id.
+        ties: queries with two documents of equal score.
+        unjudged: queries of the run without judgements; they never count.
+    """
+
+    missing: int
+    self_hits: int
+    ties: int
+    unjudged: int
+
+
+def convention(name: str) -> Convention:
+    """The rules called ``name``.
+
+    Raises:
+        InputError: no such convention.
+    """
+    if name not in CONVENTIONS:
+        raise InputError(f"unknown convention {name!r}: wanted {' or '.join(CONVENTIONS)}")
+    return CONVENTIONS[name]
+
+
+def apply_convention(qrels: Qrels, run: Run, rules: Convention) -> dict[str, dict[str, float]]:
+    """The judged queries of ``run`` with scores that no longer tie: n for the first of n documents, 1 for the last.
+
+    Measures of different programs break ties differently (in ir-measures RR@k by rising id, all others by falling
+    id); after this they cannot.
+    """
+    ordered: dict[str, dict[str, float]] = {}
+    for query in qrels:
+        names = [name for name in trec_order(run.get(query, [])) if not (rules.drops_self and name == query)]
+        if rules.counts_missing or query in run:
+            ordered[query] = {name: float(len(names) - place) for place, name in enumerate(names)}
+    return ordered
+
+
+def trec_order(ranking: Ranking) -> list[str]:
+    """Document ids by falling score, equal scores by falling id: the order in which trec_eval reads a run."""
+    return [name for _, name in sorted(((score, name) for name, score in ranking), reverse=True)]
+
+
+def oddities(qrels: Qrels, run: Run) -> Oddities:
+    """Count what the conventions treat differently."""
+    judged = {query: run.get(query, []) for query in qrels}
+    return Oddities(
+        missing=sum(not ranking for ranking in judged.values()),
+        self_hits=sum(any(name == query for name, _ in ranking) for query, ranking in judged.items()),
+        ties=sum(len({score for _, score in ranking}) < len(ranking) for ranking in judged.values()),
+        unjudged=sum(query not in qrels for query in run),
+    )
+
+
+def explain_oddities(found: Oddities, rules: Convention) -> list[str]:
+    """One sentence for each rule that moved, or under another convention would move, the numbers."""
+    other = next(name for name in CONVENTIONS if name != rules.name)
+    lines = []
+    if found.missing:
+        now, then = ("count as 0", "leave out") if rules.counts_missing else ("are left out of the mean", "count as 0")
+        lines.append(f"{found.missing:,} judged queries have no results: they {now}; {other} would {then}")
+    if found.self_hits:
+        now, then = ("taken out", "kept in") if rules.drops_self else ("kept", "taken out by")
+        lines.append(f"{found.self_hits:,} queries found the document of their own id: {now}; {then} {other}")
+    if found.ties:
+        lines.append(f"{found.ties:,} queries have documents of equal score: ordered by falling id, as trec_eval does")
+    if found.unjudged:
+        lines.append(f"{found.unjudged:,} queries of the run have no judgements: left out")
+    return lines

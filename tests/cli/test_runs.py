@@ -1,0 +1,72 @@
+import json
+import os
+
+from lsr.eval import load_collection, write_trec_run
+from tests.cli.test_cli import lsr, refused
+from tests.conftest import SAMPLE
+
+
+def written(tmp_path):
+    """A run that puts the best document first, and one that puts another before it for half of the queries."""
+    qrels = load_collection(SAMPLE).qrels
+    best = {query: [(max(graded, key=lambda name: graded[name]), 2.0)] for query, graded in qrels.items()}
+    worse = {query: [("nothing", 3.0), *hits] if i % 2 else hits for i, (query, hits) in enumerate(best.items())}
+    write_trec_run(tmp_path / "best.run", best)
+    write_trec_run(tmp_path / "worse.run", worse)
+    return tmp_path / "worse.run", tmp_path / "best.run"
+
+
+def test_runs_are_compared_query_by_query(tmp_path):
+    worse, best = written(tmp_path)
+    result = lsr(
+        "compare",
+        worse,
+        best,
+        "--qrels",
+        SAMPLE,
+        "--measures",
+        "RR@10",
+        "--queries",
+        2,
+        env={**os.environ, "COLUMNS": "160"},
+    )
+    assert result.returncode == 0, result.stderr
+    row = next(line for line in result.stdout.splitlines() if "RR@10" in line and "best" in line).split()
+    assert row[:5] == ["best", "RR@10", "0.7500", "1.0000", "+0.2500"]
+    assert row[7:10] == ["45", "0", "45"]
+    assert row[-1] == "0.0000"
+    assert result.stdout.count("0.5000 -> 1.0000 (+0.5000)") == 2
+
+
+def test_runs_are_fused_into_a_run(tmp_path):
+    result = lsr("fuse", *written(tmp_path), "--out", tmp_path / "fused.run", "--method", "min-max")
+    assert result.returncode == 0, result.stderr
+    assert "fused-min-max" in (tmp_path / "fused.run").read_text()
+    refused(lsr("fuse", tmp_path / "fused.run", "--out", tmp_path / "x.run"), "1 runs and 1 weights")
+
+
+def test_a_damaged_run_is_refused_with_its_line(tmp_path):
+    worse, best = written(tmp_path)
+    best.write_text(best.read_text() + "1 Q0 d 1 nan x\n")
+    refused(lsr("compare", worse, best, "--qrels", SAMPLE), "best.run, line 91: the score is nan")
+
+
+def test_the_convention_and_intervals_are_written(tmp_path):
+    result = lsr("eval", SAMPLE, "--convention", "beir", "--json", tmp_path / "x.json")
+    values = json.loads((tmp_path / "x.json").read_text())
+    assert values["convention"] == "beir"
+    low, high = values["intervals"]["nDCG@10"]
+    assert low < values["measures"]["nDCG@10"] < high
+    assert f"95 %: {low:.4f} to {high:.4f}" in result.stdout
+    refused(lsr("eval", SAMPLE, "--convention", "mteb"), "unknown convention 'mteb'")
+
+
+def test_what_a_search_costs_is_shown_with_how_good_it_is(tmp_path, sample_index):
+    result = lsr("eval", SAMPLE, "--index", sample_index, "--threads", 2, "--json", tmp_path / "x.json")
+    costs = json.loads((tmp_path / "x.json").read_text())["efficiency"]
+    assert 0 < costs["p50_us"] <= costs["p95_us"] <= costs["p99_us"]
+    assert 0.5 < costs["recall"] <= 1
+    assert costs["threads"] == 2
+    assert costs["documents_per_second"] is None  # the index was made before
+    assert costs["bytes_per_document"] > costs["document_terms"] > costs["flops"] > 0
+    assert all(name in result.stdout for name in ("encode ms", "p99 us", "qps", "flops"))
