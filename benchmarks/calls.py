@@ -44,18 +44,18 @@ print(time.perf_counter() - started)
 """
 
 
-def median_us(call: Callable[[], Any], times: int = 3000) -> float:
-    """Median of many calls."""
-    call()
-    seconds = []
-    for _ in range(times):
-        started = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - started)
-    return 1e6 * float(np.median(seconds))
+def medians_us(*calls: Callable[[], Any], times: int = 5000) -> list[float]:
+    """Median of many calls of each, taking turns."""
+    seconds = np.zeros((times, len(calls)))
+    for turn in range(times):
+        for number, call in enumerate(calls):
+            started = time.perf_counter()
+            call()
+            seconds[turn, number] = time.perf_counter() - started
+    return [1e6 * float(median) for median in np.median(seconds, axis=0)]
 
 
-def overhead(index: WindowedIndex, dim: int) -> tuple[float, float]:
+def overhead(index: WindowedIndex, dim: int) -> list[float]:
     """Microseconds of `search` for a query without terms, and of the kernel alone for the same."""
     query = SparseMatrix.from_dicts([{}], dim)
     limits = index._limits(10, False, index.settings)
@@ -67,7 +67,7 @@ def overhead(index: WindowedIndex, dim: int) -> tuple[float, float]:
     def kernel() -> None:
         search_windows((0, 1), arrays, windows, shape, EVERYTHING, index._forward, limits, scratch, found)
 
-    return median_us(lambda: index.search(query, 10)), median_us(kernel)
+    return medians_us(lambda: index.search(query, 10), kernel)
 
 
 def rates(index: WindowedIndex, queries: SparseMatrix) -> dict[int, float]:
