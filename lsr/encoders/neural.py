@@ -70,8 +70,10 @@ class NeuralEncoder(Encoder):
         self.source, self._device, self._half = source, device, half
         self.declaration = source.declaration
         self._check()
+        # Faults show now, not at the first text, and queries go on when the folder is replaced.
+        _ = self.tokenizer, self.queries
         if source.asking.side.head != "table":
-            _ = self.documents, self.queries  # faults show now, not at the first text
+            _ = self.documents
 
     @cached_property
     def documents(self) -> Runner:

@@ -118,6 +118,16 @@ def test_queries_of_a_table_import_neither_torch_nor_onnxruntime(exported, tmp_p
         assert run_python(code, place).stdout.strip() == "1 [] False"
 
 
+@pytest.mark.parametrize("system", ["opensearch-doc-v3", "splade-v2"])
+def test_queries_go_on_when_the_folder_is_replaced(system, exported, tmp_path):
+    shutil.copytree(exported(system)[1], tmp_path / "encoder")
+    encoder = load(tmp_path / "encoder")
+    expected = exported(system)[0].encode_queries(TEXTS)
+    shutil.rmtree(tmp_path / "encoder")
+    assert np.allclose(encoder.encode_queries(TEXTS).to_scipy().toarray(), expected.to_scipy().toarray(), atol=1e-4)
+    assert [span.term for span in encoder.spans(TEXTS[0])]
+
+
 def test_without_onnxruntime_the_extra_is_named(exported, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(EncoderError, match=r"pip install 'lsr-engine\[onnx\]'"):

@@ -1,6 +1,7 @@
 """Vectors of a corpus in one Parquet file, whatever happens on the way."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -124,8 +125,7 @@ def test_a_killed_command_goes_on(splade_tiny, tmp_path):
     process.wait()
     assert not target.exists()
     again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "taken over" in again.stdout
-    assert "0 documents" not in again.stdout
+    assert re.search(r"taken over +[1-9]", again.stdout)
     assert read(target)[0] == [document.id for document in documents(2500)]
 
 
