@@ -58,3 +58,9 @@ def readable_bytes(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def warn_of_empty(documents: int) -> None:
+    """Say how many documents can never be found, if any."""
+    if documents:
+        say(f"warning: {documents:,} documents hold no term (empty text); no query will find them")

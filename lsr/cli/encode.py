@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lsr import encoders
-from lsr.cli.console import facts, out, progress_bars, readable_bytes, say
+from lsr.cli.console import facts, out, progress_bars, readable_bytes, say, warn_of_empty
 from lsr.corpus import DocumentReader, Fields
 from lsr.encoders.base import Observation
 from lsr.encoders.parallel import encode_on, gpu_names
@@ -67,5 +67,4 @@ def _print(summary: EncodeSummary, path: Path, encoder: str, seconds: float) -> 
         ("truncated documents", f"{summary.truncated:,}"),
     ]
     out.print(facts(rows))
-    if summary.empty:
-        say(f"warning: {summary.empty:,} documents hold no term (empty text); no query will find them")
+    warn_of_empty(summary.empty)

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.progress import Progress as Bars
 
 from lsr import encoders
-from lsr.cli.console import facts, out, progress_bars, readable_bytes, say
+from lsr.cli.console import facts, out, progress_bars, readable_bytes, warn_of_empty
 from lsr.corpus import DocumentReader, Fields
 from lsr.index import IndexSettings
 from lsr.retrieval import IndexSummary, index_documents
@@ -58,5 +58,4 @@ def _print(summary: IndexSummary, folder: Path, encoder: str) -> None:
         ("truncated documents", f"{summary.truncated:,}"),
     ]
     out.print(facts(rows))
-    if summary.empty:
-        say(f"warning: {summary.empty:,} documents hold no term (empty text); no query will find them")
+    warn_of_empty(summary.empty)

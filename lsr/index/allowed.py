@@ -51,6 +51,11 @@ class Allowed:
         return self.mask.size
 
     @cached_property
+    def count(self) -> int:
+        """How many documents may be found."""
+        return int(np.count_nonzero(self.mask))
+
+    @cached_property
     def rows(self) -> NDArray[np.uint32]:
         """The documents that may be found, rising."""
         return np.flatnonzero(self.mask).astype(np.uint32)

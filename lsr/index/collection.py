@@ -13,7 +13,7 @@ from lsr.index import manifest as manifests
 from lsr.index.allowed import Allowed
 from lsr.index.engines import IndexSettings
 from lsr.index.plan import check_recall, settings_for
-from lsr.index.results import TopK, check_allowed, check_queries, merge
+from lsr.index.results import TopK, check_queries, mask_of, merge
 from lsr.index.segment import Segment
 from lsr.sparse import SparseMatrix
 
@@ -55,11 +55,6 @@ class Collection:
         return self.manifest.documents
 
     @property
-    def engine(self) -> str:
-        """Name of the engine."""
-        return self._settings.engine
-
-    @property
     def grid(self) -> tuple[dict[str, Any], ...]:
         """Changes of the engine's settings that are worth trying."""
         return self._settings.choice.grid
@@ -97,8 +92,7 @@ class Collection:
         check_queries(queries, self.manifest.encoder.dim, k)
         k = min(k, max(1, len(self)))
         settings = self._engine_settings(exact, recall, k)
-        if allowed is not None:
-            check_allowed(allowed, len(self))
+        mask_of(allowed, len(self))  # refuses one that does not fit
         starts = [0, *self._ends[:-1]]
         parts = [
             segment.search(queries, k, settings, None if allowed is None else allowed.part(start, stop), threads)

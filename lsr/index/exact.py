@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from lsr.index.allowed import Allowed
 from lsr.index.kernels import Forward, search_exact
-from lsr.index.results import TopK, check_allowed, check_queries, dense_query, empty_results
+from lsr.index.results import TopK, check_queries, dense_query, empty_results, mask_of
 from lsr.sparse import SparseMatrix
 
 
@@ -34,10 +32,7 @@ class ExactIndex:
             InputError: k below 1.
         """
         check_queries(queries, self._documents.dim, k)
-        mask = np.ones(len(self._documents), np.int8)
-        if allowed is not None:
-            check_allowed(allowed, len(self._documents))
-            mask = allowed.mask
+        mask = mask_of(allowed, len(self._documents))
         found = empty_results(len(queries), k)
         for i in range(len(queries)):
             dense = dense_query(queries, i, self._documents.scale)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import InputError, MismatchError
-from lsr.index.allowed import Allowed
+from lsr.index.allowed import EVERYTHING, Allowed
 from lsr.sparse import SparseMatrix
 
 
@@ -55,14 +55,17 @@ def check_queries(queries: SparseMatrix, dim: int, k: int) -> None:
         raise InputError(f"k is {k}: wanted at least 1")
 
 
-def check_allowed(allowed: Allowed, n: int) -> None:
-    """Refuse a choice among another number of documents than ``n``.
+def mask_of(allowed: Allowed | None, n: int) -> NDArray[np.int8]:
+    """What kernels take for a choice among ``n`` documents: int8[n], -1 where one may be found; int8[0] for all.
 
     Raises:
-        MismatchError: it is one.
+        MismatchError: a choice among another number of documents.
     """
+    if allowed is None:
+        return EVERYTHING
     if len(allowed) != n:
         raise MismatchError(f"a choice among {len(allowed):,} documents, index of {n:,}: give one byte a document")
+    return allowed.mask
 
 
 def dense_query(queries: SparseMatrix, i: int, unit: float) -> NDArray[np.float32]:

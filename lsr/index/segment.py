@@ -58,7 +58,7 @@ class Segment:
         exact = settings is None
         engine = self._engine
         if isinstance(engine, WindowedIndex):
-            if allowed is not None and scores_directly(len(self), allowed.rows.size, exact):
+            if allowed is not None and scores_directly(len(self), allowed.count, exact):
                 return engine.score(queries, k, allowed)
             return engine.search(queries, k, exact, threads, allowed, settings)
         if exact:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import InputError, VectorError
-from lsr.index.allowed import EVERYTHING, Allowed
+from lsr.index.allowed import Allowed
 from lsr.index.kernels import Forward
-from lsr.index.results import TopK, check_allowed, check_queries
+from lsr.index.results import TopK, check_queries, mask_of
 from lsr.index.seismic_build import aligned, build_blocks, build_records, records_in
 from lsr.index.seismic_kernels import BINS, MOST_BLOCKS, RECORD, Blocks, Scratch, search_blocks
 from lsr.index.work import Span, equal_spans, on_all_cores, spread
@@ -90,7 +89,7 @@ class SeismicIndex:
         self._arrays = self._forward, blocks, records_in(self._records)
         self._unit = np.float32(documents.scale)
         self._longest_list = int(np.diff(blocks.lists).max(initial=0))
-        self._local = threading.local()
+        self._spare: dict[str, list[Scratch]] = {"uint8": [], "uint16": [], "uint32": []}
 
     @classmethod
     def build(
@@ -141,10 +140,7 @@ class SeismicIndex:
             InputError: k or threads below 1.
         """
         check_queries(queries, self._documents.dim, k)
-        mask = EVERYTHING
-        if allowed is not None:
-            check_allowed(allowed, len(self._documents))
-            mask = allowed.mask
+        mask = mask_of(allowed, len(self._documents))
         n = len(queries)
         found = TopK(np.empty((n, k), np.int64), np.empty((n, k), np.float32))
         arrays = queries.indptr, queries.terms.astype(np.int64), queries.values * self._unit
@@ -156,18 +152,20 @@ class SeismicIndex:
         indptr = arrays[0]
         longest = int(indptr[-1]) if indptr.size == 2 else int((indptr[1:] - indptr[:-1]).max(initial=0))
         limits = settings.query_cut, settings.heap_factor, settings.first_look
-        scratch = self._scratch(longest, found.rows.shape[1], settings.query_cut)
-        search_blocks(*span, arrays, limits, self._arrays, self._neighbours, allowed, scratch, found)
-
-    def _scratch(self, longest: int, k: int, query_cut: int) -> Scratch:
-        """Room of this thread for queries of ``longest`` terms and k results, made when what it has is too small."""
         dtype = "uint8" if longest < 2**8 else "uint16" if longest < 2**16 else "uint32"
-        lists = min(query_cut, longest)
+        scratch = self._take_scratch(dtype, min(settings.query_cut, longest), found.rows.shape[1])
+        search_blocks(*span, arrays, limits, self._arrays, self._neighbours, allowed, scratch, found)
+        self._spare[dtype].append(scratch)
+
+    def _take_scratch(self, dtype: str, lists: int, k: int) -> Scratch:
+        """Room for ``lists`` lists and k results: used before, or new where that is too small or lent."""
         blocks = min(self._blocks.starts.size - 1, lists * self._longest_list)
-        kept = cast("Scratch | None", getattr(self._local, dtype, None))
-        if kept is None or kept.best.size < k or kept.estimates.size < blocks:
-            kept = _new_scratch(self._documents, dtype, blocks, k)
-            setattr(self._local, dtype, kept)
+        try:
+            kept = self._spare[dtype].pop()
+        except IndexError:
+            return _new_scratch(self._documents, dtype, blocks, k)
+        if kept.best.size < k or kept.estimates.size < blocks:
+            return _new_scratch(self._documents, dtype, blocks, k)
         return kept
 
     def _find_neighbours(self, n_knn: int) -> NDArray[np.uint32]:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from lsr.errors import InputError
-from lsr.index.allowed import EVERYTHING, Allowed
-from lsr.index.results import TopK, check_allowed, check_queries
+from lsr.index.allowed import Allowed
+from lsr.index.results import TopK, check_queries, mask_of
 from lsr.index.windowed_build import COLUMNS, Windows, build_windows, check_windows, shape_of
 from lsr.index.windowed_kernels import Scratch, score_rows, search_windows
 from lsr.index.work import Span, spread
@@ -108,17 +108,11 @@ class WindowedIndex:
         """
         check_queries(queries, self._documents.dim, k)
         limits = self._limits(k, exact, settings or self.settings)
-        mask = EVERYTHING
-        if allowed is not None:
-            check_allowed(allowed, len(self._documents))
-            mask = allowed.mask
+        mask = mask_of(allowed, len(self._documents))
         n = len(queries)
         found = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
         arrays = queries.indptr, queries.terms, queries.values, self._unit
-        if threads == 1:
-            self._run((0, n), arrays, limits, mask, found)
-        else:
-            spread(lambda span: self._run(span, arrays, limits, mask, found), n, threads)
+        spread(lambda span: self._run(span, arrays, limits, mask, found), n, threads)
         return TopK(*found)
 
     def score(self, queries: SparseMatrix, k: int, allowed: Allowed) -> TopK:
@@ -128,7 +122,7 @@ class WindowedIndex:
             MismatchError, InputError: as for `search`.
         """
         check_queries(queries, self._documents.dim, k)
-        check_allowed(allowed, len(self._documents))
+        mask_of(allowed, len(self._documents))  # refuses one that does not fit
         found = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
         arrays = queries.indptr, queries.terms, queries.values, self._unit
         _check_length(longest := _longest(queries.indptr, (0, len(queries))))
