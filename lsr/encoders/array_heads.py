@@ -14,7 +14,7 @@ from lsr.errors import EncoderError
 
 Vector = NDArray[np.float32]
 SLICE = 2048  # terms of one product where every logit is needed
-GATES = ("quality", "literal-only")
+GATES = ("quality", "literal-only", "literal-counts")
 SPARSIFIERS = ("none", "topk", "abs-topk", "relative")
 
 
@@ -42,7 +42,9 @@ class ArrayHead:
         self.terms = tokens
         if side.head == "vocabulary":
             self._head = CpuHead(parts["vocabulary_weight"], parts["vocabulary_bias"])
-            self.terms = self._head.terms
+            self.terms = tokens if side.stems else self._head.terms
+            if side.stems:
+                self._rows = np.arange(self._head.terms)
             if "vocabulary_rows" in parts:  # the others were pruned
                 self._rows = parts["vocabulary_rows"].astype(np.int64)
                 self.terms = int(parts["vocabulary_size"][0])
@@ -69,14 +71,20 @@ class ArrayHead:
             return np.asarray(logits.argmax(0), np.int64)
         if self._head is None or side.pool not in ("max", "sum") or not len(pooled):
             return np.full(len(terms), -1)
-        rows = terms if self._rows is None else np.searchsorted(self._rows, terms)
-        return np.asarray(self._head.logits(pooled, rows).argmax(0) + start, np.int64)
+        rows = terms if self._rows is None else np.searchsorted(self._rows, terms).clip(max=self._head.terms - 1)
+        logits = self._head.logits(pooled, rows)
+        if tokens.terms is not None:
+            logits[~np.array(tokens.literal, bool)] = -np.inf
+        if "literal-counts" in side.gates:  # a term that stands in the text comes from there
+            logits[np.where(tokens.literal, tokens.terms, -1)[:, None] == terms] = np.inf
+        return np.asarray(logits.argmax(0) + start, np.int64)
 
     def _vocabulary(self, pooled: Vector, tokens: Tokens) -> Vector:
-        head = self._head
+        head, side = self._head, self._side
+        if tokens.terms is not None:
+            pooled = pooled[np.array(tokens.literal, bool)]
         if head is None or not len(pooled):
             return np.zeros(self.terms, np.float32)
-        side = self._side
         if side.pool == "max":
             vector = self._activation.array(head.max_logits(pooled))
         elif side.pool == "sum":
@@ -90,10 +98,20 @@ class ArrayHead:
         if "quality" in side.gates:
             logit = pooled[0] @ self._parts["quality_weight"] + self._parts["quality_bias"][0]
             vector = vector / np.float32(1 + np.exp(-logit))
+        if "literal-counts" in side.gates:
+            np.add.at(vector, tokens.own_terms, self._counts(pooled, tokens.own_terms))
         if "literal-only" in side.gates:
             own = [i for i, literal in zip(tokens.ids, tokens.literal, strict=True) if literal]
             vector = np.where(np.isin(np.arange(self.terms), own), vector, np.float32(0))
         return vector
+
+    def _counts(self, states: Vector, terms: list[int]) -> Vector:
+        """`lsr.encoders.parts.gates.literal_counts` of one text whose literal states are float32[n, H]."""
+        weights = np.logaddexp(0, states @ self._parts["counts_weight"] + self._parts["counts_bias"][0])
+        scale, floor, slope = np.exp(self._parts["counts_form"])
+        _, places = np.unique(terms, return_inverse=True)
+        sums = np.bincount(places, weights)[places]
+        return np.asarray(scale * weights / (sums + floor + slope * len(terms)), np.float32)
 
     def _token_logits(self, states: Vector, tokens: Tokens) -> Vector:
         logits = states[: len(tokens.ids)] @ self._parts["token_weight"] + self._parts["token_bias"][0]

@@ -13,6 +13,7 @@ from lsr.encoders.declaration import Declaration, Side
 from lsr.encoders.initial import Parts, check_parts, untrained_parts
 from lsr.encoders.network import SideNetwork
 from lsr.encoders.source import SideSource, Source
+from lsr.encoders.stem_view import terms_of
 from lsr.encoders.view import read_tokenizer, special_ids
 from lsr.errors import EncoderError
 
@@ -99,7 +100,9 @@ def _sizes(source: SideSource, body: Body | None, vocabulary: nn.Linear | None) 
         width, tokens = vocabulary.in_features, vocabulary.out_features
     if source.side.head == "table":
         tokens = source.parts["table"].size if "table" in source.parts else tokens
-    known = read_tokenizer(source.tokenizer).get_vocab_size()
+    known = terms_of(source.tokenizer, source.side)
+    if source.side.stems:
+        return width, known
     if tokens < known:
         raise EncoderError(
             f"{source.model or source.tokenizer.parent}: the head has {tokens:,} outputs but the tokenizer "

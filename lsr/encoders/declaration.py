@@ -11,15 +11,15 @@ import msgspec
 
 from lsr.errors import EncoderError
 
-View = Literal["plain", "bare", "echo"]
+View = Literal["plain", "bare", "echo", "stems", "content-stems"]
 Backbone = Literal["masked-lm", "encoder", "causal-lm", "bidirectional-lm", "none"]
 Head = Literal["vocabulary", "token-weight", "table", "autoencoder", "dense", "bm25"]
 Activation = Literal["identity", "relu", "log1p", "log1p2", "log1p3", "softplus", "softplus-log1p"]
 Pool = Literal["max", "sum", "mean", "cls", "last"]
-Gate = Literal["importance", "quality", "literal-residual", "literal-only", "modulation"]
+Gate = Literal["importance", "quality", "literal-residual", "literal-only", "literal-counts", "modulation"]
 Sparsifier = Literal["none", "topk", "abs-topk", "batch-topk", "feature-choice", "relative"]
 Scorer = Literal["dot", "cosine", "query-l2"]
-Table = Literal["ones", "idf", "learned"]
+Table = Literal["ones", "idf", "learned", "corpus"]
 
 NEEDS_POSITIVE_K = ("topk", "abs-topk", "batch-topk", "feature-choice")
 
@@ -32,12 +32,15 @@ class Side(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
             number a token, placed at the token's own term), ``table`` (one number a term, no network), ``autoencoder``
             (codes of a pooled state), ``dense`` (the pooled state itself), ``bm25``.
         backbone: the network before it; ``none`` where there is none.
-        view: ``plain`` tokens, ``bare`` (no special tokens), ``echo`` (text, separator, text; the second copy pools).
+        view: ``plain`` tokens, ``bare`` (no special tokens), ``echo`` (text, separator, text; the second copy pools),
+            ``stems`` (terms are stems of words, whose first tokens pool), ``content-stems`` (the same, and the network
+            reads no function words).
         activation: applied to logits; ``log1pN`` is relu and N times log(1 + x).
         pool: how positions become one vector; for ``token-weight`` how repeated tokens add up.
         gates: further factors, in this order.
         sparsifier: which entries stay; ``k`` and ``threshold`` are its settings.
-        table: where the numbers of a ``table`` head come from.
+        table: where the numbers of a ``table`` head come from; ``corpus`` is one that follows the document
+            frequencies of the corpus that is indexed.
         centred: whether the input of an ``autoencoder`` is standardised per text.
         prompt: text put before every text.
         max_length: tokens kept of a text, special ones included.
@@ -56,6 +59,11 @@ class Side(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     centred: bool = False
     prompt: str = ""
     max_length: int = 512
+
+    @property
+    def stems(self) -> bool:
+        """Whether terms are stems of words; otherwise they are tokens."""
+        return self.view in ("stems", "content-stems")
 
     @property
     def dense(self) -> bool:
@@ -128,8 +136,12 @@ def fault_of(side: Side) -> str | None:
         return f"head {side.head!r} takes no backbone, found {side.backbone!r}"
     if side.head not in ("table", "bm25") and side.backbone == "none":
         return f"head {side.head!r} needs a backbone: masked-lm, encoder, causal-lm or bidirectional-lm"
-    if side.head == "vocabulary" and side.backbone == "encoder":
-        return "head 'vocabulary' needs a language model, found backbone 'encoder'; take masked-lm"
+    if side.head == "vocabulary" and (side.backbone == "encoder") != side.stems:
+        return (
+            f"head 'vocabulary' of stems needs backbone 'encoder', found {side.backbone!r}"
+            if side.stems
+            else "head 'vocabulary' needs a language model, found backbone 'encoder'; take masked-lm"
+        )
     if side.head == "vocabulary" and side.pool == "mean":
         return "head 'vocabulary' pools logits by max, sum, cls or last, found 'mean'"
     if side.head == "token-weight" and side.pool not in ("max", "sum"):
@@ -147,7 +159,9 @@ def _fault_of_gates(side: Side) -> str | None:
         return "gate 'literal-residual' needs head 'vocabulary' with pool 'cls' or 'last'"
     if "modulation" in gates and side.head != "dense":
         return f"gate 'modulation' needs head 'dense', found {side.head!r}"
-    if gates & {"importance", "quality", "literal-only"} and side.head != "vocabulary":
+    if "literal-counts" in gates and not side.stems:
+        return f"gate 'literal-counts' needs view 'stems', found {side.view!r}"
+    if gates & {"importance", "quality", "literal-only", "literal-counts"} and side.head != "vocabulary":
         return f"gates {', '.join(sorted(gates))} need head 'vocabulary', found {side.head!r}"
     if "importance" in gates and side.pool not in ("max", "sum"):
         return f"gate 'importance' needs pool 'max' or 'sum', found {side.pool!r}"

@@ -16,7 +16,7 @@ from lsr.encoders.assemble import read_network
 from lsr.encoders.declaration import write_declaration
 from lsr.encoders.initial import Parts
 from lsr.encoders.network import SideNetwork
-from lsr.encoders.neural import NeuralEncoder, save_side, write_manifest
+from lsr.encoders.neural import NeuralEncoder, copy_vocabulary, save_side, write_manifest
 from lsr.encoders.pruning import Pruning
 from lsr.encoders.source import BODY, SideSource
 from lsr.errors import EncoderError, MissingExtraError
@@ -33,14 +33,12 @@ def export_onnx(encoder: NeuralEncoder, folder: Path, int8: bool = False, prunin
         EncoderError: ``folder`` is there already, or the body cannot be exported.
         MissingExtraError: onnx or onnxscript is not installed.
     """
-    import shutil
-
     source = encoder.source
     if folder.exists():
         raise EncoderError(f"{folder} is there already: name a new folder")
     folder.mkdir(parents=True)
     (folder / "encoder.toml").write_text(write_declaration(encoder.declaration), encoding="utf-8")
-    shutil.copyfile(source.document.tokenizer, folder / "tokenizer.json")
+    copy_vocabulary(source.document, folder)
     _export_side(source.document, folder / "document", int8, pruning)
     if source.query is not None:
         _export_side(source.query, folder / "query", int8)
@@ -52,7 +50,8 @@ def _export_side(source: SideSource, folder: Path, int8: bool, pruning: Pruning 
         network = read_network(source)
         with torch.no_grad():
             table = network.table().numpy()
-        save_side(replace(source, parts={"table": table}), folder)
+        kept = {} if "embedding" in source.parts else source.parts
+        save_side(replace(source, parts={**kept, "table": table}), folder)
         return
     network = read_network(source)
     parts = {**source.parts, **_vocabulary(network, pruning)}
@@ -64,7 +63,7 @@ def _export_side(source: SideSource, folder: Path, int8: bool, pruning: Pruning 
 
 def _vocabulary(network: SideNetwork, pruning: Pruning | None) -> Parts:
     if network.vocabulary is None:
-        return {}
+        return {}  # what a head of stems needs is among the parts
     weight, bias = (tensor.detach().numpy().astype(np.float32) for tensor in network.head())
     if pruning is None:
         return {"vocabulary_weight": weight, "vocabulary_bias": bias}

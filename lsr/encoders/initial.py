@@ -11,7 +11,7 @@ from lsr.errors import EncoderError
 Parts = dict[str, NDArray[np.float32]]
 
 
-def part_shapes(side: Side, width: int, vocabulary: int, codes: int = 0) -> dict[str, tuple[int, ...]]:
+def part_shapes(side: Side, width: int, vocabulary: int, codes: int = 0, rows: int = 0) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the tensors beside the network.
 
     Args:
@@ -19,6 +19,7 @@ def part_shapes(side: Side, width: int, vocabulary: int, codes: int = 0) -> dict
         width: numbers of a state, H.
         vocabulary: tokens of the tokenizer, V.
         codes: size of an autoencoder's code; 0 means 4 H (CSR, arXiv 2503.01776, section 4).
+        rows: stems that a head "vocabulary" of stems can fire, the first ones.
     """
     hidden, scalar = (width,), (1,)
     shapes: dict[str, tuple[int, ...]] = {}
@@ -29,6 +30,12 @@ def part_shapes(side: Side, width: int, vocabulary: int, codes: int = 0) -> dict
         shapes |= {"code_weight": (size, width), "code_bias": (size,), "centre": hidden}
     if side.head == "table":
         shapes |= {"table": (vocabulary,)}
+    if side.table == "corpus":
+        shapes |= {"prior": (vocabulary,)}
+    if side.head == "vocabulary" and side.stems:
+        shapes |= {"vocabulary_weight": (rows, width), "vocabulary_bias": (rows,)}
+    if "literal-counts" in side.gates:
+        shapes |= {"counts_weight": hidden, "counts_bias": scalar, "counts_form": (3,)}
     for gate in ("importance", "quality"):
         if gate in side.gates:
             shapes |= {f"{gate}_weight": hidden, f"{gate}_bias": scalar}
@@ -60,7 +67,8 @@ def check_parts(parts: Parts, side: Side, width: int, vocabulary: int, place: st
         EncoderError: names tensor, what was found and what was wanted.
     """
     codes = parts["code_bias"].size if "code_bias" in parts else 0
-    for name, shape in part_shapes(side, width, vocabulary, codes).items():
+    rows = parts["vocabulary_bias"].size if "vocabulary_bias" in parts else 0
+    for name, shape in part_shapes(side, width, vocabulary, codes, rows).items():
         if side.table == "learned" and name == "table" and "embedding" in parts:
             continue  # still in training: the table is a function of embeddings
         if name not in parts:

@@ -24,6 +24,7 @@ class Batch(NamedTuple):
     attention: torch.Tensor
     pooled: torch.Tensor
     literal: torch.Tensor
+    terms: torch.Tensor
 
     @classmethod
     def of(cls, arrays: TokenArrays, device: str | torch.device = "cpu") -> Batch:
@@ -63,7 +64,7 @@ class SideNetwork(nn.Module):
     def base(self, batch: Batch) -> torch.Tensor:
         """Vectors before the sparsifier; regularisers look at these."""
         if self.side.head == "table":
-            return heads.table_weights(self.table(), batch.ids, batch.pooled)
+            return heads.table_weights(self.table(), batch.terms, batch.pooled)
         hidden = self.states(batch)
         heads_by_name = {"vocabulary": self._vocabulary, "token-weight": self._tokens, "autoencoder": self._codes}
         return heads_by_name.get(self.side.head, self._dense)(hidden, batch)
@@ -96,7 +97,9 @@ class SideNetwork(nn.Module):
         return table
 
     def head(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rows float[V, H] and bias float[V] of the vocabulary."""
+        """Rows float[V, H] and bias float[V] of the vocabulary; of stems only the first have one."""
+        if self.side.stems:
+            return self.parts["vocabulary_weight"], self.parts["vocabulary_bias"]
         assert self.vocabulary is not None  # noqa: S101
         return self.vocabulary.weight, self.vocabulary.bias
 
@@ -107,6 +110,10 @@ class SideNetwork(nn.Module):
             states = pool_states(hidden, batch.pooled, pool)
             reps = self.activation.tensor(nn.functional.linear(states, weight, bias))
             reps = reps * batch.pooled.any(1, keepdim=True)
+        elif self.side.stems:
+            states, mask = heads.compacted(hidden, batch.pooled)
+            reps = self._over_positions(states, weight, bias, mask)
+            reps = nn.functional.pad(reps, (0, self.terms - reps.shape[1]))
         else:
             reps = self._over_positions(hidden, weight, bias, batch.pooled)
         return self._gated(reps, hidden, batch)
@@ -143,14 +150,17 @@ class SideNetwork(nn.Module):
         if "literal-residual" in chosen:
             state = self.activation.tensor(pool_states(hidden, batch.pooled, self.side.pool))
             extra = nn.functional.linear(state, parts["residual_weight"], parts["residual_bias"])
-            reps = gates.literal_residual(reps, extra, gates.literal_mask(batch.ids, batch.literal, self.terms))
+            reps = gates.literal_residual(reps, extra, gates.literal_mask(batch.terms, batch.literal, self.terms))
+        if "literal-counts" in chosen:
+            counts = gates.literal_counts(hidden, batch.terms, batch.literal, self.terms, parts)
+            reps = reps.scatter_add(1, batch.terms, counts)
         if "literal-only" in chosen:
-            reps = reps * gates.literal_mask(batch.ids, batch.literal, self.terms)
+            reps = reps * gates.literal_mask(batch.terms, batch.literal, self.terms)
         return reps
 
     def _tokens(self, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
         weights = self.activation.tensor(self.token_logits(hidden))
-        return heads.token_weights(weights, batch.ids, batch.pooled & batch.literal, self.terms, self.side.pool)
+        return heads.token_weights(weights, batch.terms, batch.pooled & batch.literal, self.terms, self.side.pool)
 
     def _codes(self, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
         return self.codes(self.code_states(hidden, batch))
@@ -169,5 +179,5 @@ class SideNetwork(nn.Module):
         states = pool_states(hidden, batch.pooled, self.side.pool).float()
         if "modulation" not in self.side.gates:
             return states
-        tokens = gates.literal_mask(batch.ids, batch.literal, self.parts["modulation_weight"].shape[1])
+        tokens = gates.literal_mask(batch.terms, batch.literal, self.parts["modulation_weight"].shape[1])
         return gates.modulate(states, tokens, self.parts["modulation_weight"], self.parts["modulation_bias"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ from lsr.encoders.source import (
     BODY,
     FORMAT,
     PARTS,
+    STEMS,
     SideSource,
     Source,
     file_hashes,
@@ -28,7 +30,9 @@ from lsr.encoders.source import (
     network_files,
     weight_files,
 )
-from lsr.encoders.tables import TableRunner
+from lsr.encoders.stem_view import terms_of
+from lsr.encoders.stems import WORD, Stems, read_stems
+from lsr.encoders.tables import CorpusTable, TableRunner
 from lsr.encoders.view import Tokens, read_tokenizer
 from lsr.errors import EncoderError, MissingExtraError
 from lsr.sparse import SparseMatrix
@@ -64,12 +68,15 @@ class NeuralEncoder(Encoder):
     """
 
     batch_documents = 128
+    _stale = False  # whether the corpus has changed the query table
 
     def __init__(self, source: Source, device: str | None = None, half: bool = False) -> None:
         self.name = source.folder.resolve().name
         self.source, self._device, self._half = source, device, half
         self.declaration = source.declaration
         self._check()
+        self._corpus = CorpusTable(source.asking.parts) if source.asking.side.table == "corpus" else None
+        self.learns = self._corpus is not None
         # Faults show now, not at the first text, and queries go on when the folder is replaced.
         _ = self.tokenizer, self.queries
         if source.asking.side.head != "table":
@@ -100,7 +107,9 @@ class NeuralEncoder(Encoder):
 
     @cached_property
     def terms(self) -> list[str]:
-        """Names of the columns: word-pieces by id, or numbered latents of an autoencoder."""
+        """Names of the columns: word-pieces by id, stems, or numbered latents of an autoencoder."""
+        if self.source.document.side.stems:
+            return self._stems.names()
         if self.source.document.side.head == "autoencoder":
             return [f"latent {i}" for i in range(self.documents.terms)]
         return [self.tokenizer.id_to_token(i) or f"[{i}]" for i in range(self.dim)]
@@ -111,13 +120,26 @@ class NeuralEncoder(Encoder):
         asking = self.source.asking
         return asking.parts["table"].size if asking.side.head == "table" else self.documents.terms
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """Hash of weights, vocabulary, parts, length and text template."""
+        """Hash of weights, vocabulary, parts, length, text template, and of the corpus where that was learned."""
+        if self._corpus is None or not self._corpus.documents:
+            return self._own_fingerprint
+        learned = hashlib.sha256(self._own_fingerprint.encode() + self._corpus.frequency.tobytes())
+        return f"neural-{learned.hexdigest()[:32]}"
+
+    @cached_property
+    def _own_fingerprint(self) -> str:
         return fingerprint(self.source)
 
     def observe(self, texts: Sequence[str]) -> Observation:
-        """Document vectors, and how many texts were longer than the model reads."""
+        """Document vectors, and how many texts were longer than the model reads.
+
+        A query table that follows the corpus takes note of the terms that stand in the texts.
+        """
+        if self._corpus is not None:
+            self._corpus.observe([self._stems.terms_of(text) for text in texts])
+            self._stale = True
         return Observation(*self._run(texts, query=False))
 
     def encode_documents(self, texts: Sequence[str]) -> SparseMatrix:
@@ -126,6 +148,9 @@ class NeuralEncoder(Encoder):
 
     def encode_queries(self, texts: Sequence[str]) -> SparseMatrix:
         """Query vectors."""
+        if self._stale and self._corpus is not None:
+            self.queries.set_table(self._corpus.weights())  # type: ignore[attr-defined]
+            self._stale = False
         return self._run(texts, query=True)[0]
 
     def encode_dense(self, texts: Sequence[str], query: bool = False) -> NDArray[np.float32]:
@@ -150,7 +175,10 @@ class NeuralEncoder(Encoder):
         return by_weight(matrix, places)
 
     def spans(self, text: str) -> list[Span]:
-        """Every word-piece of ``text``, special ones left out; none where columns are no word-pieces."""
+        """Every word-piece or stem of ``text``, special ones left out; none where columns are numbered latents."""
+        if self.source.document.side.stems:
+            found = ((match, self._stems.term(match.group())) for match in WORD.finditer(text))
+            return [Span(match.start(), match.end(), term) for match, term in found if term >= 0]
         if self.source.document.side.head == "autoencoder":
             return []
         encoding = self.tokenizer.encode(text, add_special_tokens=False)
@@ -160,10 +188,11 @@ class NeuralEncoder(Encoder):
         """Write ``encoder.toml``, ``lsr.json``, ``tokenizer.json`` and a folder for each side with its own weights."""
         source = self.source
         (folder / "encoder.toml").write_text(write_declaration(self.declaration), encoding="utf-8")
-        shutil.copyfile(source.document.tokenizer, folder / "tokenizer.json")
+        copy_vocabulary(source.document, folder)
         save_side(source.document, folder / "document")
         if source.query is not None:
-            save_side(source.query, folder / "query", own_tokenizer=source.query.tokenizer != source.document.tokenizer)
+            asking = source.query if self._corpus is None else replace(source.query, parts=self._corpus.parts())
+            save_side(asking, folder / "query", own_tokenizer=source.query.tokenizer != source.document.tokenizer)
         write_manifest(folder, source.stated)
 
     def _run(self, texts: Sequence[str], query: bool) -> tuple[SparseMatrix, int]:
@@ -172,16 +201,20 @@ class NeuralEncoder(Encoder):
         matrix, cut = (self.queries if query else self.documents).run(texts)
         return (unit_rows(matrix) if scales_to_one(self.declaration.scorer, query) else matrix), cut
 
+    @cached_property
+    def _stems(self) -> Stems:
+        return read_stems(self.source.document.tokenizer.parent / STEMS)
+
     def _check(self) -> None:
         """Faults that show without reading a network."""
         for side in (self.source.document, self.source.asking):
-            size = read_tokenizer(side.tokenizer).get_vocab_size()
+            size = terms_of(side.tokenizer, side.side)
             if side.side.head == "table" and "table" not in side.parts:
                 raise EncoderError(f"{self.source.folder}: the query table is missing")
             if side.side.head == "table" and side.parts["table"].size < size:
                 raise EncoderError(
-                    f"{self.source.folder}: the query table has {side.parts['table'].size:,} numbers but the tokenizer "
-                    f"{size:,} word-pieces; they do not belong together"
+                    f"{self.source.folder}: the query table has {side.parts['table'].size:,} numbers but the vocabulary "
+                    f"{size:,} terms; they do not belong together"
                 )
             if side.model and not weight_files(side.model):
                 raise EncoderError(
@@ -190,7 +223,8 @@ class NeuralEncoder(Encoder):
 
     def _runner(self, source: SideSource) -> Runner:
         if source.side.head == "table" and "table" in source.parts:
-            return TableRunner(source.side, source.tokenizer, source.parts["table"])
+            table = source.parts["table"] if self._corpus is None else self._corpus.weights()
+            return TableRunner(source.side, source.tokenizer, table)
         if source.onnx:
             from lsr.encoders.onnx_runner import OnnxRunner
 
@@ -220,6 +254,13 @@ class NeuralEncoder(Encoder):
 
         network = with_side(self.documents.network, side)  # type: ignore[attr-defined]
         return TorchRunner(network, document.tokenizer, self.documents.device, self._half)  # type: ignore[attr-defined]
+
+
+def copy_vocabulary(source: SideSource, folder: Path) -> None:
+    """Copy the tokenizer, and the list of stems where there is one."""
+    shutil.copyfile(source.tokenizer, folder / "tokenizer.json")
+    if source.side.stems:
+        shutil.copyfile(source.tokenizer.parent / STEMS, folder / STEMS)
 
 
 def save_side(source: SideSource, folder: Path, own_tokenizer: bool = False) -> None:

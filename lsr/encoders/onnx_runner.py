@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from lsr.encoders.array_heads import ArrayHead
 from lsr.encoders.rows import Rows
 from lsr.encoders.source import SideSource
-from lsr.encoders.view import Tokens, View, buckets, collate, read_tokenizer
+from lsr.encoders.stem_view import terms_of, view_of
+from lsr.encoders.view import Tokens, buckets, collate, read_tokenizer
 from lsr.errors import EncoderError, MissingExtraError
 from lsr.sparse import SparseMatrix
 
@@ -36,16 +37,17 @@ class OnnxRunner:
 
     def __init__(self, source: SideSource, threads: int | None = None) -> None:
         self.tokenizer = read_tokenizer(source.tokenizer)
-        self._view = View(self.tokenizer, source.side)
+        self._view = view_of(source.tokenizer, source.side)
         self._session = _session(source)
-        self._head = ArrayHead(source.side, source.parts, self.tokenizer.get_vocab_size())
+        known = terms_of(source.tokenizer, source.side)
+        self._head = ArrayHead(source.side, source.parts, known)
         self._dense = source.side.dense
         self.terms = self._head.terms
         self._threads = threads or len(os.sched_getaffinity(0))
-        if source.side.head == "vocabulary" and self.terms < self.tokenizer.get_vocab_size():
+        if source.side.head == "vocabulary" and self.terms < known:
             raise EncoderError(
                 f"{source.onnx}: the head has {self.terms:,} outputs but the tokenizer "
-                f"{self.tokenizer.get_vocab_size():,} word-pieces; weights and tokenizer do not belong together"
+                f"{known:,} word-pieces; weights and tokenizer do not belong together"
             )
 
     def run(self, texts: Sequence[str]) -> tuple[SparseMatrix, int]:

@@ -24,6 +24,7 @@ from lsr.errors import EncoderError
 FORMAT = 1
 PARTS = "parts.safetensors"
 BODY = "body.onnx"
+STEMS = "stems.txt"  # beside tokenizer.json
 ADAPTER = "adapter"  # folder of a low-rank adapter, below that of the network
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -94,6 +95,8 @@ def fingerprint(source: Source) -> str:
     digest = hashlib.sha256(msgspec.json.encode([declaration.document, declaration.query, declaration.scorer]))
     for side in (source.document, *([source.query] if source.query else [])):
         digest.update(side.tokenizer.read_bytes())
+        if side.side.stems:
+            digest.update((side.tokenizer.parent / STEMS).read_bytes())
         for path in _decisive(side):
             digest.update(path.name.encode())
             digest.update(_hash(path))

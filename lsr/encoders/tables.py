@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders.declaration import Side
+from lsr.encoders.initial import Parts
 from lsr.encoders.source import read_object
-from lsr.encoders.view import Tokens, View, read_tokenizer
+from lsr.encoders.stem_view import StemView, terms_of, view_of
+from lsr.encoders.view import Tokens, read_tokenizer
 from lsr.errors import EncoderError
 from lsr.sparse import SparseMatrix, indptr_of, term_dtype
 
@@ -30,24 +32,29 @@ class TableRunner:
 
     def __init__(self, side: Side, tokenizer: Path, table: NDArray[np.float32]) -> None:
         self.tokenizer = read_tokenizer(tokenizer)
-        self._view, self._table, self.terms = View(self.tokenizer, side), table, table.size
-        if self.terms < self.tokenizer.get_vocab_size():
+        self._view, self.terms = view_of(tokenizer, side), table.size
+        if self.terms < (known := terms_of(tokenizer, side)):
             raise EncoderError(
-                f"{tokenizer.parent}: the query table has {self.terms:,} numbers but the tokenizer "
-                f"{self.tokenizer.get_vocab_size():,} word-pieces; they do not belong together"
+                f"{tokenizer.parent}: the query table has {self.terms:,} numbers but the vocabulary "
+                f"{known:,} terms; they do not belong together"
             )
         if not np.isfinite(table).all():
             raise EncoderError(f"{tokenizer.parent}: the query table holds NaN or infinity; the weights are damaged")
-        self._plain, self._prompt = side.view == "bare", side.prompt
+        self._short, self._prompt = side.view == "bare" or side.stems, side.prompt
         self._dtype = term_dtype(self.terms)
+        self.set_table(table)
+
+    def set_table(self, table: NDArray[np.float32]) -> None:
+        """Other numbers, float32[V]."""
+        self._table = table
         self._weights = {i: weight for i, weight in enumerate(table.tolist()) if weight > 0}
 
     def run(self, texts: Sequence[str]) -> tuple[SparseMatrix, int]:
         """Vectors, and how many texts were cut."""
-        if len(texts) == 1 and self._plain:
+        if len(texts) == 1 and self._short:
             return self._one(texts[0])
         tokens = self._view(texts)
-        rows = [self._row(t.ids) for t in tokens]
+        rows = [self._row(_terms(t)) for t in tokens]
         terms = np.concatenate([np.zeros(0, self._dtype), *rows])
         matrix = SparseMatrix(indptr_of([row.size for row in rows]), terms, self._table[terms], self.terms)
         return matrix, sum(t.cut for t in tokens)
@@ -56,21 +63,71 @@ class TableRunner:
         """The vector of one text, its tokens, and which of them gave each term."""
         matrix, _ = self.run([text])
         tokens = self._view([text])[0]
-        first = {term: at for at, term in reversed(list(enumerate(tokens.ids)))}
+        own = tokens.ids if tokens.terms is None else tokens.terms
+        pairs = zip(own, tokens.literal, strict=True)
+        first = {term: at for at, (term, literal) in reversed(list(enumerate(pairs))) if literal or own is tokens.ids}
         return matrix, tokens, np.array([first[int(term)] for term in matrix.terms], np.int64)
 
     def _one(self, text: str) -> tuple[SparseMatrix, int]:
         """The path of a served query: tens of microseconds."""
-        encoding = self.tokenizer.encode(self._prompt + text, add_special_tokens=False)
+        found, cut = self._literal(self._prompt + text)
         weights = self._weights
-        own = sorted(term for term in set(encoding.ids) if term in weights)
+        own = sorted(term for term in set(found) if term in weights)
         terms, values = np.array(own, self._dtype), np.array([weights[term] for term in own], np.float32)
         matrix = SparseMatrix.unchecked(np.array([0, len(own)], np.int64), terms, values, self.terms)
-        return matrix, int(bool(encoding.overflowing))
+        return matrix, cut
+
+    def _literal(self, text: str) -> tuple[list[int], int]:
+        if isinstance(self._view, StemView):
+            return self._view.stems.terms_of(text), 0
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        return encoding.ids, int(bool(encoding.overflowing))
 
     def _row(self, ids: list[int]) -> NDArray[Any]:
         terms = np.array(sorted(set(ids)), self._dtype)
         return np.asarray(terms[self._table[terms] > 0])
+
+
+class CorpusTable:
+    """Weights of query terms that follow the corpus that is searched.
+
+    A term weighs ``table[t] log p / log prior[t]``, where ``prior`` is the share of documents of the training corpus
+    that hold it and ``p = (frequency + strength prior) / (documents + strength)`` the share expected in this corpus: the
+    posterior mean under a Beta prior. Before the first document a term weighs ``table[t]``; a term that is rare in
+    general and common here loses weight, as under BM25.
+
+    Args:
+        parts: ``table`` and ``prior`` float32[V]; ``frequency`` float32[V] and ``documents`` float32[1] where a corpus
+            was seen.
+    """
+
+    STRENGTH = 500.0  # documents that the prior stands for
+
+    def __init__(self, parts: Parts) -> None:
+        self._table, self._prior = parts["table"], parts["prior"]
+        self.frequency = parts.get("frequency", np.zeros_like(self._table)).copy()
+        self.documents = int(parts.get("documents", np.zeros(1))[0])
+
+    def observe(self, terms: Sequence[Sequence[int]]) -> None:
+        """Take note of documents, each given by the terms that stand in it."""
+        distinct = np.fromiter((term for own in terms for term in set(own)), np.int64)
+        self.frequency += np.bincount(distinct, minlength=self.frequency.size)
+        self.documents += len(terms)
+
+    def weights(self) -> NDArray[np.float32]:
+        """The table for this corpus, float32[V]."""
+        prior = np.clip(self._prior.astype(np.float64), 1e-9, 1 - 1e-9)
+        share = (self.frequency + self.STRENGTH * prior) / (self.documents + self.STRENGTH)
+        return (self._table * np.log(share) / np.log(prior)).astype(np.float32)
+
+    def parts(self) -> Parts:
+        """What the constructor takes."""
+        seen = {"frequency": self.frequency, "documents": np.array([self.documents], np.float32)}
+        return {"table": self._table, "prior": self._prior, **(seen if self.documents else {})}
+
+
+def _terms(tokens: Tokens) -> list[int]:
+    return tokens.ids if tokens.terms is None else tokens.own_terms
 
 
 def read_idf(path: Path, tokenizer: Path) -> NDArray[np.float32]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from lsr.encoders.network import Batch, SideNetwork
 from lsr.encoders.rows import Rows
-from lsr.encoders.view import Tokens, View, buckets, collate, read_tokenizer
+from lsr.encoders.stem_view import view_of
+from lsr.encoders.view import Tokens, buckets, collate, read_tokenizer
 from lsr.sparse import SparseMatrix
 
 CPU_TOKENS, CPU_TEXTS = 4096, 32  # larger batches leave the cache and gain nothing on a CPU
@@ -33,7 +34,7 @@ class TorchRunner:
         self.network = network.to(device).eval()
         self.network.requires_grad_(False)
         self.tokenizer, self.terms, self.device = read_tokenizer(tokenizer), network.terms, device
-        self._view = View(self.tokenizer, network.side)
+        self._view = view_of(tokenizer, network.side)
         if half and device != "cpu":
             self.network = self.network.bfloat16()
         self._limits = (CPU_TOKENS, CPU_TEXTS) if device == "cpu" else (GPU_TOKENS, GPU_TEXTS)
@@ -74,12 +75,16 @@ class TorchRunner:
         """For each term the position with the largest weight, int64[T]."""
         side, pooled = self.network.side, batch.pooled[0]
         if side.head in ("token-weight", "table"):
-            own = batch.ids[0][:, None] == terms
+            own = batch.terms[0][:, None] == terms
             if side.head == "table":
                 return own.long().argmax(0)
             own &= (pooled & batch.literal[0])[:, None]
             return self.network.token_logits(self.network.states(batch))[0][:, None].where(own, -torch.inf).argmax(0)
         if side.head != "vocabulary" or side.pool not in ("max", "sum"):
             return torch.full_like(terms, -1)
-        logits = self.network.term_logits(self.network.states(batch), terms)[0]
+        rows = self.network.head()[1].shape[0]
+        logits = self.network.term_logits(self.network.states(batch), terms.clamp(max=rows - 1))[0]
+        if "literal-counts" in side.gates:  # a term that stands in the text comes from there
+            own = (batch.terms[0][:, None] == terms) & batch.literal[0][:, None]
+            logits = logits.masked_fill(own, torch.inf)
         return logits.masked_fill(~pooled[:, None], -torch.inf).argmax(0)

@@ -25,6 +25,8 @@ class Tokens(NamedTuple):
         literal: whether a token is a word of the vocabulary; special ones and the one for unknown words are not.
         offsets: characters [start, end) of the text that each token stands for.
         cut: whether the text was longer.
+        terms: what each literal token stands for in the vocabulary of vectors, and only literal ones pool; None where
+            that is the token itself.
     """
 
     ids: list[int]
@@ -32,15 +34,26 @@ class Tokens(NamedTuple):
     literal: list[bool]
     offsets: list[tuple[int, int]]
     cut: bool
+    terms: list[int] | None = None
+
+    @property
+    def own_terms(self) -> list[int]:
+        """Terms that stand in the text, in order."""
+        terms = self.ids if self.terms is None else self.terms
+        return [term for term, literal in zip(terms, self.literal, strict=True) if literal]
 
 
 class TokenArrays(NamedTuple):
-    """A batch of texts, each array [B, L]; ``pooled`` and ``literal`` are subsets of ``attention``."""
+    """A batch of texts, each array [B, L]; ``pooled`` and ``literal`` are subsets of ``attention``.
+
+    ``terms`` counts where ``literal`` does; it is ``ids`` itself where terms are tokens.
+    """
 
     ids: NDArray[np.int64]
     attention: NDArray[np.bool_]
     pooled: NDArray[np.bool_]
     literal: NDArray[np.bool_]
+    terms: NDArray[np.int64]
 
 
 class View:
@@ -95,9 +108,19 @@ def collate(batch: Sequence[Tokens]) -> TokenArrays:
         size = len(tokens.ids)
         ids[i, :size] = tokens.ids
         attention[i, : max(1, size)] = True
-        pooled[i, tokens.pooled_from : size] = True
         literal[i, :size] = tokens.literal
-    return TokenArrays(ids, attention, pooled, literal)
+        pooled[i, tokens.pooled_from : size] = True if tokens.terms is None else tokens.literal
+    return TokenArrays(ids, attention, pooled, literal, _terms(batch, ids))
+
+
+def _terms(batch: Sequence[Tokens], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    if all(tokens.terms is None for tokens in batch):
+        return ids
+    terms = np.zeros_like(ids)
+    for i, tokens in enumerate(batch):
+        own = tokens.ids if tokens.terms is None else tokens.terms
+        terms[i, : len(own)] = own
+    return terms
 
 
 def buckets(lengths: Sequence[int], tokens: int, texts: int) -> list[list[int]]:

@@ -65,6 +65,22 @@ class Codes(Strict, frozen=True):
     contrast: float = 0.0
 
 
+class StemChoice(Strict, frozen=True):
+    """What a system of stems starts from; see `lsr.training.vocabulary`.
+
+    Attributes:
+        named: stems with a term of their own, the commonest ones.
+        buckets: terms that all other stems share.
+        rows: named stems that the network can fire where they do not stand in the text.
+        layers: layers of the network that stay; none means all.
+    """
+
+    named: int = 32_768
+    buckets: int = 32_768
+    rows: int = 12_288
+    layers: tuple[int, ...] = ()
+
+
 class Teaching(Strict, frozen=True):
     """Who teaches: "scores" (in the data), "bm25" or folders of encoders, and how they are put together."""
 
@@ -97,6 +113,7 @@ class Recipe(Strict, frozen=True):
         anti_zero: weight of the term that keeps vectors from vanishing.
         codes: for autoencoders.
         teaching: for losses that need a teacher.
+        stems: for systems of stems.
         freeze: parameters whose name holds one of these do not learn.
         dropout: whether the network's dropout is on.
         document_length: word-pieces kept of a document.
@@ -125,6 +142,7 @@ class Recipe(Strict, frozen=True):
     anti_zero: float = 0.0
     codes: Codes | None = None
     teaching: Teaching | None = None
+    stems: StemChoice = StemChoice()
     freeze: tuple[str, ...] = ()
     dropout: bool = True
     document_length: int = 256

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch.nn.functional import softplus
 
@@ -36,6 +38,21 @@ def literal_mask(ids: torch.Tensor, literal: torch.Tensor, terms: int) -> torch.
 def literal_residual(reps: torch.Tensor, extra: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
     """``w + I * (max(w') - w')``: literal terms gain, most where the second vector is low (PROSPER, eq. 6 to 9)."""
     return reps + present * (extra.amax(1, keepdim=True) - extra)
+
+
+def literal_counts(
+    hidden: torch.Tensor, terms: torch.Tensor, literal: torch.Tensor, size: int, parts: Mapping[str, torch.Tensor]
+) -> torch.Tensor:
+    """What each position adds to the weight of its own term, float32[B, L]: BM25 whose counts are learned.
+
+    A term that stands at positions i weighs ``s x / (x + a + b n)`` with ``x`` the sum of ``softplus(v.h_i + c)`` and
+    ``n`` the number of literal positions; ``log s, log a, log b`` are ``counts_form``. With v = 0 and softplus(c) = 1
+    this is BM25 (a = k1 (1 - b'), b = k1 b' / mean length).
+    """
+    weights = softplus((hidden @ parts["counts_weight"] + parts["counts_bias"]).float()) * literal
+    sums = weights.new_zeros(terms.shape[0], size).scatter_add(1, terms, weights).gather(1, terms)
+    scale, floor, slope = parts["counts_form"].float().exp()
+    return scale * weights / (sums + floor + slope * literal.sum(1, keepdim=True))
 
 
 def modulate(states: torch.Tensor, tokens: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:

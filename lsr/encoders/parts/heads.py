@@ -44,6 +44,13 @@ def sum_weights(
     return torch.cat(parts, 1)
 
 
+def compacted(hidden: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """States float[B, M, H] and mask bool[B, M] of the positions that count alone, M of them in the fullest text."""
+    size = max(1, int(mask.sum(1).max()))
+    order = (~mask).to(torch.uint8).argsort(1, stable=True)[:, :size]
+    return hidden.gather(1, order[..., None].expand(-1, -1, hidden.shape[2])), mask.gather(1, order)
+
+
 def token_weights(weights: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, terms: int, pool: str) -> torch.Tensor:
     """Weights float[B, L] put at their own term, float[B, V]; repeated tokens by ``pool``, "max" or "sum".
 
