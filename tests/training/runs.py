@@ -70,10 +70,10 @@ def trainer(
     if not (folder / "bert").exists():
         bert(folder / "bert")
     student = start(chosen, folder / "bert")
-    drawer = Drawer(data, student, chosen, teacher)
+    drawer = Drawer(data, student, chosen)
     dev = DevSet({"q": "bees dance"}, {"a": "bees dance to tell", "b": "a castle had walls"}, {"q": {"a": 1}})
     run = RunFolder(folder / name, chosen, {"seed": 0}, resume)
-    made = Trainer(chosen, student, drawer, DevMeter(dev, student), run)
+    made = Trainer(chosen, student, drawer, DevMeter(dev, student), run, teacher=teacher)
     if resume:
         made.resume()
     return made
