@@ -1,4 +1,4 @@
-"""How does a batch become gradients? Encoded in groups of like length, whole or in chunks (GradCache), on every rank."""
+"""How does a batch become gradients? Encoded by like length, whole or in chunks (GradCache), on every rank."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Engine:
     ) -> None:
         if gradient is None:
             return
-        for (rows, state), part in zip(chunks, gradient.split([rows.size for rows, _ in chunks]), strict=True):
+        for (rows, state), part in zip(chunks, torch.split(gradient, [rows.size for rows, _ in chunks]), strict=True):
             restore_random(state, self.device)
             base = self._encode(query, rows).base
             if base.requires_grad:

@@ -1,4 +1,4 @@
-"""Where do lists of unequal length lie so that a batch of them is gathered without a loop? Flat, where there is room."""
+"""How are lists of unequal length gathered without a loop? They lie flat, on the device where there is room."""
 
 from __future__ import annotations
 

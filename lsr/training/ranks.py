@@ -30,7 +30,7 @@ class Ranks:
 
     def gather(self, own: torch.Tensor) -> torch.Tensor:
         """The rows float[n, V] of all processes, float[size * n, V], differentiable; ``n`` is the same everywhere."""
-        return own if self.size == 1 else _Gather.apply(own.contiguous(), self.rank)  # type: ignore[no-untyped-call, no-any-return]
+        return own if self.size == 1 else _Gather.apply(own.contiguous(), self.rank)  # type: ignore[no-untyped-call]
 
     def product(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """``left @ right.T``; every process multiplies its part of the rows of ``left``."""
@@ -47,7 +47,7 @@ class Ranks:
             gradients = [p.grad for p in parameters if p.grad is not None]
             flat = torch.cat([gradient.flatten() for gradient in gradients]) / self.size
             dist.all_reduce(flat)
-            parts = flat.split([gradient.numel() for gradient in gradients])
+            parts = torch.split(flat, [gradient.numel() for gradient in gradients])
             torch._foreach_copy_(gradients, [p.view_as(g) for p, g in zip(parts, gradients, strict=True)])
 
     def tell(self, values: Sequence[float], device: torch.device) -> list[float]:

@@ -79,7 +79,7 @@ class _There:
         self._lists = Ragged(borders, self._home)
         flat = torch.from_numpy(ids if ids.size else np.zeros(1, np.int32))
         self._ids = flat.to(self._home)
-        self._special = torch.zeros(int(max(flat.max(), *special, 0)) + 1, dtype=torch.bool)
+        self._special = torch.zeros(max(int(flat.max()), *special, 0) + 1, dtype=torch.bool)
         self._special[sorted(special)] = True
         self._special = self._special.to(self._home)
         self._longest = int(self._lists.lengths.max(initial=1))
