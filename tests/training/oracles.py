@@ -11,7 +11,8 @@ def products(left, rows, right, others):
 
 
 def listed(data, queries, documents):
-    known = {(e.query, d): s for source in data.examples for e in source for d, s in zip(e.documents, e.scores or ())}
+    scored = [e for source in data.examples for e in source if e.scores]
+    known = {(e.query, d): s for e in scored for d, s in zip(e.documents, e.scores, strict=True)}
     return np.array([[known.get((q, d), np.nan) for d in documents] for q in queries])
 
 
@@ -28,7 +29,8 @@ def normalised(scores, kind, model):
         return scores
     rows = []
     for row, first in zip(scores, model, strict=True):
-        seen, base = row[~np.isnan(row)], np.append(first[~np.isnan(first)], [] if (~np.isnan(first)).any() else [0.0])
+        seen, base = row[~np.isnan(row)], first[~np.isnan(first)]
+        base = base if base.size else np.zeros(1)
         if not seen.size:
             rows.append(row)
         elif kind == "minmax":

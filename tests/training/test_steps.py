@@ -11,8 +11,9 @@ from lsr.encoders.view import View, collate, read_tokenizer
 from lsr.errors import TrainingError
 from lsr.sparse import SparseMatrix
 from lsr.training import engine
+from lsr.training.data import read_data
 from lsr.training.ranks import Ranks
-from lsr.training.teachers import DenseVectors, Ensemble, ScoredLists, SparseVectors
+from lsr.training.teachers import DenseVectors, Ensemble, ScoredLists, SparseVectors, Teacher
 from lsr.training.token_store import TokenStore
 from tests.encoders.models import write_tokenizer
 from tests.training import oracles
@@ -55,14 +56,13 @@ def test_sparse_teachers_score_as_a_loop_does():
 @pytest.mark.parametrize("kind", ["minmax", "z", "affine", "none"])
 def test_an_ensemble_is_the_formula_where_some_have_no_opinion(tmp_path, kind):
     lists = [{"query": f"q{i}", "docs": ["a", f"b{i}", "c"], "scores": RNG.random(3).tolist()} for i in range(4)]
-    from lsr.training.data import read_data
-
     data = read_data(
         [jsonl(tmp_path, *lists, {"query": "q0", "docs": ["a"], "scores": [7]}, {"query": "r", "pos": "a"})]
     )
     queries, documents = np.array([4, 0, 2, 0]), np.array([0, 1, 2, 2, 3])
     vectors = [RNG.normal(size=(6, 5)).astype(np.float32) for _ in range(2)]
-    one, two = ScoredLists(data), DenseVectors(*vectors)
+    one: Teacher = ScoredLists(data)
+    two: Teacher = DenseVectors(vectors[0], vectors[1])
     given = [oracles.listed(data, queries, documents), vectors[0][queries] @ vectors[1][documents].T]
     assert np.allclose(one.scores(queries, documents), given[0], equal_nan=True)
     assert given[0][1, 0] == 7
