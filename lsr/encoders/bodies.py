@@ -15,6 +15,8 @@ from lsr.encoders.adapters import merge_adapter
 from lsr.encoders.source import ADAPTER, weight_files
 from lsr.errors import EncoderError, MissingExtraError
 
+# A mask of four axes is taken as it is by these; one of two is looked into by the host, which waits for the GPU.
+PLAIN = {"bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta"}
 PROBE = 6  # tokens of the text that proves that body and head make the model
 
 
@@ -30,16 +32,19 @@ class Body(nn.Module):
         super().__init__()
         self.model, self.kind = model, kind
         config: Any = model.config
+        self._plain = config.model_type in PLAIN and kind in ("encoder", "masked-lm")
         self.width, self.tokens = int(config.hidden_size), int(config.vocab_size)  # numbers a state, vocabulary
 
     def forward(self, ids: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
         """States of token ids int64[B, L]; ``attention`` bool[B, L] says where a text has tokens."""
+        mask = attention[:, None, None, :].expand(-1, 1, ids.shape[1], -1)
         if self.kind == "bidirectional-lm":  # a mask of four axes takes the place of the causal one
-            mask = attention[:, None, None, :].expand(-1, 1, ids.shape[1], -1)
             positions = torch.arange(ids.shape[1], device=ids.device)[None].expand_as(ids)
             output = self.model(input_ids=ids, attention_mask=mask, position_ids=positions, **self._no_cache())
         else:
-            output = self.model(input_ids=ids, attention_mask=attention.long(), **self._no_cache())
+            if not (ids.is_cuda and self._plain):
+                mask = attention.long()
+            output = self.model(input_ids=ids, attention_mask=mask, **self._no_cache())
         return output.last_hidden_state if self.kind == "encoder" else output.logits  # type: ignore[no-any-return]
 
     def _no_cache(self) -> dict[str, bool]:

@@ -105,6 +105,7 @@ class SideNetwork(nn.Module):
 
     def _vocabulary(self, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
         weight, bias = self.head()
+        hidden, weight = _halved(hidden), _halved(weight)
         pool = self.side.pool
         if pool in ("cls", "last"):
             states = pool_states(hidden, batch.pooled, pool)
@@ -181,3 +182,9 @@ class SideNetwork(nn.Module):
             return states
         tokens = gates.literal_mask(batch.terms, batch.literal, self.parts["modulation_weight"].shape[1])
         return gates.modulate(states, tokens, self.parts["modulation_weight"], self.parts["modulation_bias"])
+
+
+def _halved(values: torch.Tensor) -> torch.Tensor:
+    """``values`` in the type of mixed precision where that is on: kernels of our own do not ask for it."""
+    kind = values.device.type
+    return values.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else values

@@ -78,9 +78,16 @@ class View:
 
     def __call__(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokens of every text, in order."""
-        prompted = [self._side.prompt + text for text in texts] if self._side.prompt else list(texts)
-        encodings = self._tokenizer.encode_batch(prompted, add_special_tokens=self._special)
+        encodings = self._tokenizer.encode_batch(self._prompted(texts), add_special_tokens=self._special)
         return [self._echoed(e) if self._echo else self._tokens(e) for e in encodings]
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Only the ids of every text."""
+        encodings = self._tokenizer.encode_batch_fast(self._prompted(texts), add_special_tokens=self._special)
+        return [[*e.ids, self._separator, *e.ids] if self._echo else e.ids for e in encodings]
+
+    def _prompted(self, texts: Sequence[str]) -> list[str]:
+        return [self._side.prompt + text for text in texts] if self._side.prompt else list(texts)
 
     def _tokens(self, encoding: Encoding) -> Tokens:
         literal = [token not in self._specials for token in encoding.ids]

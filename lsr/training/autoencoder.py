@@ -53,13 +53,12 @@ def auxiliary(
     Returns:
         A scalar; 0 where nothing is chosen or nothing is left over.
     """
-    if not bool(chosen.any()):
-        return codes.new_zeros(())
     rest = states - decoder(topk(codes, k[0])).detach() + decoder.centre.detach()
     codes = codes.masked_fill(~chosen, 0)
     error = torch.nn.functional.mse_loss(decoder(topk(codes, min(k[1], codes.shape[1]))), rest)
     scale = torch.nn.functional.mse_loss(rest.mean(0, keepdim=True).expand_as(rest), rest)
-    return torch.nan_to_num(error / scale, nan=0.0, posinf=0.0)
+    found = torch.nan_to_num(error / scale, nan=0.0, posinf=0.0)
+    return torch.where(chosen.any(), found, 0.0)
 
 
 class DeadLatents:
@@ -85,9 +84,9 @@ class DeadLatents:
         return self.idle > self.after
 
     @property
-    def share(self) -> float:
-        """Share of latents that are dead."""
-        return float(self.dead.float().mean())
+    def share(self) -> torch.Tensor:
+        """Share of latents that are dead, a scalar."""
+        return self.dead.float().mean()
 
 
 def under_zipf(density: torch.Tensor, k: int, exponent: float = 1.0, offset: float = 2.7) -> torch.Tensor:

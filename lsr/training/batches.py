@@ -1,44 +1,70 @@
-"""What is in a batch? Queries, their documents, what is known of each pair, and what the teacher says."""
+"""What is in a batch? Queries, their documents, and what is known of each pair; drawn ahead in a thread of its own."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from lsr.errors import TrainingError
-from lsr.training.data import Example, TrainingData
+from lsr.training.data import TrainingData
 from lsr.training.objective import Labels
-from lsr.training.order import Order
+from lsr.training.order import Order, Position
+from lsr.training.ragged import Rows, moved
 from lsr.training.recipe import Recipe
 from lsr.training.student import Student
-from lsr.training.teachers import Teacher
 from lsr.training.token_store import TokenStore
+
+AHEAD = 2  # batches drawn while the network works on another
 
 
 class Drawn(NamedTuple):
-    """Rows of queries and documents, and arrays over their pairs; see `lsr.training.objective.Labels`."""
+    """One batch of Q queries and N documents.
 
-    queries: list[int]
-    documents: list[int]
-    positive: NDArray[np.bool_]
-    own: NDArray[np.bool_]
-    teacher: NDArray[np.float32] | None
-    first: list[int]
+    Attributes:
+        queries: int64[Q], rows of queries.
+        documents: int64[N], rows of documents, list after list.
+        owner: int64[N], the query whose list a document is in.
+        first: int64[Q], column of each query's positive.
+        answers: places in the flat [Q, N] of documents that are known answers, whichever query brought them.
+        position: where the order stands after this batch.
+    """
 
-    def labels_on(self, device: torch.device) -> Labels:
-        """The same as tensors."""
-        return Labels(
-            torch.from_numpy(self.positive).to(device),
-            torch.from_numpy(self.own).to(device),
-            None if self.teacher is None else torch.from_numpy(self.teacher).to(device),
-            torch.tensor(self.first, device=device),
-            torch.tensor([self.documents[at] for at in self.first], device=device),
-        )
+    queries: Rows
+    documents: Rows
+    owner: Rows
+    first: Rows
+    answers: Rows
+    position: Position
+
+    def labels_on(self, device: torch.device, teacher: torch.Tensor | None = None) -> Labels:
+        """What is known, as tensors."""
+        queries, documents = self.queries.size, self.documents.size
+        positive = torch.zeros(queries * documents, dtype=torch.bool, device=device)
+        positive.index_fill_(0, moved(self.answers, device), True)
+        own = moved(self.owner, device) == torch.arange(queries, device=device)[:, None]
+        first, answer = moved(self.first, device), moved(self.documents[self.first], device)
+        return Labels(positive.view(queries, documents), own, teacher, first, answer)
+
+
+class Lists(NamedTuple):
+    """All examples, source after source: queries int64[E], borders int64[E + 1] of their lists, documents of those."""
+
+    queries: Rows
+    borders: Rows
+    documents: Rows
+
+    @classmethod
+    def of(cls, data: TrainingData) -> Lists:
+        """The examples of every source."""
+        examples = [example for source in data.examples for example in source]
+        sizes = np.array([0, *(len(e.documents) for e in examples)], np.int64)
+        documents = np.fromiter((row for e in examples for row in e.documents), np.int64, int(sizes.sum()))
+        return cls(np.array([e.query for e in examples], np.int64), np.cumsum(sizes), documents)
 
 
 class Drawer:
@@ -48,7 +74,6 @@ class Drawer:
         data: examples.
         student: gives tokenizer and sides.
         recipe: batch, negatives.
-        teacher: scores pairs, or None.
         seed: of order and choice.
         mixing: weight of each source; None goes by size.
         cache: folder for tokens.
@@ -59,63 +84,70 @@ class Drawer:
         data: TrainingData,
         student: Student,
         recipe: Recipe,
-        teacher: Teacher | None = None,
         seed: int = 0,
         mixing: Sequence[float] | None = None,
         cache: Path | None = None,
     ) -> None:
-        self.order = Order([len(source) for source in data.examples], mixing, seed)
-        self._data, self._recipe, self._teacher, self._seed = data, recipe, teacher, seed
+        sizes = [len(source) for source in data.examples]
+        self.order = Order(sizes, mixing, seed)
+        self._recipe, self._seed, self._lists = recipe, seed, Lists.of(data)
+        self._bases = np.cumsum([0, *sizes])
         source = student.source
         self._stores = {
             True: TokenStore(data.queries, source.asking.tokenizer, student.query.side, cache),
             False: TokenStore(data.documents, source.document.tokenizer, student.document.side, cache),
         }
-        self._answers: dict[int, set[int]] = {}
-        for example in (example for source_examples in data.examples for example in source_examples):
-            self._answers.setdefault(example.query, set()).add(example.documents[0])
+        self._answers = _Answers(self._lists)
+        self._pool, self._waiting = ThreadPoolExecutor(1, "drawer"), deque[Future[Drawn]]()
 
     def store(self, query: bool) -> TokenStore:
         """Tokens of queries or of documents."""
         return self._stores[query]
 
+    def ahead(self, step: int) -> Drawn:
+        """The batch of ``step``, which a thread has drawn; steps follow one another."""
+        while len(self._waiting) <= AHEAD:
+            self._waiting.append(self._pool.submit(self.draw, step + len(self._waiting)))
+        return self._waiting.popleft().result()
+
     def draw(self, step: int) -> Drawn:
-        """The batch of ``step``.
+        """The batch of ``step``."""
+        picks = self.order.next(self._recipe.batch)
+        examples = self._bases[picks.sources] + picks.places
+        documents, owner = self._choose(examples, np.random.default_rng([self._seed, step, 2]))
+        queries, first = self._lists.queries[examples], np.searchsorted(owner, np.arange(examples.size))
+        return Drawn(queries, documents, owner, first, self._answers.among(queries, documents), self.order.position)
 
-        Raises:
-            TrainingError: a teacher's score is not finite.
-        """
-        examples = [self._data.examples[pick.source][pick.place] for pick in self.order.next(self._recipe.batch)]
-        rng = np.random.default_rng([self._seed, step, 2])
-        lists = [self._list(example, rng) for example in examples]
-        queries, documents = [e.query for e in examples], [row for rows in lists for row in rows]
-        first = np.cumsum([0, *(len(rows) for rows in lists)])[:-1].tolist()
-        owner = np.repeat(np.arange(len(lists)), [len(rows) for rows in lists])
-        own = owner == np.arange(len(lists))[:, None]
-        return Drawn(
-            queries, documents, self._positive(queries, documents), own, self._taught(queries, documents), first
-        )
+    def _choose(self, examples: Rows, rng: np.random.Generator) -> tuple[Rows, Rows]:
+        """Of every list the positive, then as many of the others as the recipe wants, by the lot; and their owners."""
+        places, owner = _spread(self._lists.borders[examples], self._lists.borders[examples + 1])
+        lots = rng.random(places.size)
+        lots[np.searchsorted(owner, np.arange(examples.size))] = -1.0
+        order = np.lexsort((lots, owner))
+        rank = np.arange(owner.size) - np.searchsorted(owner, owner)
+        kept = rank <= self._recipe.negatives
+        return self._lists.documents[places[order][kept]], owner[kept]
 
-    def _positive(self, queries: list[int], documents: list[int]) -> NDArray[np.bool_]:
-        """Which documents are known answers, whichever query brought them: bool[Q, N]."""
-        columns: dict[int, list[int]] = {}
-        for at, row in enumerate(documents):
-            columns.setdefault(row, []).append(at)
-        positive = np.zeros((len(queries), len(documents)), bool)
-        for i, query in enumerate(queries):
-            positive[i, [at for answer in self._answers[query] for at in columns.get(answer, ())]] = True
-        return positive
 
-    def _list(self, example: Example, rng: np.random.Generator) -> list[int]:
-        """The positive, then as many of the others as the recipe wants."""
-        others = np.array(example.documents[1:], np.int64)
-        size = min(self._recipe.negatives, others.size)
-        return [example.documents[0], *rng.choice(others, size, replace=False).tolist()]
+class _Answers:
+    """Every pair of a query and a document that answers it, sorted by query."""
 
-    def _taught(self, queries: list[int], documents: list[int]) -> NDArray[np.float32] | None:
-        if self._teacher is None:
-            return None
-        scores = self._teacher.scores(queries, documents)
-        if np.isinf(scores).any():
-            raise TrainingError("a teacher gave an infinite score; wanted numbers, or NaN for no opinion")
-        return scores
+    def __init__(self, lists: Lists) -> None:
+        pairs = np.unique(np.stack([lists.queries, lists.documents[lists.borders[:-1]]]), axis=1)
+        self._borders = np.searchsorted(pairs[0], np.arange(int(lists.queries.max()) + 2))
+        self._documents = pairs[1]
+
+    def among(self, queries: Rows, documents: Rows) -> Rows:
+        """Places in the flat [Q, N] where a document answers a query."""
+        places, row = _spread(self._borders[queries], self._borders[queries + 1])
+        order = np.argsort(documents, kind="stable")
+        ranked, wanted = documents[order], self._documents[places]
+        columns, pair = _spread(np.searchsorted(ranked, wanted), np.searchsorted(ranked, wanted, "right"))
+        return np.asarray(row[pair] * documents.size + order[columns], np.int64)
+
+
+def _spread(starts: Rows, ends: Rows) -> tuple[Rows, Rows]:
+    """All numbers of several ranges, one range after the other, and the range that each is of."""
+    sizes = ends - starts
+    owner = np.repeat(np.arange(sizes.size), sizes)
+    return np.arange(owner.size) + (starts - (np.cumsum(sizes) - sizes))[owner], owner

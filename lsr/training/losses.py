@@ -25,8 +25,7 @@ def info_nce(
     logits = _only(scores.float() / temperature, candidates)
     kept = positive if candidates is None else positive & candidates
     right = _only(logits, kept).logsumexp(1)
-    asked = kept.any(1)
-    return (logits.logsumexp(1) - right)[asked].sum() / asked.sum().clamp(min=1)
+    return _mean(logits.logsumexp(1) - right, kept.any(1))
 
 
 def kl(
@@ -40,8 +39,7 @@ def kl(
     wanted = _only(teacher.nan_to_num().float() / temperature, kept).log_softmax(1)
     found = _only(scores.float() / temperature, kept).log_softmax(1)
     terms = wanted.exp() * (wanted - found).masked_fill(~kept, 0)
-    asked = kept.any(1)
-    return terms[asked].sum() / asked.sum().clamp(min=1)
+    return _mean(terms.sum(1), kept.any(1))
 
 
 def margin_mse(
@@ -66,8 +64,7 @@ def margin_mse_list(
     error = (scores.float() - teacher.nan_to_num().float()).masked_fill(~kept, 0)
     size = kept.sum(1).clamp(min=1)
     centred = (error - (error.sum(1) / size)[:, None]).masked_fill(~kept, 0)
-    asked = kept.any(1)
-    return (2 * centred.square().sum(1) / size)[asked].sum() / asked.sum().clamp(min=1)
+    return _mean(2 * centred.square().sum(1) / size, kept.any(1))
 
 
 def contrast_codes(codes: torch.Tensor, labels: torch.Tensor, temperature: float = 0.2) -> torch.Tensor:
@@ -90,6 +87,11 @@ def mean_square(reps: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     if reps.shape != wanted.shape:
         raise InputError(f"vectors {list(reps.shape)} but targets {list(wanted.shape)}; wanted one shape")
     return torch.nn.functional.mse_loss(reps.float(), wanted.float())
+
+
+def _mean(values: torch.Tensor, asked: torch.Tensor) -> torch.Tensor:
+    """Mean of those ``asked`` for; a choice by index would make the host wait for a GPU."""
+    return values.masked_fill(~asked, 0).sum() / asked.sum().clamp(min=1)
 
 
 def _only(values: torch.Tensor, kept: torch.Tensor | None) -> torch.Tensor:

@@ -10,6 +10,7 @@ from lsr.encoders.parts.scorers import scales_to_one, unit_tensor
 from lsr.encoders.parts.sparsifiers import sparsify
 from lsr.training import losses
 from lsr.training.autoencoder import DeadLatents, Decoder, auxiliary, reconstruction, under_zipf
+from lsr.training.ranks import ALONE, Ranks
 from lsr.training.recipe import Penalty, Recipe
 from lsr.training.regularisers import Regulariser, anti_zero, frequency_weights
 from lsr.training.schedules import SparsityController
@@ -34,15 +35,16 @@ class Objective:
     Args:
         recipe: which losses and penalties.
         student: the networks.
+        ranks: processes that share the product of queries and documents.
     """
 
-    def __init__(self, recipe: Recipe, student: Student) -> None:
-        self.recipe, self.student = recipe, student
+    def __init__(self, recipe: Recipe, student: Student, ranks: Ranks = ALONE) -> None:
+        self.recipe, self.student, self.ranks = recipe, student, ranks
         network, device = student.document, next(student.parameters()).device
         self.fired = torch.zeros(network.terms, device=device)
         self.latents = DeadLatents(network.terms, recipe.codes.dead_after if recipe.codes else 30, device)
         target = recipe.document.target if recipe.document else 0.0
-        self.controller = SparsityController(target) if target else None
+        self.controller = SparsityController(target, device=device) if target else None
 
     def k(self, step: int) -> int:
         """Latents kept at ``step``; 0 where the declaration decides."""
@@ -57,20 +59,32 @@ class Objective:
             parts |= self._codes(queries, documents, labels, step)
         return parts
 
-    def observe(self, documents: torch.Tensor, step: int) -> dict[str, float]:
-        """Take note of the documents' vectors float[N, V] once a step; measurements to show."""
+    def observe(self, documents: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
+        """Take note of the documents' vectors float[N, V] once a step; measurements to show, scalars."""
         with torch.no_grad():
             sparse = self._sparse(documents, False, step)
             shares = (sparse > 0).float().mean(0)
             self.fired = shares if step == 1 else KEEP * self.fired + (1 - KEEP) * shares
             self.latents.update(sparse)
-            terms = float(shares.sum())
-            found = {"terms": terms, "flops": float(sparse.mean(0).square().sum())}
+            terms = shares.sum()
+            found = {"terms": terms, "flops": sparse.mean(0).square().sum()}
             if self.controller:
                 found["penalty factor"] = self.controller.update(step, terms)
             if self.recipe.codes:
-                found |= {"k": float(self.k(step)), "dead": self.latents.share}
+                found |= {"k": terms.new_full((), self.k(step)), "dead": self.latents.share}
         return found
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """What a checkpoint keeps."""
+        found = {"fired": self.fired, "idle": self.latents.idle}
+        return found | ({"controller": self.controller.state} if self.controller else {})
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Put back what `state` gave."""
+        device = self.fired.device
+        self.fired, self.latents.idle = tensors["fired"].to(device), tensors["idle"].to(device)
+        if self.controller:
+            self.controller.state = tensors["controller"].to(device)
 
     def _sparse(self, base: torch.Tensor, query: bool, step: int) -> torch.Tensor:
         side = self.student.side(query).side
@@ -80,7 +94,7 @@ class Objective:
         scorer = self.student.source.declaration.scorer
         left = unit_tensor(queries) if scales_to_one(scorer, True) else queries
         right = unit_tensor(documents) if scales_to_one(scorer, False) else documents
-        return left.float() @ right.float().T
+        return self.ranks.product(left.float(), right.float())
 
     def _supervision(self, scores: torch.Tensor, labels: Labels) -> dict[str, torch.Tensor]:
         wanted, kept = self.recipe.losses, None if self.recipe.in_batch else labels.own

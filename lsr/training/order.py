@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from lsr.errors import TrainingError
 
 
-class Pick(NamedTuple):
-    """One example: its source and its place there."""
+class Picks(NamedTuple):
+    """Examples: their sources int64[n], and their places there int64[n]."""
 
-    source: int
-    place: int
+    sources: NDArray[np.int64]
+    places: NDArray[np.int64]
 
 
 class Position(NamedTuple):
@@ -48,12 +48,16 @@ class Order:
         self.step, self.drawn = 0, [0] * len(sizes)
         self._shuffled: dict[int, tuple[int, NDArray[np.int64]]] = {}
 
-    def next(self, batch: int) -> list[Pick]:
+    def next(self, batch: int) -> Picks:
         """The next ``batch`` examples."""
         rng = np.random.default_rng([self._seed, self.step])
         sources = rng.choice(len(self.sizes), batch, p=self._shares)
         self.step += 1
-        return [Pick(int(source), self._place(int(source))) for source in sources]
+        places = np.empty(batch, np.int64)
+        for source in np.unique(sources).tolist():
+            own = sources == source
+            places[own] = self._places(source, int(own.sum()))
+        return Picks(sources, places)
 
     @property
     def position(self) -> Position:
@@ -70,10 +74,16 @@ class Order:
             raise TrainingError(f"the checkpoint knows {len(position.drawn)} sources of data, found {len(self.sizes)}")
         self.step, self.drawn = position.step, list(position.drawn)
 
-    def _place(self, source: int) -> int:
-        epoch, at = divmod(self.drawn[source], self.sizes[source])
-        self.drawn[source] += 1
+    def _places(self, source: int, count: int) -> NDArray[np.int64]:
+        """The next ``count`` examples of one source."""
+        size, at = self.sizes[source], self.drawn[source]
+        self.drawn[source] += count
+        numbers = np.arange(at, at + count)
+        epochs = np.unique(numbers // size).tolist()
+        return np.concatenate([self._shuffle(source, e)[numbers[numbers // size == e] % size] for e in epochs])
+
+    def _shuffle(self, source: int, epoch: int) -> NDArray[np.int64]:
         if self._shuffled.get(source, (-1,))[0] != epoch:
             rng = np.random.default_rng([self._seed, source, epoch, 1])
             self._shuffled[source] = epoch, rng.permutation(self.sizes[source])
-        return int(self._shuffled[source][1][at])
+        return self._shuffled[source][1]

@@ -35,14 +35,19 @@ class RunFolder:
         recipe: what is trained.
         facts: seed, data, model, as JSON.
         resume: whether the run goes on.
+        writes: whether this process writes; others only read checkpoints.
 
     Raises:
         TrainingError: a new run where one is, or another recipe than before.
         MissingExtraError: tensorboard is not installed.
     """
 
-    def __init__(self, path: Path, recipe: Recipe, facts: dict[str, Any], resume: bool = False) -> None:
+    def __init__(
+        self, path: Path, recipe: Recipe, facts: dict[str, Any], resume: bool = False, writes: bool = True
+    ) -> None:
         self.path = path
+        if not writes:
+            return
         self._check(recipe, resume)
         path.mkdir(parents=True, exist_ok=True)
         (path / "recipe.json").write_bytes(msgspec.json.format(msgspec.json.encode(recipe)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
+import torch
 
 from lsr.errors import InputError
 
@@ -54,29 +55,34 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return round(self.at(step, total))
 
 
-class SparsityController(msgspec.Struct):
-    """Raises or lowers a penalty until documents have about ``target`` terms.
+class SparsityController:
+    """Raises or lowers a penalty until documents have about ``target`` terms; a host never waits for it.
 
-    Attributes:
+    Args:
         target: terms a document.
         every: steps between two changes.
         rate: factor of a change.
-        factor: what the penalty is multiplied by now.
-        seen: running mean of the terms a document.
+        device: where its state lies.
+
+    Attributes:
+        state: float64[2]: what the penalty is multiplied by now, and the running mean of the terms a document.
     """
 
-    target: float
-    every: int = 50
-    rate: float = 1.05
-    factor: float = 1.0
-    seen: float = -1.0
+    def __init__(self, target: float, every: int = 50, rate: float = 1.05, device: str | torch.device = "cpu") -> None:
+        self.target, self.every, self.rate = target, every, rate
+        self.state = torch.tensor([1.0, -1.0], dtype=torch.float64, device=device)
 
-    def update(self, step: int, terms: float, keep: float = 0.9) -> float:
+    @property
+    def factor(self) -> torch.Tensor:
+        """What the penalty is multiplied by, a scalar."""
+        return self.state[0].float()
+
+    def update(self, step: int, terms: torch.Tensor, keep: float = 0.9) -> torch.Tensor:
         """Take note of the terms a document at ``step``; the factor from now on."""
-        self.seen = terms if self.seen < 0 else keep * self.seen + (1 - keep) * terms
+        factor, seen = self.state
+        seen = torch.where(seen < 0, terms, keep * seen + (1 - keep) * terms)
         if step % self.every == 0:
-            if self.seen > 1.2 * self.target:
-                self.factor *= self.rate
-            elif self.seen < 0.8 * self.target:
-                self.factor /= self.rate
+            change = torch.where(seen < 0.8 * self.target, 1 / self.rate, 1.0)
+            factor = factor * torch.where(seen > 1.2 * self.target, self.rate, change)
+        self.state = torch.stack([factor, seen])
         return self.factor

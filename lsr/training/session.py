@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import torch
 
 from lsr.encoders import load
 from lsr.errors import TrainingError
 from lsr.training.batches import Drawer
 from lsr.training.data import TrainingData, read_data
 from lsr.training.dev import DevMeter, read_dev
+from lsr.training.ranks import accelerator
 from lsr.training.recipe import Recipe
 from lsr.training.run_folder import RunFolder
 from lsr.training.student import set_idf, start
@@ -53,17 +55,17 @@ def prepare(recipe: Recipe, plan: Plan, resume: bool = False) -> Trainer:
         EncoderError: a model or teacher that cannot be read.
         TrainingError: parts that do not fit together.
     """
-    recipe = _with_teachers(recipe, plan.teachers)
+    recipe, place = _with_teachers(recipe, plan.teachers), accelerator()
     data = read_data(plan.data)
     dev = read_dev(plan.dev)
     student = start(recipe, plan.model, plan.seed)
-    folder = RunFolder(plan.out, recipe, _facts(plan, data), resume)
-    drawer = Drawer(
-        data, student, recipe, _teacher(recipe, data), plan.seed, plan.mixing, plan.cache or plan.out / "tokens"
-    )
+    with place.main_process_first():
+        folder = RunFolder(plan.out, recipe, _facts(plan, data), resume, place.is_main_process)
+        drawer = Drawer(data, student, recipe, plan.seed, plan.mixing, plan.cache or plan.out / "tokens")
     if student.query.side.table == "idf" and not (plan.model / "encoder.toml").is_file():
         set_idf(student, drawer.store(False))
-    trainer = Trainer(recipe, student, drawer, DevMeter(dev, student), folder, plan.seed)
+    teacher = _teacher(recipe, data, place.device)
+    trainer = Trainer(recipe, student, drawer, DevMeter(dev, student), folder, plan.seed, teacher, place)
     if resume:
         trainer.resume()
     return trainer
@@ -78,10 +80,13 @@ def _with_teachers(recipe: Recipe, teachers: Sequence[str]) -> Recipe:
     return msgspec.structs.replace(recipe, teaching=teaching)
 
 
-def _teacher(recipe: Recipe, data: TrainingData) -> Teacher | None:
+def _teacher(recipe: Recipe, data: TrainingData, device: torch.device) -> Teacher | None:
     if (teaching := recipe.teaching) is None:
         return None
-    made = [ScoredLists(data) if name == "scores" else frozen(load(name), data) for name in teaching.teachers]
+    made = [
+        ScoredLists(data, device) if name == "scores" else frozen(load(name, device=str(device)), data, device)
+        for name in teaching.teachers
+    ]
     return Ensemble(made, teaching.weights, teaching.normaliser, teaching.scale)
 
 

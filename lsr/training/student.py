@@ -28,7 +28,7 @@ from lsr.sparse import SparseMatrix
 from lsr.training.recipe import Recipe
 from lsr.training.token_store import TokenStore
 
-TEXTS = 32  # encoded together when measuring
+TEXTS, GPU_TEXTS = 32, 256  # encoded together when measuring
 
 
 class Encoded(NamedTuple):
@@ -92,11 +92,12 @@ class Student(nn.Module):
     def _encoded(self, store: TokenStore, query: bool) -> Iterator[tuple[list[int], Encoded]]:
         """All texts, longest first, with their rows."""
         device = str(next(self.parameters()).device)
-        order = sorted(range(len(store)), key=lambda row: -len(store.tokens(row).ids))
-        for at in range(0, len(order), TEXTS):
-            part = order[at : at + TEXTS]
+        size = TEXTS if device == "cpu" else GPU_TEXTS
+        order = np.argsort(-store.lengths, kind="stable")
+        for at in range(0, len(order), size):
+            part = order[at : at + size]
             with torch.no_grad():
-                yield part, self.encode(store.batch(part, device), query)
+                yield part.tolist(), self.encode(store.batch(part, device), query)
 
     def save(self, folder: Path) -> None:
         """Write an encoder that `lsr.encoders.load` reads into the empty folder ``folder``."""
@@ -132,9 +133,7 @@ def start(recipe: Recipe, model: Path, seed: int = 0) -> Student:
 def set_idf(student: Student, documents: TokenStore) -> None:
     """Fill the query table with ln(1 + (N - df + 0.5) / (df + 0.5)) of word-pieces (arXiv 2411.04403, section 3.1)."""
     table = student.query.parts["table"]
-    frequency = np.zeros(table.numel())
-    for row in range(len(documents)):
-        frequency[list(set(documents.tokens(row).ids))] += 1
+    frequency = documents.document_frequency(table.numel())
     idf = np.log1p((len(documents) - frequency + 0.5) / (frequency + 0.5))
     with torch.no_grad():
         table.mul_(torch.from_numpy(np.where(frequency > 0, idf, 1.0)).to(table))

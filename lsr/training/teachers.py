@@ -1,14 +1,15 @@
 """Who says how well documents answer a query? Scores from files, other encoders, BM25, or several of them together.
 
-Every teacher gives float32[Q, N] for rows of queries and rows of documents; NaN where it has no opinion.
+Every teacher gives float32[Q, N] on its device for rows of queries and rows of documents; NaN where it has no opinion.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lsr.encoders import Encoder
@@ -16,85 +17,156 @@ from lsr.encoders.neural import NeuralEncoder
 from lsr.errors import TrainingError
 from lsr.sparse import SparseMatrix, concatenate
 from lsr.training.data import TrainingData
+from lsr.training.ragged import Ragged, Rows, home, moved
 
 Normaliser = Literal["minmax", "z", "affine", "none"]
-Scores = NDArray[np.float32]
+CPU = torch.device("cpu")
 EPSILON = 1e-6  # OpenSearch's code
 
 
 class Teacher(Protocol):
     """Anything that scores."""
 
-    def scores(self, queries: Sequence[int], documents: Sequence[int]) -> Scores:
+    def scores(self, queries: Rows, documents: Rows) -> torch.Tensor:
         """Scores of every query with every document."""
 
 
 class ScoredLists:
     """Scores that came with the data; NaN outside the lists.
 
+    Args:
+        data: examples with scores; the last one says how well a document answers a query.
+        device: where scores are looked up.
+
     Raises:
         TrainingError: no example has scores.
     """
 
-    def __init__(self, data: TrainingData) -> None:
-        self._known = {
-            (example.query, document): score
-            for source in data.examples
-            for example in source
-            for document, score in zip(example.documents, example.scores or (), strict=False)
-        }
-        if not self._known:
+    def __init__(self, data: TrainingData, device: torch.device = CPU) -> None:
+        scored = [e for source in data.examples for e in source if e.scores is not None]
+        if not scored:
             raise TrainingError("the data holds no teacher scores: wanted a field 'scores' with one number a document")
+        self._columns, self._device = len(data.documents), device
+        sizes = [len(e.documents) for e in scored]
+        owner = np.repeat(np.array([e.query for e in scored], np.int64), sizes)
+        keys = owner * self._columns + np.fromiter((d for e in scored for d in e.documents), np.int64, sum(sizes))
+        values = np.fromiter((s for e in scored for s in e.scores or ()), np.float32, sum(sizes))
+        keys, last = np.unique(keys[::-1], return_index=True)
+        self._keys, self._values = (torch.from_numpy(a).to(device) for a in (keys, values[::-1][last]))
 
-    def scores(self, queries: Sequence[int], documents: Sequence[int]) -> Scores:
+    def scores(self, queries: Rows, documents: Rows) -> torch.Tensor:
         """What the lists say."""
-        rows = [[self._known.get((query, document), np.nan) for document in documents] for query in queries]
-        return np.array(rows, np.float32)
+        wanted = moved(queries, self._device)[:, None] * self._columns + moved(documents, self._device)
+        at = torch.searchsorted(self._keys, wanted).clamp_(max=self._keys.numel() - 1)
+        return self._values[at].masked_fill_(self._keys[at] != wanted, torch.nan)
 
 
-class StoredVectors:
-    """Dot products of stored vectors, dense float[N, H] or sparse, one row a text.
+class DenseVectors:
+    """Dot products of stored vectors float[N, H], one row a text, in float32.
 
     Args:
         queries: rows as in `TrainingData.queries`.
         documents: rows as in `TrainingData.documents`.
+        device: where products are taken; the vectors lie there too if they fit.
+
+    Raises:
+        TrainingError: the widths differ, or a number is not finite.
+    """
+
+    def __init__(
+        self, queries: NDArray[np.floating[Any]], documents: NDArray[np.floating[Any]], device: torch.device = CPU
+    ) -> None:
+        _require_one_width(queries.shape[1], documents.shape[1])
+        if not (np.isfinite(queries).all() and np.isfinite(documents).all()):
+            raise TrainingError("a teacher's vectors hold a number that is not finite; wanted numbers")
+        place = home(device, queries.nbytes + documents.nbytes)
+        self._queries, self._documents = (torch.from_numpy(v).to(place) for v in (queries, documents))
+        self._device = device
+
+    def scores(self, queries: Rows, documents: Rows) -> torch.Tensor:
+        """Dot products."""
+        return self._rows(self._queries, queries) @ self._rows(self._documents, documents).T
+
+    def _rows(self, vectors: torch.Tensor, rows: Rows) -> torch.Tensor:
+        return vectors[moved(rows, vectors.device)].to(self._device, non_blocking=True).float()
+
+
+class SparseVectors:
+    """Dot products of stored sparse vectors, one row a text.
+
+    Args:
+        queries: rows as in `TrainingData.queries`.
+        documents: rows as in `TrainingData.documents`.
+        device: where products are taken; the vectors lie there too if they fit.
 
     Raises:
         TrainingError: the widths differ.
     """
 
-    def __init__(
-        self, queries: NDArray[np.float32] | SparseMatrix, documents: NDArray[np.float32] | SparseMatrix
-    ) -> None:
-        if queries.shape[1] != documents.shape[1]:
-            raise TrainingError(
-                f"query vectors have {queries.shape[1]:,} columns, document vectors {documents.shape[1]:,}; "
-                "wanted vectors of one encoder"
-            )
-        self._queries, self._documents = queries, documents
+    def __init__(self, queries: SparseMatrix, documents: SparseMatrix, device: torch.device = CPU) -> None:
+        _require_one_width(queries.dim, documents.dim)
+        self._queries, self._documents, self._dim = _Lists(queries, device), _Lists(documents, device), queries.dim
 
-    def scores(self, queries: Sequence[int], documents: Sequence[int]) -> Scores:
-        """Dot products."""
-        if isinstance(self._queries, SparseMatrix) and isinstance(self._documents, SparseMatrix):
-            return _sparse_products(self._queries, queries, self._documents, documents)
-        left, right = np.asarray(self._queries)[list(queries)], np.asarray(self._documents)[list(documents)]
-        return np.asarray(left @ right.T, np.float32)
+    def scores(self, queries: Rows, documents: Rows) -> torch.Tensor:
+        """Dot products over the terms that occur in the queries, the only ones that matter."""
+        terms, weights = self._queries.padded(queries)
+        used = torch.zeros(self._dim + 1, dtype=torch.bool, device=terms.device)
+        used[:-1].index_fill_(0, terms.flatten(), True)
+        width = min(self._dim, int(self._queries.lengths[queries].sum()) + 1)
+        column = torch.where(used, used.cumsum(0) - 1, width)
+        return _dense(column[terms], weights, width) @ _dense(*self._documents.columns(documents, column), width).T
 
 
-def frozen(encoder: Encoder, data: TrainingData) -> StoredVectors:
+class _Lists:
+    """The rows of a sparse matrix as tensors."""
+
+    def __init__(self, matrix: SparseMatrix, device: torch.device) -> None:
+        self._device, place = device, home(device, 8 * matrix.nnz)
+        self._rows, self.lengths = Ragged(matrix.indptr, place), np.diff(matrix.indptr)
+        filler = np.zeros(int(matrix.nnz == 0), np.int32)
+        self._terms = torch.from_numpy(np.concatenate([matrix.terms.astype(np.int32), filler])).to(place)
+        self._weights = torch.from_numpy(np.concatenate([matrix.values, filler.astype(np.float32)])).to(place)
+
+    def padded(self, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
+        """Terms int64[R, L] and weights float32[R, L] of ``rows``; what fills up weighs 0."""
+        places, inside = self._rows.padded(rows, max(1, int(self.lengths[rows].max(initial=1))))
+        terms, weights = self._terms[places], self._weights[places].masked_fill_(~inside, 0)
+        return terms.to(self._device).long(), weights.to(self._device)
+
+    def columns(self, rows: Rows, column: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`padded` with the column of each term."""
+        terms, weights = self.padded(rows)
+        return column[terms], weights
+
+
+def _dense(columns: torch.Tensor, weights: torch.Tensor, width: int) -> torch.Tensor:
+    """Rows float32[R, width]; column ``width`` is thrown away."""
+    dense = torch.zeros(len(columns), width + 1, device=columns.device)
+    return dense.scatter_add_(1, columns, weights)[:, :width]
+
+
+def _require_one_width(queries: int, documents: int) -> None:
+    if queries != documents:
+        raise TrainingError(
+            f"query vectors have {queries:,} columns, document vectors {documents:,}; wanted vectors of one encoder"
+        )
+
+
+def frozen(encoder: Encoder, data: TrainingData, device: torch.device = CPU) -> Teacher:
     """What ``encoder`` gives every text of ``data``, computed once; "bm25" learns its statistics from the documents."""
     if isinstance(encoder, NeuralEncoder) and encoder.declaration.document.dense:
-        return StoredVectors(encoder.encode_dense(data.queries, query=True), encoder.encode_dense(data.documents))
+        queries, documents = encoder.encode_dense(data.queries, query=True), encoder.encode_dense(data.documents)
+        return DenseVectors(queries, documents, device)
     step, texts = encoder.batch_documents, data.documents
     observed = [encoder.observe(texts[at : at + step]).matrix for at in range(0, len(texts), step)]
-    documents = encoder.weigh(concatenate(observed))
-    return StoredVectors(encoder.encode_queries(data.queries), documents)
+    weighed = encoder.weigh(concatenate(observed))
+    return SparseVectors(encoder.encode_queries(data.queries), weighed, device)
 
 
 class Ensemble:
     """Weighted mean of normalised scores, times ``scale`` (arXiv 2411.04403, section 3.3).
 
-    An entry is the mean over the teachers that have an opinion on it.
+    An entry is the mean over the teachers that have an opinion on it. An infinite score stays infinite.
 
     Args:
         teachers: one or more.
@@ -114,33 +186,34 @@ class Ensemble:
         normaliser: Normaliser = "minmax",
         scale: float = 30.0,
     ) -> None:
-        self._weights = np.ones(len(teachers)) if weights is None else np.asarray(weights, np.float64)
-        if self._weights.size != len(teachers) or not teachers or (self._weights <= 0).any():
+        self._weights = [1.0] * len(teachers) if weights is None else list(weights)
+        if len(self._weights) != len(teachers) or not teachers or min(self._weights) <= 0:
             raise TrainingError(
-                f"{self._weights.size} weights for {len(teachers)} teachers: wanted one above 0 for each"
+                f"{len(self._weights)} weights for {len(teachers)} teachers: wanted one above 0 for each"
             )
         self._teachers, self._normaliser, self._scale = teachers, normaliser, scale
 
-    def scores(self, queries: Sequence[int], documents: Sequence[int]) -> Scores:
+    def scores(self, queries: Rows, documents: Rows) -> torch.Tensor:
         """The teachers together."""
-        given = [np.asarray(t.scores(queries, documents), np.float64) for t in self._teachers]
-        if any(np.isinf(scores).any() for scores in given):
-            raise TrainingError("a teacher gave an infinite score; wanted numbers, or NaN for no opinion")
-        stacked = np.stack([normalised(scores, self._normaliser, given[0]) for scores in given])
-        known = ~np.isnan(stacked)
-        weights = self._weights[:, None, None] * known
-        total = weights.sum(0)
-        mean = (np.nan_to_num(stacked) * weights).sum(0) / np.where(total > 0, total, 1)
-        return np.where(total > 0, self._scale * mean, np.nan).astype(np.float32)
+        given = [teacher.scores(queries, documents).float() for teacher in self._teachers]
+        total, mean = torch.zeros_like(given[0]), torch.zeros_like(given[0])
+        for scores, weight in zip(given, self._weights, strict=True):
+            known = ~scores.isnan()
+            total += weight * known
+            brought = normalised(scores, self._normaliser, given[0]).masked_fill(~known, 0)
+            mean += weight * torch.where(scores.isinf(), scores, brought)
+        return (self._scale * mean / total).masked_fill(total == 0, torch.nan)
 
 
-def normalised(scores: NDArray[np.float64], kind: Normaliser, model: NDArray[np.float64]) -> NDArray[np.float64]:
+def normalised(scores: torch.Tensor, kind: Normaliser, model: torch.Tensor) -> torch.Tensor:
     """``scores`` [Q, N] brought to one scale a query; NaN stays NaN and counts for nothing."""
     if kind == "none":
         return scores
     if kind == "minmax":
-        low = _over_rows(np.fmin, scores)
-        return (scores - low) / (_over_rows(np.fmax, scores) - low + EPSILON)
+        unknown = scores.isnan()
+        low = scores.masked_fill(unknown, torch.inf).amin(1, keepdim=True)
+        high = scores.masked_fill(unknown, -torch.inf).amax(1, keepdim=True)
+        return (scores - low) / (high - low + EPSILON)
     centre, spread = _mean_and_deviation(scores)
     unit = (scores - centre) / (spread + EPSILON)
     if kind == "z":
@@ -149,30 +222,8 @@ def normalised(scores: NDArray[np.float64], kind: Normaliser, model: NDArray[np.
     return unit * spread + centre
 
 
-def _over_rows(choose: np.ufunc, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(choose.reduce(scores, axis=1, keepdims=True))
-
-
-def _mean_and_deviation(scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    known = ~np.isnan(scores)
-    count = known.sum(1, keepdims=True).clip(min=1)
-    mean = np.nan_to_num(scores).sum(1, keepdims=True) / count
-    return mean, np.sqrt((np.nan_to_num(scores - mean) ** 2).sum(1, keepdims=True) / count)
-
-
-def _sparse_products(left: SparseMatrix, rows: Sequence[int], right: SparseMatrix, others: Sequence[int]) -> Scores:
-    """Products over the terms that occur in the queries, the only ones that matter."""
-    queries = [left.row(row) for row in rows]
-    terms = np.unique(np.concatenate([np.zeros(0, np.int64), *(t.astype(np.int64) for t, _ in queries)]))
-    documents = [right.row(other) for other in others]
-    return _dense(queries, terms) @ _dense(documents, terms).T
-
-
-def _dense(rows: Sequence[tuple[NDArray[np.unsignedinteger], NDArray[np.float32]]], terms: NDArray[np.int64]) -> Scores:
-    dense = np.zeros((len(rows), terms.size), np.float32)
-    for i, (own, weights) in enumerate(rows):
-        at = np.searchsorted(terms, own)
-        at[at == terms.size] = 0
-        hit = terms[at] == own if terms.size else np.zeros(own.size, bool)
-        dense[i, at[hit]] = weights[hit]
-    return dense
+def _mean_and_deviation(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    known = ~scores.isnan()
+    count = known.sum(1, keepdim=True).clamp(min=1)
+    mean = scores.masked_fill(~known, 0).sum(1, keepdim=True) / count
+    return mean, ((scores - mean).masked_fill(~known, 0).square().sum(1, keepdim=True) / count).sqrt()

@@ -1,4 +1,4 @@
-"""How are texts kept as tokens? One flat array on disk for a set of texts, made once and then mapped."""
+"""How are texts kept as tokens? One flat array on disk for a set of texts, made once, then mapped and gathered from."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from lsr.encoders.declaration import Side
 from lsr.encoders.network import Batch
-from lsr.encoders.view import Tokens, View, collate, read_tokenizer, special_ids
+from lsr.encoders.view import View, read_tokenizer, special_ids
+from lsr.training.ragged import Ragged, Rows, as_rows, home
 
-TEXTS = 4096  # tokenised together
+TEXTS = 4096  # tokenised together, on all cores
+STEP = 8  # lengths on a GPU are multiples of it, which its matrix units like
 
 
 class TokenStore:
@@ -36,32 +40,71 @@ class TokenStore:
             flat = _tokenise(texts, View(reader, side))
             if path is not None:
                 _write(flat, path)
-        packed = flat if path is None else np.load(path, mmap_mode="r")
+        packed = flat if path is None else np.load(path, mmap_mode="c")
         count = int(packed[0])
-        self._borders, self._ids = np.cumsum(packed[: count + 1]) - packed[0], packed[count + 1 :]
+        self._borders, self._ids = np.cumsum(packed[: count + 1], dtype=np.int64) - count, packed[count + 1 :]
+        self.lengths = np.diff(self._borders)
+        self._there: _There | None = None
 
     def __len__(self) -> int:
-        return len(self._borders) - 1
+        return self.lengths.size
 
-    def tokens(self, row: int) -> Tokens:
-        """Tokens of one text, without their places in it."""
-        ids = self._ids[self._borders[row] : self._borders[row + 1]].tolist()
-        literal = [token not in self._special for token in ids]
-        if not self._echo:
-            return Tokens(ids, 0, literal, [], False)
-        start = len(ids) // 2 + 1
-        return Tokens(ids, start, [at >= start and known for at, known in enumerate(literal)], [], False)
+    def ids(self, row: int) -> NDArray[np.int32]:
+        """Tokens of one text."""
+        return self._ids[self._borders[row] : self._borders[row + 1]]
 
-    def batch(self, rows: Sequence[int], device: str = "cpu") -> Batch:
-        """Tensors of several texts."""
-        return Batch.of(collate([self.tokens(row) for row in rows]), device)
+    def document_frequency(self, terms: int) -> NDArray[np.int64]:
+        """Number of texts that hold each of ``terms`` tokens."""
+        found = np.zeros(terms, np.int64)
+        for start in range(0, len(self), TEXTS):
+            borders = self._borders[start : start + TEXTS + 1]
+            texts = np.repeat(np.arange(borders.size - 1), np.diff(borders))
+            tokens = np.unique(texts * terms + self._ids[borders[0] : borders[-1]]) % terms
+            found += np.bincount(tokens, minlength=terms)
+        return found
+
+    def batch(self, rows: Sequence[int] | Rows, device: str | torch.device = "cpu") -> Batch:
+        """Tensors of several texts, padded to the longest; a text without tokens gets one that does not pool."""
+        device = torch.device(device)
+        if self._there is None or self._there.wanted != device:
+            self._there = _There(self._ids, self._borders, self._special, device)
+        return self._there.batch(as_rows(rows), self._echo)
 
 
-def _tokenise(texts: Sequence[str], view: View) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+class _There:
+    """The arrays on a device, or beside it where they do not fit."""
+
+    def __init__(self, ids: NDArray[np.int32], borders: Rows, special: set[int], device: torch.device) -> None:
+        self.wanted, self._home = device, home(device, ids.nbytes)
+        self._lists = Ragged(borders, self._home)
+        flat = torch.from_numpy(ids if ids.size else np.zeros(1, np.int32))
+        self._ids = flat.to(self._home)
+        self._special = torch.zeros(max(int(flat.max()), *special, 0) + 1, dtype=torch.bool)
+        self._special[sorted(special)] = True
+        self._special = self._special.to(self._home)
+        self._longest = int(self._lists.lengths.max(initial=1))
+
+    def batch(self, rows: Rows, echo: bool) -> Batch:
+        length = max(1, int(self._lists.lengths[rows].max(initial=1)))
+        if self.wanted.type == "cuda":
+            length = min(-(-length // STEP) * STEP, max(1, self._longest))
+        places, inside = self._lists.padded(rows, length)
+        ids = self._ids[places].long().masked_fill_(~inside, 0)
+        pooled = inside
+        if echo:
+            size = inside.sum(1, keepdim=True)
+            pooled = inside & (torch.arange(length, device=self._home) >= size // 2 + 1)
+        attention = inside.clone()
+        attention[:, 0] = True
+        parts = ids, attention, pooled, pooled & ~self._special[ids]
+        return Batch(*(part.to(self.wanted, non_blocking=True) for part in parts))
+
+
+def _tokenise(texts: Sequence[str], view: View) -> NDArray[np.int32]:
     """Number of texts, their lengths, their tokens, in one int32 array."""
-    rows = [t.ids for start in range(0, len(texts), TEXTS) for t in view(texts[start : start + TEXTS])]
-    lengths = [len(ids) for ids in rows]
-    return np.fromiter((x for part in ([len(rows)], lengths, *rows) for x in part), np.int32)
+    rows = [np.array(t, np.int32) for at in range(0, len(texts), TEXTS) for t in view.ids(texts[at : at + TEXTS])]
+    head = np.array([len(rows), *(row.size for row in rows)], np.int32)
+    return np.concatenate([head, *rows])
 
 
 def _key(texts: Sequence[str], tokenizer: Path, side: Side) -> str:
@@ -72,7 +115,7 @@ def _key(texts: Sequence[str], tokenizer: Path, side: Side) -> str:
     return digest.hexdigest()[:32]
 
 
-def _write(flat: np.ndarray[tuple[int], np.dtype[np.int32]], path: Path) -> None:
+def _write(flat: NDArray[np.int32], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npy", delete=False) as file:
         np.save(file, flat)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from lsr.training.batches import Drawer
@@ -70,10 +71,10 @@ def trainer(
     if not (folder / "bert").exists():
         bert(folder / "bert")
     student = start(chosen, folder / "bert")
-    drawer = Drawer(data, student, chosen, teacher)
+    drawer = Drawer(data, student, chosen)
     dev = DevSet({"q": "bees dance"}, {"a": "bees dance to tell", "b": "a castle had walls"}, {"q": {"a": 1}})
-    run = RunFolder(folder / name, chosen, {"seed": 0}, resume)
-    made = Trainer(chosen, student, drawer, DevMeter(dev, student), run)
+    run = RunFolder(folder / name, chosen, {"seed": 0}, resume, writes=os.environ.get("RANK", "0") == "0")
+    made = Trainer(chosen, student, drawer, DevMeter(dev, student), run, teacher=teacher)
     if resume:
         made.resume()
     return made

@@ -234,7 +234,7 @@ def test_schedules_have_the_values_that_papers_state():
 
 
 def test_the_controller_drives_the_number_of_terms_to_its_target():
-    controller, terms = SparsityController(100, every=1, rate=1.2), 400.0
+    controller, terms = SparsityController(100, every=1, rate=1.2), torch.tensor(400.0)
     for step in range(1, 200):
         terms = 400 / controller.update(step, terms)
     assert 80 <= terms <= 120

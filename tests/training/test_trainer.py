@@ -30,8 +30,8 @@ def test_a_resumed_run_ends_with_exactly_the_weights_of_one_that_never_stopped(t
     resumed.run()
     for (name, wanted), found in zip(weights(whole).items(), weights(resumed).values(), strict=True):
         assert torch.equal(wanted, found), name
-    for name, wanted in whole.average.items():
-        assert torch.equal(wanted, resumed.average[name])
+    for name, wanted in whole.average.values.items():
+        assert torch.equal(wanted, resumed.average.values[name])
     steps = [line["step"] for line in resumed.folder.lines() if "loss" in line]
     assert steps == list(range(1, 9))
 
@@ -42,8 +42,7 @@ def test_gradcache_gives_the_gradients_of_a_plain_step(tmp_path, system):
     cached = trainer(tmp_path, recipe(system, dropout=False, chunk=3), "cached")
     for made in (plain, cached):
         made.student.eval()
-        made.step = 4
-        made.gradients(made.drawer.draw(1))
+        made.engine.gradients(made.drawer.draw(1), 4)
     for (name, a), b in zip(plain.student.named_parameters(), cached.student.parameters(), strict=True):
         if a.grad is not None and b.grad is not None:
             assert torch.allclose(a.grad, b.grad, atol=1e-5), name
@@ -83,8 +82,8 @@ def test_the_idf_table_is_the_formula(tmp_path):
     made = trainer(tmp_path, recipe("opensearch-doc-v2"))
     set_idf(made.student, made.drawer.store(False))
     store, table = made.drawer.store(False), made.student.query.parts["table"]
-    token = store.tokens(0).ids[1]
-    df = sum(token in store.tokens(row).ids for row in range(len(store)))
+    token = store.ids(0)[1]
+    df = sum(token in store.ids(row) for row in range(len(store)))
     assert float(table[token].detach()) == pytest.approx(np.log(1 + (len(store) - df + 0.5) / (df + 0.5)))
     assert not table[:5].any()  # special tokens
 
@@ -115,10 +114,10 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_named(tmp_path):
 def test_running_out_of_memory_says_what_to_change(tmp_path, monkeypatch):
     made = trainer(tmp_path)
 
-    def full(drawn):
+    def full(drawn, step):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(made, "gradients", full)
+    monkeypatch.setattr(made.engine, "gradients", full)
     with pytest.raises(TrainingError, match="out of memory at step 1: set 'chunk'"):
         made.run()
 

@@ -9,7 +9,9 @@ import torch
 from lsr.encoders.parts.activations import Activation
 
 SLICE = 2048  # terms of one product: [tokens, SLICE] stays in cache
-PAIRS = 1 << 16  # (text, term) pairs of one step of a backward pass
+PAIRS, GPU_PAIRS = 1 << 16, 1 << 19  # (text, term) pairs of one step of a backward pass
+PLACES = 1 << 28  # logits of one step of a backward pass by products
+WORTH = 1000  # products are that much faster a logit than single pairs
 
 
 def max_logits(
@@ -93,23 +95,53 @@ class _MaxLogits(torch.autograd.Function):
 
         run = fused_max if fits(hidden, weight) else sliced_max
         values, positions = run(hidden, weight, bias, mask)
-        ctx.save_for_backward(hidden, weight, positions, values)
+        ctx.save_for_backward(hidden, weight, positions.int(), mask.any(1))
         ctx.mark_non_differentiable(positions)
         return values, positions
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor, _: Any) -> Any:
-        hidden, weight, positions, values = ctx.saved_tensors
-        gradient = torch.where(values.isinf(), 0.0, gradient)
-        to_hidden = torch.zeros_like(hidden, dtype=torch.float32).view(-1, hidden.shape[2])
-        to_weight = torch.zeros_like(weight, dtype=torch.float32)
-        texts, terms = gradient.nonzero(as_tuple=True)  # relu leaves few
-        for start in range(0, texts.numel(), PAIRS):
-            b, t = texts[start : start + PAIRS], terms[start : start + PAIRS]
-            rows, g = b * hidden.shape[1] + positions[b, t], gradient[b, t, None]
-            to_hidden.index_add_(0, rows, g * weight[t])
-            to_weight.index_add_(0, t, g * hidden.view(-1, hidden.shape[2])[rows])
-        return to_hidden.view_as(hidden).to(hidden), to_weight.to(weight), gradient.sum(0).to(weight), None
+        hidden, weight, positions, known = ctx.saved_tensors
+        gradient = gradient * known[:, None]
+        pairs, full = int(gradient.count_nonzero()), hidden.shape[0] * hidden.shape[1] * weight.shape[0]
+        run = back_by_slices if hidden.is_cuda and pairs * WORTH > full else back_by_pairs
+        to_hidden, to_weight = run(gradient, hidden, weight, positions)
+        return to_hidden.to(hidden), to_weight.to(weight), gradient.sum(0).to(weight), None
+
+
+def back_by_pairs(
+    gradient: torch.Tensor, hidden: torch.Tensor, weight: torch.Tensor, positions: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gradients of states and rows, float32, from that of their maxima float[B, V]: a sum over its non-zeros."""
+    to_hidden = torch.zeros_like(hidden, dtype=torch.float32).view(-1, hidden.shape[2])
+    to_weight = torch.zeros_like(weight, dtype=torch.float32)
+    states, step = hidden.reshape(-1, hidden.shape[2]), GPU_PAIRS if hidden.is_cuda else PAIRS
+    texts, terms = gradient.nonzero(as_tuple=True)  # relu leaves few
+    for start in range(0, texts.numel(), step):
+        b, t = texts[start : start + step], terms[start : start + step]
+        rows, g = b * hidden.shape[1] + positions[b, t], gradient[b, t, None]
+        to_hidden.index_add_(0, rows, g * weight[t])
+        to_weight.index_add_(0, t, g * states[rows])
+    return to_hidden.view_as(hidden), to_weight
+
+
+def back_by_slices(
+    gradient: torch.Tensor, hidden: torch.Tensor, weight: torch.Tensor, positions: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same by products, for gradients with many non-zeros: that of the logits is written, some terms at a time."""
+    (texts, length, width), terms = hidden.shape, weight.shape[0]
+    states = hidden.reshape(-1, width)
+    to_hidden = torch.zeros_like(states, dtype=torch.float32)
+    to_weight = torch.empty_like(weight, dtype=torch.float32)
+    step = max(128, PLACES // states.shape[0] // 128 * 128)
+    for start in range(0, terms, step):
+        part = slice(start, start + step)
+        wanted, at = gradient[:, None, part].to(hidden), positions[:, None, part].long()
+        logits = hidden.new_zeros(texts, length, wanted.shape[2]).scatter_(1, at, wanted)
+        logits = logits.view(states.shape[0], -1)
+        to_hidden += logits @ weight[part]
+        to_weight[part] = logits.T @ states
+    return to_hidden.view_as(hidden), to_weight
 
 
 def sliced_max(
