@@ -72,6 +72,7 @@ class DevMeter:
         student.eval()
         documents, queries = student.vectors(self._documents, False, k), student.vectors(self._queries, True, k)
         student.train(training)
+        queries = student.in_corpus(queries, self._documents)
         found = WindowedIndex.build(documents).search(queries, DEPTH, exact=True)
         names, run = list(self._dev.documents), {}
         for i, query in enumerate(self._dev.queries):

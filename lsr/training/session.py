@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import msgspec
 import torch
 
 from lsr.encoders import load
+from lsr.encoders.declaration import read_system
 from lsr.errors import TrainingError
 from lsr.training.batches import Drawer
 from lsr.training.data import TrainingData, read_data
@@ -20,6 +22,7 @@ from lsr.training.run_folder import RunFolder
 from lsr.training.student import set_idf, start
 from lsr.training.teachers import Ensemble, ScoredLists, Teacher, frozen
 from lsr.training.trainer import Trainer
+from lsr.training.vocabulary import write_start
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,8 @@ def prepare(recipe: Recipe, plan: Plan, resume: bool = False) -> Trainer:
     recipe, place = _with_teachers(recipe, plan.teachers), accelerator()
     data = read_data(plan.data)
     dev = read_dev(plan.dev)
-    student = start(recipe, plan.model, plan.seed)
     with place.main_process_first():
+        student = start(recipe, _model(recipe, plan, data), plan.seed)
         folder = RunFolder(plan.out, recipe, _facts(plan, data), resume, place.is_main_process)
         drawer = Drawer(data, student, recipe, plan.seed, plan.mixing, plan.cache or plan.out / "tokens")
     if student.query.side.table == "idf" and not (plan.model / "encoder.toml").is_file():
@@ -69,6 +72,17 @@ def prepare(recipe: Recipe, plan: Plan, resume: bool = False) -> Trainer:
     if resume:
         trainer.resume()
     return trainer
+
+
+def _model(recipe: Recipe, plan: Plan, data: TrainingData) -> Path:
+    """Where weights are; a system of stems gets its vocabulary first."""
+    declaration, folder = read_system(recipe.system), plan.out / "start"
+    if not declaration.document.stems or (plan.model / "encoder.toml").is_file():
+        return plan.model
+    if not (folder / "lsr.json").is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        write_start(declaration, plan.model, data.documents, recipe.stems, folder)
+    return folder
 
 
 def _with_teachers(recipe: Recipe, teachers: Sequence[str]) -> Recipe:

@@ -22,6 +22,7 @@ from lsr.encoders.parts.scorers import scales_to_one, unit_rows
 from lsr.encoders.parts.sparsifiers import sparsify
 from lsr.encoders.rows import Rows
 from lsr.encoders.source import SideSource, Source, read_source
+from lsr.encoders.tables import CorpusTable
 from lsr.encoders.view import read_tokenizer, special_ids
 from lsr.errors import TrainingError
 from lsr.sparse import SparseMatrix
@@ -76,6 +77,15 @@ class Student(nn.Module):
             rows.put(part, counts, terms.numpy(), found[texts, terms].numpy())
         matrix = rows.matrix()
         return unit_rows(matrix) if scales_to_one(self.source.declaration.scorer, query) else matrix
+
+    def in_corpus(self, queries: SparseMatrix, documents: TokenStore) -> SparseMatrix:
+        """Query vectors as an index of ``documents`` would weigh them, where the table follows the corpus."""
+        if self.query.side.table != "corpus":
+            return queries
+        parts = {name: value.detach().float().cpu().numpy() for name, value in self.query.parts.items()}
+        seen = {"frequency": documents.document_frequency(queries.dim), "documents": np.array([len(documents)])}
+        ratio = CorpusTable(parts | seen).weights() / np.where(parts["table"] > 0, parts["table"], 1)
+        return SparseMatrix(queries.indptr, queries.terms, queries.values * ratio[queries.terms], queries.dim)
 
     def states(self, store: TokenStore, query: bool) -> torch.Tensor:
         """What an autoencoder sees of all texts, float32[N, H], without dropout."""

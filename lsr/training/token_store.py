@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,6 +19,8 @@ from numpy.typing import NDArray
 
 from lsr.encoders.declaration import Side
 from lsr.encoders.network import Batch
+from lsr.encoders.source import STEMS
+from lsr.encoders.stem_view import view_of
 from lsr.encoders.view import View, read_tokenizer, special_ids
 from lsr.training.ragged import Ragged, Rows, as_rows, home
 
@@ -33,16 +39,16 @@ class TokenStore:
     """
 
     def __init__(self, texts: Sequence[str], tokenizer: Path, side: Side, cache: Path | None = None) -> None:
-        reader = read_tokenizer(tokenizer)
-        self._special, self._echo = special_ids(reader), side.view == "echo"
+        self._special, self._echo = special_ids(read_tokenizer(tokenizer)), side.view == "echo"
         path = None if cache is None else cache / f"tokens-{_key(texts, tokenizer, side)}.npy"
         if path is None or not path.is_file():
-            flat = _tokenise(texts, View(reader, side))
+            flat = _tokenise(texts, tokenizer, side)
             if path is not None:
                 _write(flat, path)
         packed = flat if path is None else np.load(path, mmap_mode="c")
         count = int(packed[0])
-        self._borders, self._ids = np.cumsum(packed[: count + 1], dtype=np.int64) - count, packed[count + 1 :]
+        self._borders = np.cumsum(packed[: count + 1], dtype=np.int64) - count
+        self._ids, self._terms = _halves(packed[count + 1 :], int(self._borders[-1]))
         self.lengths = np.diff(self._borders)
         self._there: _There | None = None
 
@@ -54,12 +60,13 @@ class TokenStore:
         return self._ids[self._borders[row] : self._borders[row + 1]]
 
     def document_frequency(self, terms: int) -> NDArray[np.int64]:
-        """Number of texts that hold each of ``terms`` tokens."""
+        """Number of texts that hold each of ``terms`` terms."""
         found = np.zeros(terms, np.int64)
         for start in range(0, len(self), TEXTS):
             borders = self._borders[start : start + TEXTS + 1]
             texts = np.repeat(np.arange(borders.size - 1), np.diff(borders))
-            tokens = np.unique(texts * terms + self._ids[borders[0] : borders[-1]]) % terms
+            own = self._terms[borders[0] : borders[-1]]
+            tokens = np.unique((texts * terms + own)[own >= 0]) % terms
             found += np.bincount(tokens, minlength=terms)
         return found
 
@@ -67,18 +74,27 @@ class TokenStore:
         """Tensors of several texts, padded to the longest; a text without tokens gets one that does not pool."""
         device = torch.device(device)
         if self._there is None or self._there.wanted != device:
-            self._there = _There(self._ids, self._borders, self._special, device)
+            terms = None if self._terms is self._ids else self._terms
+            self._there = _There(self._ids, terms, self._borders, self._special, device)
         return self._there.batch(as_rows(rows), self._echo)
 
 
 class _There:
     """The arrays on a device, or beside it where they do not fit."""
 
-    def __init__(self, ids: NDArray[np.int32], borders: Rows, special: set[int], device: torch.device) -> None:
+    def __init__(
+        self,
+        ids: NDArray[np.int32],
+        terms: NDArray[np.int32] | None,
+        borders: Rows,
+        special: set[int],
+        device: torch.device,
+    ) -> None:
         self.wanted, self._home = device, home(device, ids.nbytes)
         self._lists = Ragged(borders, self._home)
         flat = torch.from_numpy(ids if ids.size else np.zeros(1, np.int32))
         self._ids = flat.to(self._home)
+        self._terms = None if terms is None else torch.from_numpy(np.append(terms, -1)).to(self._home)
         self._special = torch.zeros(max(int(flat.max()), *special, 0) + 1, dtype=torch.bool)
         self._special[sorted(special)] = True
         self._special = self._special.to(self._home)
@@ -96,19 +112,67 @@ class _There:
             pooled = inside & (torch.arange(length, device=self._home) >= size // 2 + 1)
         attention = inside.clone()
         attention[:, 0] = True
-        parts = ids, attention, pooled, pooled & ~self._special[ids]
+        if self._terms is None:
+            parts = ids, attention, pooled, pooled & ~self._special[ids], ids
+        else:
+            own = self._terms[places].long().masked_fill_(~inside, -1)
+            parts = ids, attention, own >= 0, own >= 0, own.clamp_(min=0)
         return Batch(*(part.to(self.wanted, non_blocking=True) for part in parts))
 
 
-def _tokenise(texts: Sequence[str], view: View) -> NDArray[np.int32]:
-    """Number of texts, their lengths, their tokens, in one int32 array."""
+def _tokenise(texts: Sequence[str], tokenizer: Path, side: Side) -> NDArray[np.int32]:
+    """Number of texts, their lengths, their tokens, and of stems their terms, in one int32 array."""
+    if side.stems:
+        return _stems(texts, tokenizer, side)
+    view = View(read_tokenizer(tokenizer), side)
     rows = [np.array(t, np.int32) for at in range(0, len(texts), TEXTS) for t in view.ids(texts[at : at + TEXTS])]
     head = np.array([len(rows), *(row.size for row in rows)], np.int32)
     return np.concatenate([head, *rows])
 
 
+def _stems(texts: Sequence[str], tokenizer: Path, side: Side) -> NDArray[np.int32]:
+    """The same for stems, which are found in Python: by several processes where there are many texts."""
+    parts = [list(texts[at : at + TEXTS]) for at in range(0, len(texts), TEXTS)]
+    workers = min(len(os.sched_getaffinity(0)), len(parts) // 4)
+    if workers < 2:
+        _begin(tokenizer, side)
+        found = [_stems_of(part) for part in parts]
+    else:
+        context = multiprocessing.get_context("spawn")  # forks of a process with threads may hang
+        with ProcessPoolExecutor(workers, context, _begin, (tokenizer, side)) as pool:
+            found = list(pool.map(_stems_of, parts))
+    lengths, ids, terms = zip(*found, strict=True) if found else ((), (), ())
+    return np.concatenate([np.array([len(texts)], np.int32), *lengths, *ids, *terms])
+
+
+_view: Any = None
+
+
+def _begin(tokenizer: Path, side: Side) -> None:
+    global _view
+    _view = view_of(tokenizer, side)
+
+
+def _stems_of(texts: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Lengths, tokens and terms; -1 where a token has none."""
+    found = _view(texts)
+    lengths = np.array([len(t.ids) for t in found], np.int32)
+    ids = np.fromiter(chain.from_iterable(t.ids for t in found), np.int32)
+    terms = np.fromiter(chain.from_iterable(t.terms for t in found), np.int32)
+    literal = np.fromiter(chain.from_iterable(t.literal for t in found), bool)
+    return lengths, ids, np.where(literal, terms, -1).astype(np.int32)
+
+
+def _halves(flat: NDArray[np.int32], size: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Tokens and terms; one array where terms are tokens."""
+    ids = flat[:size]
+    return ids, ids if flat.size == size else flat[size:]
+
+
 def _key(texts: Sequence[str], tokenizer: Path, side: Side) -> str:
     digest = hashlib.sha256(tokenizer.read_bytes())
+    if side.stems:
+        digest.update((tokenizer.parent / STEMS).read_bytes())
     digest.update(msgspec.json.encode([side.view, side.prompt, side.max_length]))
     for text in texts:
         digest.update(f"{len(text)} ".encode() + text.encode())

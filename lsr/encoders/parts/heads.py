@@ -49,7 +49,7 @@ def sum_weights(
 def compacted(hidden: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """States float[B, M, H] and mask bool[B, M] of the positions that count alone, M of them in the fullest text."""
     size = max(1, int(mask.sum(1).max()))
-    order = (~mask).to(torch.uint8).argsort(1, stable=True)[:, :size]
+    order = (~mask).to(torch.uint8).argsort(dim=1, stable=True)[:, :size]
     return hidden.gather(1, order[..., None].expand(-1, -1, hidden.shape[2])), mask.gather(1, order)
 
 
