@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from lsr.errors import TrainingError
-from lsr.training.data import Example, TrainingData
+from lsr.training.data import TrainingData
+from lsr.training.examples import Answers, Example
 from lsr.training.objective import Labels
 from lsr.training.order import Order
 from lsr.training.recipe import Recipe
@@ -71,9 +72,7 @@ class Drawer:
             True: TokenStore(data.queries, source.asking.tokenizer, student.query.side, cache),
             False: TokenStore(data.documents, source.document.tokenizer, student.document.side, cache),
         }
-        self._answers: dict[int, set[int]] = {}
-        for example in (example for source_examples in data.examples for example in source_examples):
-            self._answers.setdefault(example.query, set()).add(example.documents[0])
+        self._answers = Answers(data.examples, len(data.queries))
 
     def store(self, query: bool) -> TokenStore:
         """Tokens of queries or of documents."""
@@ -103,7 +102,7 @@ class Drawer:
             columns.setdefault(row, []).append(at)
         positive = np.zeros((len(queries), len(documents)), bool)
         for i, query in enumerate(queries):
-            positive[i, [at for answer in self._answers[query] for at in columns.get(answer, ())]] = True
+            positive[i, [at for answer in self._answers.of(query).tolist() for at in columns.get(answer, ())]] = True
         return positive
 
     def _list(self, example: Example, rng: np.random.Generator) -> list[int]:

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders import Encoder
-from lsr.encoders.neural import NeuralEncoder
 from lsr.errors import TrainingError
-from lsr.sparse import SparseMatrix, concatenate
+from lsr.sparse import SparseMatrix
 from lsr.training.data import TrainingData
+from lsr.training.vectors import document_vectors, query_vectors
 
 Normaliser = Literal["minmax", "z", "affine", "none"]
 Scores = NDArray[np.float32]
@@ -83,12 +83,8 @@ class StoredVectors:
 
 def frozen(encoder: Encoder, data: TrainingData) -> StoredVectors:
     """What ``encoder`` gives every text of ``data``, computed once; "bm25" learns its statistics from the documents."""
-    if isinstance(encoder, NeuralEncoder) and encoder.declaration.document.dense:
-        return StoredVectors(encoder.encode_dense(data.queries, query=True), encoder.encode_dense(data.documents))
-    step, texts = encoder.batch_documents, data.documents
-    observed = [encoder.observe(texts[at : at + step]).matrix for at in range(0, len(texts), step)]
-    documents = encoder.weigh(concatenate(observed))
-    return StoredVectors(encoder.encode_queries(data.queries), documents)
+    documents = document_vectors(encoder, data.documents)
+    return StoredVectors(query_vectors(encoder, data.queries), documents)
 
 
 class Ensemble:
