@@ -276,6 +276,39 @@ def train_command(  # noqa: PLR0913  one for each option
         run_named(recipe, profile, (model, data, dev, out), tuple(teacher or ()), seed, resume)
 
 
+@app.command("mine")
+def mine_command(  # noqa: PLR0913  one for each option
+    data: Annotated[list[str], typer.Argument(metavar="DATA...", help="Pairs, in any layout of lsr train --data.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder; lsr train --data reads it.")],
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="bm25, or the folder of an encoder; given several times, negatives alternate.  [default: bm25]"
+        ),
+    ] = None,
+    negatives: Annotated[int, typer.Option(help="Wanted for each pair.", min=1)] = 4,
+    depth: Annotated[int, typer.Option(help="Candidates of a search, drawn from at random.", min=1)] = 100,
+    skip: Annotated[int, typer.Option(help="Leave out so many of the best.", min=0)] = 0,
+    share: Annotated[
+        float,
+        typer.Option("--filter", help="Drop what scores above this share of the positive; inf drops nothing."),
+    ] = 0.95,
+    judge: Annotated[
+        str | None, typer.Option(help="Encoder whose scores decide that.  [default: the one that searches]")
+    ] = None,
+    scored: Annotated[bool, typer.Option("--scores", help="Write its scores, for teaching.")] = False,
+    seed: Annotated[int, typer.Option(help="The same seed finds the same negatives.")] = 0,
+) -> None:
+    """Find hard negatives for pairs: documents that an encoder takes for answers.
+
+    Example: lsr mine pairs.parquet --out mined
+    """
+    from lsr.cli.mine import run
+    from lsr.training.mining import MiningSettings
+
+    run(data, out, MiningSettings(tuple(encoder or ("bm25",)), negatives, depth, skip, share, judge, scored, seed))
+
+
 encoders_app = typer.Typer(
     help="List the systems that encoders are declared as; convert encoders.\n\nExample: lsr encoders list",
     no_args_is_help=True,

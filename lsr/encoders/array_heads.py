@@ -75,8 +75,8 @@ class ArrayHead:
         logits = self._head.logits(pooled, rows)
         if tokens.terms is not None:
             logits[~np.array(tokens.literal, bool)] = -np.inf
-        if "literal-counts" in side.gates:  # a term that stands in the text comes from there
-            logits[np.where(tokens.literal, tokens.terms, -1)[:, None] == terms] = np.inf
+            if "literal-counts" in side.gates:  # a term that stands in the text comes from there
+                logits[np.where(tokens.literal, tokens.terms, -1)[:, None] == terms] = np.inf
         return np.asarray(logits.argmax(0) + start, np.int64)
 
     def _vocabulary(self, pooled: Vector, tokens: Tokens) -> Vector:

@@ -34,13 +34,19 @@ def part_shapes(side: Side, width: int, vocabulary: int, codes: int = 0, rows: i
         shapes |= {"prior": (vocabulary,)}
     if side.head == "vocabulary" and side.stems:
         shapes |= {"vocabulary_weight": (rows, width), "vocabulary_bias": (rows,)}
-    if "literal-counts" in side.gates:
-        shapes |= {"counts_weight": hidden, "counts_bias": scalar, "counts_form": (3,)}
+    return shapes | _gate_shapes(side, width, vocabulary)
+
+
+def _gate_shapes(side: Side, width: int, vocabulary: int) -> dict[str, tuple[int, ...]]:
+    hidden, scalar = (width,), (1,)
+    shapes: dict[str, tuple[int, ...]] = {}
     for gate in ("importance", "quality"):
         if gate in side.gates:
             shapes |= {f"{gate}_weight": hidden, f"{gate}_bias": scalar}
     if "literal-residual" in side.gates:
         shapes |= {"residual_weight": (vocabulary, width), "residual_bias": (vocabulary,)}
+    if "literal-counts" in side.gates:
+        shapes |= {"counts_weight": hidden, "counts_bias": scalar, "counts_form": (3,)}
     if "modulation" in side.gates:
         shapes |= {"modulation_weight": (width, vocabulary), "modulation_bias": hidden}
     return shapes

@@ -213,8 +213,8 @@ class NeuralEncoder(Encoder):
                 raise EncoderError(f"{self.source.folder}: the query table is missing")
             if side.side.head == "table" and side.parts["table"].size < size:
                 raise EncoderError(
-                    f"{self.source.folder}: the query table has {side.parts['table'].size:,} numbers but the vocabulary "
-                    f"{size:,} terms; they do not belong together"
+                    f"{self.source.folder}: the query table has {side.parts['table'].size:,} numbers but the "
+                    f"vocabulary {size:,} terms; they do not belong together"
                 )
             if side.model and not weight_files(side.model):
                 raise EncoderError(

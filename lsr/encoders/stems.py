@@ -1,7 +1,7 @@
 """Which terms does a text hold when terms are stems of words? Frequent stems by name, all others in numbered buckets.
 
-A vocabulary of stems matches "computers" with "computing" without any network, keeps a rare word whole where word-pieces
-break it up, and has a place for every word there is: hashed ones share a bucket with few others.
+A vocabulary of stems matches "computers" with "computing" without any network, keeps a rare word whole where
+word-pieces break it up, and has a place for every word there is: hashed ones share a bucket with few others.
 """
 
 from __future__ import annotations
@@ -21,10 +21,16 @@ WORD = re.compile(r"[^\W_]+")
 NO_TERM = -1
 
 # Function words of English: pronouns, auxiliary verbs, question words, particles.
-FUNCTION_WORDS = STOP_WORDS | frozenset(
-    ["about", "above", "after", "again", "against", "all", "also", "am", "any", "been", "before", "being", "below", "between", "both", "can", "cannot", "could", "did", "do", "does", "doing", "down", "during", "each", "every", "few", "from", "further", "had", "has", "have", "having", "he", "her", "here", "hers", "herself", "him", "himself", "his", "how", "i", "its", "itself", "just", "many", "may", "me", "might", "more", "most", "much", "must", "my", "myself", "nor", "now", "off", "once", "only", "other", "our", "ours", "ourselves", "out", "over", "own", "same", "shall", "she", "should", "so", "some", "than", "theirs", "them", "themselves", "those", "through", "too", "under", "until", "up", "upon", "very", "we", "were", "what", "when", "where", "which", "while", "who", "whom", "why", "would", "you", "your", "yours", "yourself", "yourselves", "s", "t", "m", "re", "ll", "ve", "d", "one", "us"]
+FUNCTION_WORDS = STOP_WORDS.union(
+    """
+    about above after again against all also am any been before being below between both can cannot could d did do
+    does doing down during each every few from further had has have having he her here hers herself him himself
+    his how i its itself just ll m many may me might more most much must my myself nor now off once one only other
+    our ours ourselves out over own re s same shall she should so some t than theirs them themselves those through
+    too under until up upon us ve very we were what when where which while who whom why would you your yours
+    yourself yourselves
+    """.split()  # noqa: SIM905
 )
-
 
 stem = Stemmer.Stemmer("english").stemWord  # of a folded word
 

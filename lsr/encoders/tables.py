@@ -92,8 +92,8 @@ class CorpusTable:
     """Weights of query terms that follow the corpus that is searched.
 
     A term weighs ``table[t] log p / log prior[t]``, where ``prior`` is the share of documents of the training corpus
-    that hold it and ``p = (frequency + strength prior) / (documents + strength)`` the share expected in this corpus: the
-    posterior mean under a Beta prior. Before the first document a term weighs ``table[t]``; a term that is rare in
+    that hold it and ``p = (frequency + strength prior) / (documents + strength)`` the share expected in this corpus:
+    the posterior mean under a Beta prior. Before the first document a term weighs ``table[t]``; a term that is rare in
     general and common here loses weight, as under BM25.
 
     Args:

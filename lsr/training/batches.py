@@ -11,7 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from lsr.sparse import indptr_of
 from lsr.training.data import TrainingData
+from lsr.training.examples import Answers
 from lsr.training.objective import Labels
 from lsr.training.order import Order, Position
 from lsr.training.ragged import Rows, moved
@@ -61,10 +63,10 @@ class Lists(NamedTuple):
     @classmethod
     def of(cls, data: TrainingData) -> Lists:
         """The examples of every source."""
-        examples = [example for source in data.examples for example in source]
-        sizes = np.array([0, *(len(e.documents) for e in examples)], np.int64)
-        documents = np.fromiter((row for e in examples for row in e.documents), np.int64, int(sizes.sum()))
-        return cls(np.array([e.query for e in examples], np.int64), np.cumsum(sizes), documents)
+        sources = data.examples
+        sizes = np.concatenate([np.diff(source.borders) for source in sources])
+        documents = np.concatenate([source.documents for source in sources]).astype(np.int64)
+        return cls(np.concatenate([source.queries for source in sources]).astype(np.int64), indptr_of(sizes), documents)
 
 
 class Drawer:
@@ -97,7 +99,7 @@ class Drawer:
             True: TokenStore(data.queries, source.asking.tokenizer, student.query.side, cache),
             False: TokenStore(data.documents, source.document.tokenizer, student.document.side, cache),
         }
-        self._answers = _Answers(self._lists)
+        self._answers = Answers(data.examples, len(data.queries))
         self._pool, self._waiting = ThreadPoolExecutor(1, "drawer"), deque[Future[Drawn]]()
 
     def store(self, query: bool) -> TokenStore:
@@ -116,7 +118,7 @@ class Drawer:
         examples = self._bases[picks.sources] + picks.places
         documents, owner = self._choose(examples, np.random.default_rng([self._seed, step, 2]))
         queries, first = self._lists.queries[examples], np.searchsorted(owner, np.arange(examples.size))
-        return Drawn(queries, documents, owner, first, self._answers.among(queries, documents), self.order.position)
+        return Drawn(queries, documents, owner, first, _among(self._answers, queries, documents), self.order.position)
 
     def _choose(self, examples: Rows, rng: np.random.Generator) -> tuple[Rows, Rows]:
         """Of every list the positive, then as many of the others as the recipe wants, by the lot; and their owners."""
@@ -129,21 +131,13 @@ class Drawer:
         return self._lists.documents[places[order][kept]], owner[kept]
 
 
-class _Answers:
-    """Every pair of a query and a document that answers it, sorted by query."""
-
-    def __init__(self, lists: Lists) -> None:
-        pairs = np.unique(np.stack([lists.queries, lists.documents[lists.borders[:-1]]]), axis=1)
-        self._borders = np.searchsorted(pairs[0], np.arange(int(lists.queries.max()) + 2))
-        self._documents = pairs[1]
-
-    def among(self, queries: Rows, documents: Rows) -> Rows:
-        """Places in the flat [Q, N] where a document answers a query."""
-        places, row = _spread(self._borders[queries], self._borders[queries + 1])
-        order = np.argsort(documents, kind="stable")
-        ranked, wanted = documents[order], self._documents[places]
-        columns, pair = _spread(np.searchsorted(ranked, wanted), np.searchsorted(ranked, wanted, "right"))
-        return np.asarray(row[pair] * documents.size + order[columns], np.int64)
+def _among(answers: Answers, queries: Rows, documents: Rows) -> Rows:
+    """Places in the flat [Q, N] where a document answers a query."""
+    places, row = _spread(answers.borders[queries], answers.borders[queries + 1])
+    order = np.argsort(documents, kind="stable")
+    ranked, wanted = documents[order], answers.documents[places]
+    columns, pair = _spread(np.searchsorted(ranked, wanted), np.searchsorted(ranked, wanted, "right"))
+    return np.asarray(row[pair] * documents.size + order[columns], np.int64)
 
 
 def _spread(starts: Rows, ends: Rows) -> tuple[Rows, Rows]:

@@ -7,21 +7,18 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lsr.corpus import Document, DocumentReader, has_member, json_objects
 from lsr.corpus.streams import open_file, utf8_fault
 from lsr.errors import InputError, TrainingError
 from lsr.eval import load_collection
+from lsr.training.examples import Example, Examples
+from lsr.training.row_folder import DOCUMENTS, EXAMPLES, QUERIES, read_examples, read_texts
 
 POSITIVE = ("positive", "pos", "docs", "document")
 NEGATIVES = ("negatives", "negs", "negative", "neg")
-
-
-class Example(NamedTuple):
-    """Row of a query, rows of its documents with a positive first, and a teacher's score of each, or None."""
-
-    query: int
-    documents: tuple[int, ...]
-    scores: tuple[float, ...] | None = None
 
 
 class Raw(NamedTuple):
@@ -44,7 +41,7 @@ class TrainingData:
     def __init__(self) -> None:
         self._queries: dict[str, int] = {}
         self._documents: dict[str, int] = {}
-        self.examples: list[list[Example]] = []
+        self.examples: list[Examples] = []
 
     @property
     def queries(self) -> list[str]:
@@ -62,10 +59,25 @@ class TrainingData:
         Raises:
             TrainingError: it holds no example.
         """
-        rows = [self._rows(raw) for raw in examples]
-        if not rows:
+        self._add(Examples.of(self._rows(raw) for raw in examples), name)
+
+    def add_folder(self, folder: Path) -> None:
+        """Add the training folder ``folder`` as a source; see `lsr.training.row_folder`.
+
+        Raises:
+            InputError: a file that is missing or wrong.
+            TrainingError: it holds no example.
+        """
+        queries = _rows_of(read_texts(folder / QUERIES), self._queries)
+        documents = _rows_of(read_texts(folder / DOCUMENTS), self._documents)
+        found = read_examples(folder / EXAMPLES, queries.size, documents.size)
+        examples = Examples(queries[found.queries], found.borders, documents[found.documents], found.scores)
+        self._add(examples, str(folder))
+
+    def _add(self, examples: Examples, name: str) -> None:
+        if not len(examples):
             raise TrainingError(f"{name} holds no pair to train on: wanted a query and a positive text in every record")
-        self.examples.append(rows)
+        self.examples.append(examples)
 
     def _rows(self, raw: Raw) -> Example:
         documents = tuple(self._documents.setdefault(text, len(self._documents)) for text in raw.documents)
@@ -74,7 +86,7 @@ class TrainingData:
 
 
 def read_data(sources: Iterable[str | Path]) -> TrainingData:
-    """Read every source: JSONL (.gz too), Parquet, MS MARCO triples (.tsv), BEIR folders and zips.
+    """Read every source: JSONL (.gz too), Parquet, MS MARCO triples (.tsv), BEIR folders and zips, training folders.
 
     A record holds ``query`` and ``positive`` (or ``pos``), perhaps ``negatives``, or ``docs`` with a positive first,
     and perhaps ``scores``, one a document. A BEIR folder gives its ``train`` judgements, or, where it has none, titles
@@ -86,8 +98,16 @@ def read_data(sources: Iterable[str | Path]) -> TrainingData:
     """
     data = TrainingData()
     for source in map(Path, sources):
-        data.add(_read(source), str(source))
+        if (source / EXAMPLES).is_file():
+            data.add_folder(source)
+        else:
+            data.add(_read(source), str(source))
     return data
+
+
+def _rows_of(texts: Iterable[str], known: dict[str, int]) -> NDArray[np.int32]:
+    """The row of each text; a new one gets a new row."""
+    return np.fromiter((known.setdefault(text, len(known)) for text in texts), np.int32)
 
 
 def _read(source: Path) -> Iterator[Raw]:

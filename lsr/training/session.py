@@ -67,7 +67,7 @@ def prepare(recipe: Recipe, plan: Plan, resume: bool = False) -> Trainer:
         drawer = Drawer(data, student, recipe, plan.seed, plan.mixing, plan.cache or plan.out / "tokens")
     if student.query.side.table == "idf" and not (plan.model / "encoder.toml").is_file():
         set_idf(student, drawer.store(False))
-    teacher = _teacher(recipe, data, place.device)
+    teacher = _teacher(recipe, data, place.device, plan.cache)
     trainer = Trainer(recipe, student, drawer, DevMeter(dev, student), folder, plan.seed, teacher, place)
     if resume:
         trainer.resume()
@@ -94,11 +94,11 @@ def _with_teachers(recipe: Recipe, teachers: Sequence[str]) -> Recipe:
     return msgspec.structs.replace(recipe, teaching=teaching)
 
 
-def _teacher(recipe: Recipe, data: TrainingData, device: torch.device) -> Teacher | None:
+def _teacher(recipe: Recipe, data: TrainingData, device: torch.device, cache: Path | None) -> Teacher | None:
     if (teaching := recipe.teaching) is None:
         return None
     made = [
-        ScoredLists(data, device) if name == "scores" else frozen(load(name, device=str(device)), data, device)
+        ScoredLists(data, device) if name == "scores" else frozen(load(name, device=str(device)), data, device, cache)
         for name in teaching.teachers
     ]
     return Ensemble(made, teaching.weights, teaching.normaliser, teaching.scale)

@@ -6,6 +6,7 @@ Every teacher gives float32[Q, N] on its device for rows of queries and rows of 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -13,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from lsr.encoders import Encoder
-from lsr.encoders.neural import NeuralEncoder
 from lsr.errors import TrainingError
-from lsr.sparse import SparseMatrix, concatenate
+from lsr.sparse import SparseMatrix
 from lsr.training.data import TrainingData
 from lsr.training.ragged import Ragged, Rows, home, moved
+from lsr.training.vectors import both_vectors
 
 Normaliser = Literal["minmax", "z", "affine", "none"]
 CPU = torch.device("cpu")
@@ -152,15 +153,19 @@ def _require_one_width(queries: int, documents: int) -> None:
         )
 
 
-def frozen(encoder: Encoder, data: TrainingData, device: torch.device = CPU) -> Teacher:
-    """What ``encoder`` gives every text of ``data``, computed once; "bm25" learns its statistics from the documents."""
-    if isinstance(encoder, NeuralEncoder) and encoder.declaration.document.dense:
-        queries, documents = encoder.encode_dense(data.queries, query=True), encoder.encode_dense(data.documents)
-        return DenseVectors(queries, documents, device)
-    step, texts = encoder.batch_documents, data.documents
-    observed = [encoder.observe(texts[at : at + step]).matrix for at in range(0, len(texts), step)]
-    weighed = encoder.weigh(concatenate(observed))
-    return SparseVectors(encoder.encode_queries(data.queries), weighed, device)
+def frozen(encoder: Encoder, data: TrainingData, device: torch.device = CPU, cache: Path | None = None) -> Teacher:
+    """What ``encoder`` gives every text of ``data``, computed once; "bm25" learns its statistics from the documents.
+
+    Args:
+        encoder: sparse or dense.
+        data: texts.
+        device: where scores are computed.
+        cache: folder that keeps the vectors for other runs; None for none.
+    """
+    documents, queries = both_vectors(encoder, data.documents, data.queries, cache)
+    if isinstance(queries, SparseMatrix) and isinstance(documents, SparseMatrix):
+        return SparseVectors(queries, documents, device)
+    return DenseVectors(np.asarray(queries), np.asarray(documents), device)
 
 
 class Ensemble:

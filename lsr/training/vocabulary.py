@@ -1,7 +1,7 @@
 """Which stems become terms, and what does a network know of them before training?
 
-The start is BM25 over stems plus what the network already knows of words: the row of a stem is the network's own state
-for that word, and its bias lets it fire in one text out of `FIRE`, so that the first step sees sparse, sensible vectors.
+The start is BM25 over stems plus what the network already knows of words: the row of a stem is the network's own
+state for that word, and biases let a text fire about `FIRE` rows, so that the first step sees sensible vectors.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
+from torch import nn
 from torch.nn.functional import softplus
 
 
@@ -41,7 +40,7 @@ def literal_residual(reps: torch.Tensor, extra: torch.Tensor, present: torch.Ten
 
 
 def literal_counts(
-    hidden: torch.Tensor, terms: torch.Tensor, literal: torch.Tensor, size: int, parts: Mapping[str, torch.Tensor]
+    hidden: torch.Tensor, terms: torch.Tensor, literal: torch.Tensor, size: int, parts: nn.ParameterDict
 ) -> torch.Tensor:
     """What each position adds to the weight of its own term, float32[B, L]: BM25 whose counts are learned.
 
@@ -52,7 +51,8 @@ def literal_counts(
     weights = softplus((hidden @ parts["counts_weight"] + parts["counts_bias"]).float()) * literal
     sums = weights.new_zeros(terms.shape[0], size).scatter_add(1, terms, weights).gather(1, terms)
     scale, floor, slope = parts["counts_form"].float().exp()
-    return scale * weights / (sums + floor + slope * literal.sum(1, keepdim=True))
+    added: torch.Tensor = scale * weights / (sums + floor + slope * literal.sum(1, keepdim=True))
+    return added
 
 
 def modulate(states: torch.Tensor, tokens: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,59 @@
+"""What does `lsr mine` do? Finds hard negatives for pairs and writes them as a training folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import msgspec
+
+from lsr.cli.console import facts, out, progress_bars
+from lsr.errors import InputError
+from lsr.training.data import read_data
+from lsr.training.mining import MiningReport, MiningSettings, mine
+from lsr.training.row_folder import EXAMPLES, write_row_folder
+
+WORDS = {
+    "pairs": "pairs of a query and a positive",
+    "negatives": "negatives found",
+    "candidates": "candidates seen",
+    "known": "dropped: an answer, or its text",
+    "filtered": "dropped: scored like the positive",
+    "short": "pairs with fewer than wanted",
+    "without": "pairs without any negative",
+}
+
+
+def run(sources: Sequence[str], folder: Path, settings: MiningSettings) -> None:
+    """Mine ``sources`` into ``folder`` and print what came of it."""
+    if (folder / EXAMPLES).exists():
+        raise InputError(f"{folder} holds training data: choose a new folder for --out")
+    started = time.perf_counter()
+    data = read_data(sources)
+    with progress_bars() as bars:
+        tasks = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total, items=0, unit="texts")
+            bars.update(tasks[stage], completed=done, items=done)
+
+        examples, report = mine(data, settings, show)
+    write_row_folder(folder, data.queries, data.documents, examples)
+    seconds = time.perf_counter() - started
+    record = {
+        "data": list(sources),
+        "settings": asdict(settings),
+        "report": asdict(report),
+        "seconds": round(seconds, 1),
+    }
+    (folder / "mined.json").write_bytes(msgspec.json.format(msgspec.json.encode(record)))
+    _print(report, folder, seconds)
+
+
+def _print(report: MiningReport, folder: Path, seconds: float) -> None:
+    rows = [(WORDS[name], f"{value:,}") for name, value in report.rows()]
+    rows[1] = (rows[1][0], f"{report.negatives:,} ({report.negatives / report.pairs:.2f} a pair)")
+    out.print(facts([*rows, ("training folder", str(folder)), ("seconds", f"{seconds:.1f}")]))
