@@ -1,9 +1,10 @@
 """How long does a training step take, and how much memory, beside sentence-transformers' trainer on the same work?
 
 Both train one masked language model as SPLADE on the same pairs with the same drawn negatives: InfoNCE over the
-documents of the batch, FLOPS with one weight on queries and documents, AdamW, gradients clipped, bfloat16 where there is a
-GPU. Rounds take turns, each worker in a process of its own; milliseconds are between two steps of one run, with everything
-a trainer does (drawing, tokens, logs), medians of the rounds. `--profile` shows what the device did in steps of ours.
+documents of the batch, FLOPS with one weight on queries and documents, AdamW, gradients clipped, bfloat16 where there
+is a GPU. Rounds take turns, each worker in a process of its own; milliseconds are between two steps of one run, with
+everything a trainer does (drawing, tokens, logs), medians of the rounds. `--profile` shows what the device did in
+steps of ours.
 
     pip install 'lsr-engine[dev]' datasets
     python benchmarks/training.py splade-tiny --data pairs.parquet
@@ -122,18 +123,20 @@ def peak_mb() -> float:
 
 
 class Clock:
-    """Milliseconds a step between the first look and the last."""
+    """Takes the time at looks."""
 
     def __init__(self) -> None:
         self.looks: list[tuple[int, float]] = []
 
     def __call__(self, step: int) -> None:
+        """Look, where ``step`` is one to look at."""
         if step and step % EVERY == 0 and (not self.looks or step > self.looks[-1][0]):
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             self.looks.append((step, time.perf_counter()))
 
     def result(self) -> dict[str, float]:
+        """Milliseconds a step between the first look and the last, and peak memory."""
         (first, start), (last, end) = self.looks[0], self.looks[-1]
         return {"ms": 1e3 * (end - start) / (last - first), "peak_mb": peak_mb()}
 
@@ -148,6 +151,7 @@ class Profile:
         self._started, self.report = 0.0, {"busy": 0.0, "waits a step": 0.0}
 
     def __call__(self, step: int) -> None:
+        """Start and stop at steps 40, 60 and 80."""
         if step == 2 * EVERY:
             self._waits = self._caught.__enter__()
             warnings.simplefilter("always")
@@ -236,7 +240,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.quick:
-        small = {"steps": 2 * EVERY, "batch": 4, "length": 32, "rounds": 1, "loaders": 0}
+        small = {"steps": 2 * EVERY, "batch": 2, "length": 16, "rounds": 1, "loaders": 0}
         vars(arguments).update(small)
     return arguments
 

@@ -21,6 +21,9 @@ def run(name: str, profile: str | None, plan: Plan, resume: bool) -> None:
     started = time.perf_counter()
     trainer = prepare(recipe, plan, resume)
     latest: dict[str, float] = {}
+    if not trainer.ranks.first:
+        trainer.run()
+        return
     with progress_bars() as bars:
         task = bars.add_task("training", total=recipe.steps, items=0, unit="steps")
 

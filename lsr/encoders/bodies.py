@@ -32,7 +32,8 @@ class Body(nn.Module):
         super().__init__()
         self.model, self.kind = model, kind
         config: Any = model.config
-        self._plain = config.model_type in PLAIN and kind in ("encoder", "masked-lm")
+        plain = config.model_type in PLAIN and kind in ("encoder", "masked-lm")
+        self._plain = plain and config._attn_implementation == "sdpa"
         self.width, self.tokens = int(config.hidden_size), int(config.vocab_size)  # numbers a state, vocabulary
 
     def forward(self, ids: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:

@@ -106,7 +106,7 @@ class _MaxLogits(torch.autograd.Function):
         pairs, full = int(gradient.count_nonzero()), hidden.shape[0] * hidden.shape[1] * weight.shape[0]
         run = back_by_slices if hidden.is_cuda and pairs * WORTH > full else back_by_pairs
         to_hidden, to_weight = run(gradient, hidden, weight, positions)
-        return to_hidden.to(hidden), to_weight.to(weight), gradient.sum(0).to(weight), None
+        return to_hidden.to(hidden), to_weight.to(weight), gradient.sum(0), None
 
 
 def back_by_pairs(
