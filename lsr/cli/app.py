@@ -256,7 +256,7 @@ def train_command(  # noqa: PLR0913  one for each option
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the run.")] = None,
     model: Annotated[Path | None, typer.Option(help="Folder of the weights to start from.")] = None,
-    dev: Annotated[Path | None, typer.Option(help="Judged collection to measure on.")] = None,
+    dev: Annotated[list[str] | None, typer.Option(help="Judged collections to measure on, PATH or PATH:SPLIT.")] = None,
     profile: Annotated[str | None, typer.Option(help="Variant of the recipe: tiny takes minutes on a CPU.")] = None,
     teacher: Annotated[
         list[str] | None, typer.Option(help="bm25, scores, or the folder of an encoder, in place of the recipe's.")

@@ -47,22 +47,22 @@ def run(name: str, profile: str | None, plan: Plan, resume: bool) -> None:
 def run_named(
     name: str,
     profile: str | None,
-    places: tuple[Path | None, list[str] | None, Path | None, Path | None],
+    places: tuple[Path | None, list[str] | None, list[str] | None, Path | None],
     teachers: tuple[str, ...],
     seed: int,
     resume: bool,
 ) -> None:
-    """Train from ``places``: model, data, dev set, folder.
+    """Train from ``places``: model, data, dev sets, folder.
 
     Raises:
         InputError: one of them was not given.
     """
     model, data, dev, folder = places
-    if model is None or not data or dev is None or folder is None:
+    if model is None or not data or not dev or folder is None:
         given = {"--model": model, "--data": data, "--dev": dev, "--out": folder}
         missing = ", ".join(option for option, value in given.items() if not value)
         raise InputError(f"training needs {missing}; see lsr train --help")
-    run(name, profile, Plan(model, tuple(data), dev, folder, teachers, None, seed), resume)
+    run(name, profile, Plan(model, tuple(data), tuple(dev), folder, teachers, None, seed), resume)
 
 
 def list_recipes() -> None:

@@ -1,7 +1,8 @@
-"""How good is the student now? nDCG@10 on a judged collection, or on pairs held out, searched by our own index."""
+"""How good is the student now? nDCG@10 on judged collections, or on pairs held out, searched by our own index."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -52,13 +53,47 @@ def read_dev(path: Path, split: str | None = None) -> DevSet:
     return DevSet(collection.queries, documents, collection.qrels)
 
 
+def read_devs(places: Sequence[str | Path]) -> dict[str, DevSet]:
+    """Judged collections by name, each given as PATH or PATH:SPLIT.
+
+    Raises:
+        InputError: one cannot be read.
+        TrainingError: one holds no documents, or two have one name.
+    """
+    found: dict[str, DevSet] = {}
+    for place in map(str, places):
+        path, _, split = (place, "", "") if Path(place).exists() else place.rpartition(":")
+        name = Path(path or place).stem + (f":{split}" if split else "")
+        if name in found:
+            raise TrainingError(f"two dev sets are called {name!r}: wanted different files or splits")
+        found[name] = read_dev(Path(path or place), split if path and split else None)
+    return found
+
+
 class DevMeter:
-    """Tokenises a dev set once and measures students on it.
+    """Tokenises dev sets once and measures students on them.
 
     Args:
-        dev: what to measure on.
+        dev: what to measure on, one or several by name.
         student: gives tokenizer and sides.
     """
+
+    def __init__(self, dev: DevSet | Mapping[str, DevSet], student: Student) -> None:
+        sets = {"dev": dev} if isinstance(dev, DevSet) else dev
+        self._sets = {name: _Tokenised(one, student) for name, one in sets.items()}
+
+    def measure(self, student: Student, k: int = 0) -> dict[str, Measured]:
+        """What each set says; ``k`` as in `Student.vectors`."""
+        return {name: one.measure(student, k) for name, one in self._sets.items()}
+
+
+def mean(found: Mapping[str, Measured]) -> Measured:
+    """The mean over sets, each counting as one."""
+    return Measured(*(sum(values) / len(found) for values in zip(*found.values(), strict=True)))
+
+
+class _Tokenised:
+    """One dev set."""
 
     def __init__(self, dev: DevSet, student: Student) -> None:
         self._dev = dev
@@ -67,7 +102,7 @@ class DevMeter:
         self._queries = TokenStore(list(dev.queries.values()), asking.tokenizer, student.query.side)
 
     def measure(self, student: Student, k: int = 0) -> Measured:
-        """Encode, index and search exactly; ``k`` as in `Student.vectors`."""
+        """Encode, index and search exactly."""
         training = student.training
         student.eval()
         documents, queries = student.vectors(self._documents, False, k), student.vectors(self._queries, True, k)

@@ -15,7 +15,7 @@ from lsr.encoders.declaration import read_system
 from lsr.errors import TrainingError
 from lsr.training.batches import Drawer
 from lsr.training.data import TrainingData, read_data
-from lsr.training.dev import DevMeter, read_dev
+from lsr.training.dev import DevMeter, read_devs
 from lsr.training.ranks import accelerator
 from lsr.training.recipe import Recipe
 from lsr.training.run_folder import RunFolder
@@ -32,7 +32,7 @@ class Plan:
     Attributes:
         model: weights to start from.
         data: sources of pairs.
-        dev: judged collection to measure on.
+        dev: judged collection to measure on, or several as PATH or PATH:SPLIT; their mean decides.
         out: folder of the run.
         teachers: they take the place of those in the recipe, where given.
         mixing: weight of each source; None goes by size.
@@ -42,7 +42,7 @@ class Plan:
 
     model: Path
     data: tuple[str, ...]
-    dev: Path
+    dev: Path | tuple[str, ...]
     out: Path
     teachers: tuple[str, ...] = ()
     mixing: tuple[float, ...] | None = None
@@ -60,7 +60,7 @@ def prepare(recipe: Recipe, plan: Plan, resume: bool = False) -> Trainer:
     """
     recipe, place = _with_teachers(recipe, plan.teachers), accelerator()
     data = read_data(plan.data)
-    dev = read_dev(plan.dev)
+    dev = read_devs([plan.dev] if isinstance(plan.dev, Path) else plan.dev)
     with place.main_process_first():
         student = start(recipe, _model(recipe, plan, data), plan.seed)
         folder = RunFolder(plan.out, recipe, _facts(plan, data), resume, place.is_main_process)
@@ -110,7 +110,7 @@ def _facts(plan: Plan, data: TrainingData) -> dict[str, object]:
         "model": str(plan.model),
         "data": plan.data,
         "mixing": plan.mixing,
-        "dev": str(plan.dev),
+        "dev": str(plan.dev) if isinstance(plan.dev, Path) else plan.dev,
         "examples": [len(source) for source in data.examples],
         "queries": len(data.queries),
         "documents": len(data.documents),

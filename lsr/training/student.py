@@ -71,10 +71,10 @@ class Student(nn.Module):
         network, rows = self.side(query), Rows(len(store), self.side(query).terms)
         for part, encoded in self._encoded(store, query):
             base = encoded.base
-            found = sparsify(base, network.side.sparsifier, k or network.side.k, network.side.threshold).float().cpu()
+            found = sparsify(base, network.side.sparsifier, k or network.side.k, network.side.threshold)
             texts, terms = (found > 0).nonzero(as_tuple=True)
-            counts = torch.bincount(texts, minlength=len(part)).numpy()
-            rows.put(part, counts, terms.numpy(), found[texts, terms].numpy())
+            counts, weights = torch.bincount(texts, minlength=len(part)), found[texts, terms].float()
+            rows.put(part, *(values.cpu().numpy() for values in (counts, terms, weights)))
         matrix = rows.matrix()
         return unit_rows(matrix) if scales_to_one(self.source.declaration.scorer, query) else matrix
 

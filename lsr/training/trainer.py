@@ -20,7 +20,7 @@ from lsr.training.checkpoint import (
     restore_random,
     write_checkpoint,
 )
-from lsr.training.dev import DevMeter, Measured
+from lsr.training.dev import DevMeter, Measured, mean
 from lsr.training.engine import Engine
 from lsr.training.objective import Objective
 from lsr.training.optimiser import Average, adamw, learning, set_rates
@@ -196,9 +196,12 @@ class Trainer:
     def _measure(self, progress: Progress) -> None:
         """Let the first process measure the averaged weights, and keep them if they are the best."""
         self.average.swap()
-        found = self.meter.measure(self.student, self.objective.k(self.recipe.steps)) if self.ranks.first else None
-        measured = Measured(*self.ranks.tell(found or [0.0] * len(Measured._fields), self.accelerator.device))
-        self._show(self.step, {f"dev {name}": value for name, value in measured._asdict().items()}, progress)
+        found = self.meter.measure(self.student, self.objective.k(self.recipe.steps)) if self.ranks.first else {}
+        told = mean(found) if found else [0.0] * len(Measured._fields)
+        measured = Measured(*self.ranks.tell(told, self.accelerator.device))
+        values = {f"dev {name}": value for name, value in measured._asdict().items()}
+        each = {f"dev ndcg {name}": one.ndcg for name, one in found.items()} if len(found) > 1 else {}
+        self._show(self.step, values | each, progress)
         if self.step == 0:
             self.best.before = measured.ndcg
         self.best.without_gain += 1

@@ -14,6 +14,7 @@ from lsr.encoders.declaration import Side
 from lsr.errors import InputError, TrainingError
 from lsr.training.batches import Drawer
 from lsr.training.data import read_data
+from lsr.training.dev import Measured, mean, read_devs
 from lsr.training.order import Order
 from lsr.training.student import start
 from lsr.training.teachers import DenseVectors, Ensemble, ScoredLists, frozen, normalised
@@ -184,3 +185,19 @@ def test_a_known_answer_that_another_query_brought_is_no_negative(tmp_path):
     assert labels.positive.shape == (4, 4)
     assert labels.positive.all()
     assert labels.own.tolist() == np.eye(4, dtype=bool).tolist()
+
+
+def test_dev_sets_have_names_and_splits(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name / "qrels").mkdir(parents=True)
+        (tmp_path / name / "corpus.jsonl").write_text('{"_id": "d", "text": "bees"}\n')
+        (tmp_path / name / "queries.jsonl").write_text('{"_id": "q", "text": "bees"}\n{"_id": "r", "text": "dance"}\n')
+        (tmp_path / name / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
+        (tmp_path / name / "qrels" / "dev.tsv").write_text("query-id\tcorpus-id\tscore\nr\td\t1\n")
+    found = read_devs([tmp_path / "a", f"{tmp_path}/a:dev", f"{tmp_path}/b:dev"])
+    assert {name: list(dev.queries) for name, dev in found.items()} == {"a": ["q"], "a:dev": ["r"], "b:dev": ["r"]}
+    with pytest.raises(TrainingError, match="two dev sets are called 'a'"):
+        read_devs([tmp_path / "a", tmp_path / "a"])
+    with pytest.raises(InputError, match="no such file"):
+        read_devs([tmp_path / "nothing"])
+    assert mean({"a": Measured(0.2, 10, 2, 1), "b": Measured(0.4, 20, 4, 3)}) == pytest.approx((0.3, 15, 3, 2))
