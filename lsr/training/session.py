@@ -37,7 +37,7 @@ class Plan:
         teachers: they take the place of those in the recipe, where given.
         mixing: weight of each source; None goes by size.
         seed: of order, dropout and new parts.
-        cache: folder for tokens; None means a folder inside ``out``.
+        cache: folder for tokens and teachers' vectors; None means a folder inside ``out``.
     """
 
     model: Path
@@ -64,10 +64,11 @@ def prepare(recipe: Recipe, plan: Plan, resume: bool = False) -> Trainer:
     with place.main_process_first():
         student = start(recipe, _model(recipe, plan, data), plan.seed)
         folder = RunFolder(plan.out, recipe, _facts(plan, data), resume, place.is_main_process)
-        drawer = Drawer(data, student, recipe, plan.seed, plan.mixing, plan.cache or plan.out / "tokens")
+        cache = plan.cache or plan.out / "cache"
+        drawer = Drawer(data, student, recipe, plan.seed, plan.mixing, cache)
+        teacher = teacher_of(recipe, data, place.device, cache)
     if student.query.side.table == "idf" and not (plan.model / "encoder.toml").is_file():
         set_idf(student, drawer.store(False))
-    teacher = _teacher(recipe, data, place.device, plan.cache)
     trainer = Trainer(recipe, student, drawer, DevMeter(dev, student), folder, plan.seed, teacher, place)
     if resume:
         trainer.resume()
@@ -94,7 +95,8 @@ def _with_teachers(recipe: Recipe, teachers: Sequence[str]) -> Recipe:
     return msgspec.structs.replace(recipe, teaching=teaching)
 
 
-def _teacher(recipe: Recipe, data: TrainingData, device: torch.device, cache: Path | None) -> Teacher | None:
+def teacher_of(recipe: Recipe, data: TrainingData, device: torch.device, cache: Path | None = None) -> Teacher | None:
+    """Who teaches, ready to score; vectors are taken from ``cache`` or put there."""
     if (teaching := recipe.teaching) is None:
         return None
     made = [

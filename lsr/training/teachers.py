@@ -44,14 +44,15 @@ class ScoredLists:
     """
 
     def __init__(self, data: TrainingData, device: torch.device = CPU) -> None:
-        scored = [e for source in data.examples for e in source if e.scores is not None]
+        scored = [(source, source.scores) for source in data.examples if source.scores is not None]
         if not scored:
             raise TrainingError("the data holds no teacher scores: wanted a field 'scores' with one number a document")
         self._columns, self._device = len(data.documents), device
-        sizes = [len(e.documents) for e in scored]
-        owner = np.repeat(np.array([e.query for e in scored], np.int64), sizes)
-        keys = owner * self._columns + np.fromiter((d for e in scored for d in e.documents), np.int64, sum(sizes))
-        values = np.fromiter((s for e in scored for s in e.scores or ()), np.float32, sum(sizes))
+        values = np.concatenate([scores for _, scores in scored])
+        owners = np.concatenate([np.repeat(s.queries.astype(np.int64), np.diff(s.borders)) for s, _ in scored])
+        keys = owners * self._columns + np.concatenate([s.documents for s, _ in scored])
+        known = ~np.isnan(values)
+        keys, values = keys[known], values[known]
         keys, last = np.unique(keys[::-1], return_index=True)
         self._keys, self._values = (torch.from_numpy(a).to(device) for a in (keys, values[::-1][last]))
 
