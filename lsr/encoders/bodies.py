@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lsr.encoders.adapters import merge_adapter
 from lsr.encoders.source import ADAPTER, weight_files
@@ -38,6 +39,10 @@ class Body(nn.Module):
 
     def forward(self, ids: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
         """States of token ids int64[B, L]; ``attention`` bool[B, L] says where a text has tokens."""
+        with _attention(ids.device):
+            return self._states(ids, attention)
+
+    def _states(self, ids: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
         mask = attention[:, None, None, :].expand(-1, 1, ids.shape[1], -1)
         if self.kind == "bidirectional-lm":  # a mask of four axes takes the place of the causal one
             positions = torch.arange(ids.shape[1], device=ids.device)[None].expand_as(ids)
@@ -50,6 +55,12 @@ class Body(nn.Module):
 
     def _no_cache(self) -> dict[str, bool]:
         return {"use_cache": False} if self.kind.endswith("-lm") and self.kind != "masked-lm" else {}
+
+
+def _attention(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """Kernels that need no plan for each new shape: batches have many, and cuDNN takes 4 ms to plan one."""
+    kernels = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+    return sdpa_kernel(kernels) if device.type == "cuda" else contextlib.nullcontext()
 
 
 def read_body(folder: Path, kind: str) -> tuple[Body, nn.Linear | None]:

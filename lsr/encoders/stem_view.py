@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from lsr.encoders.declaration import Side
@@ -97,3 +100,23 @@ def view_of(tokenizer: Path, side: Side) -> View | StemView:
 def terms_of(tokenizer: Path, side: Side) -> int:
     """Size of the vocabulary of vectors: stems, or tokens."""
     return len(read_stems(tokenizer.parent / STEMS)) if side.stems else int(read_tokenizer(tokenizer).get_vocab_size())
+
+
+_view: View | StemView | None = None
+
+
+def begin(tokenizer: Path, side: Side) -> None:
+    """Let this process, one of several, answer `arrays_of`."""
+    global _view
+    _view = view_of(tokenizer, side)
+
+
+def arrays_of(texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Lengths of texts, their tokens, and the terms of these; -1 where a token has none."""
+    assert _view is not None  # noqa: S101
+    found = _view(texts)
+    lengths = np.array([len(t.ids) for t in found], np.int32)
+    ids = np.fromiter(chain.from_iterable(t.ids for t in found), np.int32)
+    terms = np.fromiter(chain.from_iterable(t.terms or t.ids for t in found), np.int32)
+    literal = np.fromiter(chain.from_iterable(t.literal for t in found), bool)
+    return lengths, ids, np.where(literal, terms, -1).astype(np.int32)

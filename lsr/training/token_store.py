@@ -8,9 +8,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,7 +18,7 @@ from numpy.typing import NDArray
 from lsr.encoders.declaration import Side
 from lsr.encoders.network import Batch
 from lsr.encoders.source import STEMS
-from lsr.encoders.stem_view import view_of
+from lsr.encoders.stem_view import arrays_of, begin
 from lsr.encoders.view import View, read_tokenizer, special_ids
 from lsr.training.ragged import Ragged, Rows, as_rows, home
 
@@ -135,32 +133,14 @@ def _stems(texts: Sequence[str], tokenizer: Path, side: Side) -> NDArray[np.int3
     parts = [list(texts[at : at + TEXTS]) for at in range(0, len(texts), TEXTS)]
     workers = min(len(os.sched_getaffinity(0)), len(parts) // 4)
     if workers < 2:
-        _begin(tokenizer, side)
-        found = [_stems_of(part) for part in parts]
+        begin(tokenizer, side)
+        found = [arrays_of(part) for part in parts]
     else:
         context = multiprocessing.get_context("spawn")  # forks of a process with threads may hang
-        with ProcessPoolExecutor(workers, context, _begin, (tokenizer, side)) as pool:
-            found = list(pool.map(_stems_of, parts))
+        with ProcessPoolExecutor(workers, context, begin, (tokenizer, side)) as pool:
+            found = list(pool.map(arrays_of, parts))
     lengths, ids, terms = zip(*found, strict=True) if found else ((), (), ())
     return np.concatenate([np.array([len(texts)], np.int32), *lengths, *ids, *terms])
-
-
-_view: Any = None
-
-
-def _begin(tokenizer: Path, side: Side) -> None:
-    global _view
-    _view = view_of(tokenizer, side)
-
-
-def _stems_of(texts: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """Lengths, tokens and terms; -1 where a token has none."""
-    found = _view(texts)
-    lengths = np.array([len(t.ids) for t in found], np.int32)
-    ids = np.fromiter(chain.from_iterable(t.ids for t in found), np.int32)
-    terms = np.fromiter(chain.from_iterable(t.terms for t in found), np.int32)
-    literal = np.fromiter(chain.from_iterable(t.literal for t in found), bool)
-    return lengths, ids, np.where(literal, terms, -1).astype(np.int32)
 
 
 def _halves(flat: NDArray[np.int32], size: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
