@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +82,23 @@ def ours(folder: Path, arguments: argparse.Namespace, watch: Any) -> None:
 
 
 def theirs(folder: Path, arguments: argparse.Namespace, watch: Any) -> None:
-    """The same with `SparseEncoderTrainer`."""
-    import datasets
-    from sentence_transformers import SparseEncoder, SparseEncoderTrainer, SparseEncoderTrainingArguments
+    """The same with `SparseEncoderTrainer`, or, where `datasets` is missing, a plain loop over its model and loss."""
+    from sentence_transformers import SparseEncoder
     from sentence_transformers.sparse_encoder import losses
+
+    rows = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
+    texts = [[row["query"], row["positive"], *row["negatives"]] for row in rows]
+    model = SparseEncoder(arguments.model, local_files_only=True)
+    model.max_seq_length = arguments.length
+    loss = losses.SpladeLoss(model, losses.SparseMultipleNegativesRankingLoss(model), PENALTY, PENALTY)
+    run = their_trainer if find_spec("datasets") else their_parts
+    run(model, loss, texts, arguments, watch)
+
+
+def their_trainer(model: Any, loss: Any, texts: list[list[str]], arguments: argparse.Namespace, watch: Any) -> None:
+    """Their trainer."""
+    import datasets
+    from sentence_transformers import SparseEncoderTrainer, SparseEncoderTrainingArguments
     from transformers import TrainerCallback
 
     class Watch(TrainerCallback):
@@ -92,12 +106,8 @@ def theirs(folder: Path, arguments: argparse.Namespace, watch: Any) -> None:
             if state.global_step % EVERY == 0:
                 watch(state.global_step)
 
-    rows = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
-    columns = {"query": [r["query"] for r in rows], "positive": [r["positive"] for r in rows]}
-    columns |= {f"negative_{i}": [r["negatives"][i] for r in rows] for i in range(arguments.negatives)}
-    model = SparseEncoder(arguments.model, local_files_only=True)
-    model.max_seq_length = arguments.length
-    loss = losses.SpladeLoss(model, losses.SparseMultipleNegativesRankingLoss(model), PENALTY, PENALTY)
+    names = ["query", "positive", *(f"negative_{i}" for i in range(arguments.negatives))]
+    columns = dict(zip(names, map(list, zip(*texts, strict=True)), strict=True))
     with tempfile.TemporaryDirectory() as out:
         settings = SparseEncoderTrainingArguments(
             output_dir=out,
@@ -113,6 +123,29 @@ def theirs(folder: Path, arguments: argparse.Namespace, watch: Any) -> None:
         )
         data = datasets.Dataset.from_dict(columns)
         SparseEncoderTrainer(model=model, args=settings, train_dataset=data, loss=loss, callbacks=[Watch()]).train()
+
+
+def their_parts(model: Any, loss: Any, texts: list[list[str]], arguments: argparse.Namespace, watch: Any) -> None:
+    """Their model and loss without their trainer, which has less to do: texts are tokenised by other processes."""
+    from torch.utils.data import DataLoader
+
+    def together(rows: list[list[str]]) -> list[dict[str, torch.Tensor]]:
+        return [tokens(list(column)) for column in zip(*rows, strict=True)]
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tokens = getattr(model, "preprocess", model.tokenize)  # the older name below version 6
+    model.to(device).train()
+    optimiser = torch.optim.AdamW(model.parameters(), RATE, fused=True)
+    batches = DataLoader(texts, arguments.batch, True, collate_fn=together, num_workers=arguments.loaders)
+    for step, batch in enumerate(batches, 1):
+        there = [{k: v.to(device) if hasattr(v, "to") else v for k, v in column.items()} for column in batch]
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            found = loss(there, None)
+        torch.stack(list(found.values())).sum().backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+        watch(step)
 
 
 def peak_mb() -> float:
@@ -203,6 +236,7 @@ def compare(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "setting": {key: getattr(arguments, key) for key in ("batch", "negatives", "length", "steps", "rounds")},
         "model": Path(arguments.model).name,
+        "theirs": "SparseEncoderTrainer" if find_spec("datasets") else "their model and loss in a plain loop",
         "rounds": found,
         **middle,
         "times faster": other["ms"] / one["ms"],

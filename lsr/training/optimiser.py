@@ -27,9 +27,9 @@ def learning(student: Student, recipe: Recipe) -> Named:
     return named
 
 
-def adamw(named: Named, recipe: Recipe, device: torch.device) -> torch.optim.AdamW:
-    """AdamW with a group for each rate and decay; one kernel does a step on a GPU."""
-    return torch.optim.AdamW(_groups(named, recipe), fused=device.type == "cuda" or None)
+def adamw(named: Named, recipe: Recipe) -> torch.optim.AdamW:
+    """AdamW with a group for each rate and decay; one kernel does a step."""
+    return torch.optim.AdamW(_groups(named, recipe), fused=True)
 
 
 def set_rates(optimiser: torch.optim.Optimizer, recipe: Recipe, step: int) -> None:

@@ -85,7 +85,7 @@ class Trainer:
         torch.manual_seed(seed + self.ranks.rank)
         student.to(self.accelerator.device)
         self.named = learning(student, recipe)
-        self.optimiser = adamw(self.named, recipe, self.accelerator.device)
+        self.optimiser = adamw(self.named, recipe)
         self.objective = Objective(recipe, student, self.ranks)
         self.engine = Engine(recipe, student, self.objective, drawer, self.accelerator, teacher, self.ranks)
         self.average = Average(self.named, recipe.average)

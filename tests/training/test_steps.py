@@ -78,7 +78,7 @@ def test_gradients_of_maxima_by_products_are_those_by_pairs(monkeypatch):
     positions, gradient = torch.randint(6, (3, 300), dtype=torch.int32), torch.randn(3, 300)
     for a, b in zip(
         heads.back_by_slices(gradient, hidden, weight, positions),
-        heads.back_by_pairs(gradient, hidden, weight, positions),
+        heads.back_by_pairs(gradient, hidden, weight, positions, gradient.nonzero(as_tuple=True)),
         strict=True,
     ):
         assert torch.allclose(a, b, atol=1e-5)

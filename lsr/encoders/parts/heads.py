@@ -103,20 +103,26 @@ class _MaxLogits(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor, _: Any) -> Any:
         hidden, weight, positions, known = ctx.saved_tensors
         gradient = gradient * known[:, None]
-        pairs, full = int(gradient.count_nonzero()), hidden.shape[0] * hidden.shape[1] * weight.shape[0]
-        run = back_by_slices if hidden.is_cuda and pairs * WORTH > full else back_by_pairs
-        to_hidden, to_weight = run(gradient, hidden, weight, positions)
+        pairs = gradient.nonzero(as_tuple=True)  # relu leaves few
+        if hidden.is_cuda and pairs[0].numel() * WORTH > hidden.shape[0] * hidden.shape[1] * weight.shape[0]:
+            to_hidden, to_weight = back_by_slices(gradient, hidden, weight, positions)
+        else:
+            to_hidden, to_weight = back_by_pairs(gradient, hidden, weight, positions, pairs)
         return to_hidden.to(hidden), to_weight.to(weight), gradient.sum(0), None
 
 
 def back_by_pairs(
-    gradient: torch.Tensor, hidden: torch.Tensor, weight: torch.Tensor, positions: torch.Tensor
+    gradient: torch.Tensor,
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    positions: torch.Tensor,
+    pairs: tuple[torch.Tensor, ...],
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gradients of states and rows, float32, from that of their maxima float[B, V]: a sum over its non-zeros."""
+    """Gradients of states and rows, float32, from that of their maxima float[B, V], whose non-zeros are ``pairs``."""
     to_hidden = torch.zeros_like(hidden, dtype=torch.float32).view(-1, hidden.shape[2])
     to_weight = torch.zeros_like(weight, dtype=torch.float32)
     states, step = hidden.reshape(-1, hidden.shape[2]), GPU_PAIRS if hidden.is_cuda else PAIRS
-    texts, terms = gradient.nonzero(as_tuple=True)  # relu leaves few
+    texts, terms = pairs
     for start in range(0, texts.numel(), step):
         b, t = texts[start : start + step], terms[start : start + step]
         rows, g = b * hidden.shape[1] + positions[b, t], gradient[b, t, None]
