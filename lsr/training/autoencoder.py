@@ -10,6 +10,7 @@ from lsr.encoders.parts.heads import decode
 from lsr.encoders.parts.sparsifiers import topk
 
 FIRES = 1e-5  # a latent above it is active
+GATHERED = 8  # a product by gathered rows beats the whole one while this many times k are fewer than all latents
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,14 @@ class Decoder:
         """States float[B, H] of codes float[B, h]."""
         return decode(codes, self.weight, self.centre)
 
+    def of_largest(self, codes: torch.Tensor, k: int) -> torch.Tensor:
+        """States float[B, H] of the k largest codes of each row of float[B, h]."""
+        if k * GATHERED > codes.shape[1]:
+            return self(topk(codes, k))
+        values, latents = codes.float().topk(k, 1)
+        bag = torch.nn.functional.embedding_bag
+        return bag(latents, self.weight, per_sample_weights=values, mode="sum") + self.centre
+
 
 def reconstruction(states: torch.Tensor, codes: torch.Tensor, k: int, decoder: Decoder) -> torch.Tensor:
     """Mean squared error of states float[B, H] from the k largest of codes float[B, h] (CSR, arXiv 2503.01776, eq. 3).
@@ -33,7 +42,7 @@ def reconstruction(states: torch.Tensor, codes: torch.Tensor, k: int, decoder: D
         k: latents kept.
         decoder: the tied one.
     """
-    return torch.nn.functional.mse_loss(decoder(topk(codes, k)), states)
+    return torch.nn.functional.mse_loss(decoder.of_largest(codes, k), states)
 
 
 def auxiliary(
@@ -53,9 +62,9 @@ def auxiliary(
     Returns:
         A scalar; 0 where nothing is chosen or nothing is left over.
     """
-    rest = states - decoder(topk(codes, k[0])).detach() + decoder.centre.detach()
+    rest = states - decoder.of_largest(codes.detach(), k[0]).detach() + decoder.centre.detach()
     codes = codes.masked_fill(~chosen, 0)
-    error = torch.nn.functional.mse_loss(decoder(topk(codes, min(k[1], codes.shape[1]))), rest)
+    error = torch.nn.functional.mse_loss(decoder.of_largest(codes, k[1]), rest)
     scale = torch.nn.functional.mse_loss(rest.mean(0, keepdim=True).expand_as(rest), rest)
     found = torch.nan_to_num(error / scale, nan=0.0, posinf=0.0)
     return torch.where(chosen.any(), found, 0.0)

@@ -80,11 +80,11 @@ class DevMeter:
 
     def __init__(self, dev: DevSet | Mapping[str, DevSet], student: Student) -> None:
         sets = {"dev": dev} if isinstance(dev, DevSet) else dev
-        self._sets = {name: _Tokenised(one, student) for name, one in sets.items()}
+        self.sets = {name: Tokenised(one, student) for name, one in sets.items()}
 
     def measure(self, student: Student, k: int = 0) -> dict[str, Measured]:
         """What each set says; ``k`` as in `Student.vectors`."""
-        return {name: one.measure(student, k) for name, one in self._sets.items()}
+        return {name: one.measure(student, k) for name, one in self.sets.items()}
 
 
 def mean(found: Mapping[str, Measured]) -> Measured:
@@ -92,22 +92,30 @@ def mean(found: Mapping[str, Measured]) -> Measured:
     return Measured(*(sum(values) / len(found) for values in zip(*found.values(), strict=True)))
 
 
-class _Tokenised:
-    """One dev set."""
+class Tokenised:
+    """One dev set.
+
+    Attributes:
+        documents: tokens of its documents.
+        queries: tokens of its queries.
+    """
 
     def __init__(self, dev: DevSet, student: Student) -> None:
         self._dev = dev
         document, asking = student.source.document, student.source.asking
-        self._documents = TokenStore(list(dev.documents.values()), document.tokenizer, student.document.side)
-        self._queries = TokenStore(list(dev.queries.values()), asking.tokenizer, student.query.side)
+        self.documents = TokenStore(list(dev.documents.values()), document.tokenizer, student.document.side)
+        self.queries = TokenStore(list(dev.queries.values()), asking.tokenizer, student.query.side)
 
     def measure(self, student: Student, k: int = 0) -> Measured:
         """Encode, index and search exactly."""
         training = student.training
         student.eval()
-        documents, queries = student.vectors(self._documents, False, k), student.vectors(self._queries, True, k)
+        documents, queries = student.vectors(self.documents, False, k), student.vectors(self.queries, True, k)
         student.train(training)
-        queries = student.in_corpus(queries, self._documents)
+        return self.judge(documents, student.in_corpus(queries, self.documents))
+
+    def judge(self, documents: SparseMatrix, queries: SparseMatrix) -> Measured:
+        """Index and search vectors of its documents and queries, however they were made."""
         found = WindowedIndex.build(documents).search(queries, DEPTH, exact=True)
         names, run = list(self._dev.documents), {}
         for i, query in enumerate(self._dev.queries):

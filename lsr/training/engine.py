@@ -54,7 +54,6 @@ class Engine:
         self.recipe, self.student, self.objective, self.drawer = recipe, student, objective, drawer
         self.accelerator, self.teacher, self.ranks = accelerator, teacher, ranks
         self.device: torch.device = accelerator.device
-        self._states: dict[bool, torch.Tensor] = {}
 
     def gradients(self, drawn: Drawn, step: int) -> Values:
         """Add the gradients of one batch to the parameters; the parts of the loss and measurements, scalars."""
@@ -125,17 +124,8 @@ class Engine:
         return Encoded(base, None if own.states is None else self.ranks.gather(own.states).index_select(0, places))
 
     def _encode(self, query: bool, rows: Rows) -> Encoded:
-        if self.recipe.codes and "body" in self.recipe.freeze:
-            return self._encode_frozen(query, rows)
         with self.accelerator.autocast():
-            return self.student.encode(self.drawer.store(query).batch(rows, self.device), query)
-
-    def _encode_frozen(self, query: bool, rows: Rows) -> Encoded:
-        """Codes of states that the frozen body gave once."""
-        if query not in self._states:
-            self._states[query] = self.student.states(self.drawer.store(query), query)
-        states = self._states[query].index_select(0, moved(rows, self.device))
-        return Encoded(self.student.side(query).codes(states), states)
+            return self.student.encode_rows(self.drawer.store(query), rows, query)
 
 
 def share(rows: Rows, lengths: Rows, ranks: Ranks = ALONE, chunk: int = 0) -> Share:

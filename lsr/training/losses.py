@@ -82,6 +82,16 @@ def contrast_codes(codes: torch.Tensor, labels: torch.Tensor, temperature: float
     return info_nce(unit @ unit.T, (labels[:, None] == labels) & others, others, temperature)
 
 
+def spread_codes(codes: torch.Tensor, temperature: float = 0.2) -> torch.Tensor:
+    """Unsupervised contrast of codes float[N, h] scaled to length 1 (CSR, arXiv 2503.01776, eq. 6).
+
+    -mean of log of the probability of a row's own copy among all rows: every text repels the others.
+    """
+    unit = unit_tensor(codes.float())
+    own = torch.eye(len(codes), dtype=torch.bool, device=codes.device)
+    return info_nce(unit @ unit.T, own, None, temperature)
+
+
 def mean_square(reps: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     """Mean squared error of vectors float[N, V] (DeepCT's term recall, arXiv 1910.10687, eq. 4; SparseMSE)."""
     if reps.shape != wanted.shape:

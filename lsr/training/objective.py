@@ -65,7 +65,6 @@ class Objective:
             sparse = self._sparse(documents, False, step)
             shares = (sparse > 0).float().mean(0)
             self.fired = shares if step == 1 else KEEP * self.fired + (1 - KEEP) * shares
-            self.latents.update(sparse)
             terms = shares.sum()
             found = {"terms": terms, "flops": sparse.mean(0).square().sum()}
             if self.controller:
@@ -145,9 +144,11 @@ class Objective:
             "wide reconstruction": settings.wide * reconstruction(states, codes, wide, decoder),
             "auxiliary": settings.auxiliary * auxiliary(states, codes, chosen, (k, settings.aux_k), decoder),
         }
+        self.latents.update(self._sparse(codes.detach(), False, step))
         if settings.contrast:
             pairs = torch.cat([queries.base, documents.base[labels.first]])
             sparse = self._sparse(pairs, False, step)
-            contrast = losses.contrast_codes(sparse, labels.answer.repeat(2))
+            known = labels.answer.repeat(2)
+            contrast = losses.contrast_codes(sparse, known) if settings.supervised else losses.spread_codes(sparse)
             parts["contrast"] = settings.contrast * contrast
         return parts

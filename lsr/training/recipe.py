@@ -53,6 +53,7 @@ class Codes(Strict, frozen=True):
         dead_after: steps without firing that make a latent dead.
         zipf: whether latents below Zipf's law take the place of dead ones.
         contrast: weight of the contrast of codes.
+        supervised: whether a query and its answer attract each other; otherwise every text only repels the others.
     """
 
     k: Schedule
@@ -63,6 +64,7 @@ class Codes(Strict, frozen=True):
     dead_after: int = 30
     zipf: bool = False
     contrast: float = 0.0
+    supervised: bool = True
 
 
 class StemChoice(Strict, frozen=True):

@@ -37,7 +37,7 @@ class Plan:
         teachers: they take the place of those in the recipe, where given.
         mixing: weight of each source; None goes by size.
         seed: of order, dropout and new parts.
-        cache: folder for tokens and teachers' vectors; None means a folder inside ``out``.
+        cache: folder for tokens, states and teachers' vectors; None means a folder inside ``out``.
     """
 
     model: Path
@@ -61,10 +61,10 @@ def prepare(recipe: Recipe, plan: Plan, resume: bool = False) -> Trainer:
     recipe, place = _with_teachers(recipe, plan.teachers), accelerator()
     data = read_data(plan.data)
     dev = read_devs([plan.dev] if isinstance(plan.dev, Path) else plan.dev)
+    cache = plan.cache or plan.out / "cache"
     with place.main_process_first():
-        student = start(recipe, _model(recipe, plan, data), plan.seed)
+        student = start(recipe, _model(recipe, plan, data), plan.seed, cache)
         folder = RunFolder(plan.out, recipe, _facts(plan, data), resume, place.is_main_process)
-        cache = plan.cache or plan.out / "cache"
         drawer = Drawer(data, student, recipe, plan.seed, plan.mixing, cache)
         teacher = teacher_of(recipe, data, place.device, cache)
     if student.query.side.table == "idf" and not (plan.model / "encoder.toml").is_file():

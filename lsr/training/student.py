@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +26,9 @@ from lsr.encoders.tables import CorpusTable
 from lsr.encoders.view import read_tokenizer, special_ids
 from lsr.errors import TrainingError
 from lsr.sparse import SparseMatrix
+from lsr.training.ragged import as_rows, moved
 from lsr.training.recipe import Recipe
+from lsr.training.states import FrozenStates
 from lsr.training.token_store import TokenStore
 
 TEXTS, GPU_TEXTS = 32, 256  # encoded together when measuring
@@ -44,11 +46,12 @@ class Student(nn.Module):
 
     Args:
         source: where they start.
+        frozen: states of a body that does not learn; None where it does.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, frozen: FrozenStates | None = None) -> None:
         super().__init__()
-        self.source = source
+        self.source, self.frozen = source, frozen
         self.document = read_network(source.document)
         asking = source.declaration.asking
         shared = self.document if asking == source.document.side else with_side(self.document, asking)
@@ -65,6 +68,17 @@ class Student(nn.Module):
             return Encoded(network.base(batch))
         states = network.code_states(network.states(batch), batch)
         return Encoded(network.codes(states), states)
+
+    def encode_rows(self, store: TokenStore, rows: Sequence[int] | Rows, query: bool) -> Encoded:
+        """Vectors of some texts of ``store``, with gradients; a frozen body reads a text only once."""
+        network = self.side(query)
+        device = next(network.parameters()).device
+        if self.frozen is None:
+            return self.encode(store.batch(rows, device), query)
+        known = self.frozen.of(store, network, self.source.asking if query else self.source.document)
+        states = known.index_select(0, moved(as_rows(rows), known.device)).to(device)
+        with torch.autocast(device.type, enabled=False):
+            return Encoded(network.codes(states), states)
 
     def vectors(self, store: TokenStore, query: bool, k: int = 0) -> SparseMatrix:
         """Vectors of all texts, as a saved encoder gives them; ``k`` above 0 takes the place of the declared one."""
@@ -87,18 +101,6 @@ class Student(nn.Module):
         ratio = CorpusTable(parts | seen).weights() / np.where(parts["table"] > 0, parts["table"], 1)
         return SparseMatrix(queries.indptr, queries.terms, queries.values * ratio[queries.terms], queries.dim)
 
-    def states(self, store: TokenStore, query: bool) -> torch.Tensor:
-        """What an autoencoder sees of all texts, float32[N, H], without dropout."""
-        training, found = self.training, torch.zeros(0)
-        self.eval()
-        for part, encoded in self._encoded(store, query):
-            assert encoded.states is not None  # noqa: S101
-            if not found.numel():
-                found = encoded.states.new_empty(len(store), encoded.states.shape[1])
-            found[part] = encoded.states
-        self.train(training)
-        return found
-
     def _encoded(self, store: TokenStore, query: bool) -> Iterator[tuple[list[int], Encoded]]:
         """All texts, longest first, with their rows."""
         device = str(next(self.parameters()).device)
@@ -107,7 +109,7 @@ class Student(nn.Module):
         for at in range(0, len(order), size):
             part = order[at : at + size]
             with torch.no_grad():
-                yield part.tolist(), self.encode(store.batch(part, device), query)
+                yield part.tolist(), self.encode_rows(store, part, query)
 
     def save(self, folder: Path) -> None:
         """Write an encoder that `lsr.encoders.load` reads into the empty folder ``folder``."""
@@ -117,8 +119,10 @@ class Student(nn.Module):
             NeuralEncoder(replace(self.source, document=document, query=query, stated=None), "cpu").save(folder)
 
 
-def start(recipe: Recipe, model: Path, seed: int = 0) -> Student:
+def start(recipe: Recipe, model: Path, seed: int = 0, cache: Path | None = None) -> Student:
     """The system of ``recipe`` on the weights in ``model``: an encoder of ours goes on, another gets new parts.
+
+    ``cache`` is a folder for the states of a body that an autoencoder's recipe freezes.
 
     Raises:
         TrainingError: an encoder of another system.
@@ -134,7 +138,8 @@ def start(recipe: Recipe, model: Path, seed: int = 0) -> Student:
         _first_weights(source.document)
         if source.query:
             _first_weights(source.query)
-    student = Student(_cut(source, recipe))
+    frozen = FrozenStates(cache) if recipe.codes and "body" in recipe.freeze else None
+    student = Student(_cut(source, recipe), frozen)
     if source.asking.side.table == "learned":
         _grow_table(student, seed)
     return student

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import multiprocessing
 import os
@@ -52,6 +53,14 @@ class TokenStore:
 
     def __len__(self) -> int:
         return self.lengths.size
+
+    @functools.cached_property
+    def digest(self) -> bytes:
+        """Hash of all tokens and of which of them pool."""
+        digest = hashlib.sha256(b"echo" if self._echo else b"plain")
+        for array in (self._borders, self._ids):
+            digest.update(np.ascontiguousarray(array))
+        return digest.digest()
 
     def ids(self, row: int) -> NDArray[np.int32]:
         """Tokens of one text."""
