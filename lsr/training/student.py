@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from lsr.encoders.assemble import read_network, untrained, with_side
@@ -69,7 +70,7 @@ class Student(nn.Module):
         states = network.code_states(network.states(batch), batch)
         return Encoded(network.codes(states), states)
 
-    def encode_rows(self, store: TokenStore, rows: Sequence[int] | Rows, query: bool) -> Encoded:
+    def encode_rows(self, store: TokenStore, rows: Sequence[int] | NDArray[np.int64], query: bool) -> Encoded:
         """Vectors of some texts of ``store``, with gradients; a frozen body reads a text only once."""
         network = self.side(query)
         device = next(network.parameters()).device
@@ -109,7 +110,7 @@ class Student(nn.Module):
         for at in range(0, len(order), size):
             part = order[at : at + size]
             with torch.no_grad():
-                yield part.tolist(), self.encode_rows(store, part, query)
+                yield part.tolist(), self.encode_rows(store, part.tolist(), query)
 
     def save(self, folder: Path) -> None:
         """Write an encoder that `lsr.encoders.load` reads into the empty folder ``folder``."""

@@ -59,7 +59,7 @@ class TokenStore:
         """Hash of all tokens and of which of them pool."""
         digest = hashlib.sha256(b"echo" if self._echo else b"plain")
         for array in (self._borders, self._ids):
-            digest.update(np.ascontiguousarray(array))
+            digest.update(array.tobytes())
         return digest.digest()
 
     def ids(self, row: int) -> NDArray[np.int32]:

@@ -11,6 +11,7 @@ from lsr.training.dev import DevMeter, DevSet
 from lsr.training.recipe import read_recipe
 from lsr.training.run_folder import RunFolder
 from lsr.training.schedules import Schedule
+from lsr.training.states import FrozenStates
 from lsr.training.student import start
 from lsr.training.trainer import Trainer
 from tests.encoders.models import WIDTH, WORDS, bert
@@ -18,23 +19,24 @@ from tests.encoders.models import WIDTH, WORDS, bert
 PAIRS, TOPICS, K, LATENTS, STEPS = 1000, 64, 2, 256, 200
 
 
-class TopicalStates:
+class TopicalStates(FrozenStates):
     """Stands for a dense encoder: topics on a common direction, as real ones have; a query is its answer with noise."""
 
-    def __init__(self) -> None:
+    def __init__(self):
+        super().__init__()
         rng = np.random.default_rng(0)
         topics = rng.normal(size=(TOPICS, WIDTH))
         topics /= np.linalg.norm(topics, axis=1, keepdims=True)
         answers = topics[rng.integers(TOPICS, size=PAIRS)] + 3 * topics[0] + rng.normal(size=(PAIRS, WIDTH)) * 0.1
         queries = answers + rng.normal(size=answers.shape) * 0.075
         self._texts = torch.from_numpy(np.stack([answers, queries])).float()
-        self._known = {}
+        self._made = {}
 
     def of(self, store, network, source):
-        if store not in self._known:
+        if store not in self._made:
             ids = [store.ids(row) for row in range(len(store))]
-            self._known[store] = torch.stack([self._texts[len(row) - 5, place_of(row[-4:-1])] for row in ids])
-        return self._known[store]
+            self._made[store] = torch.stack([self._texts[len(row) - 5, place_of(row[-4:-1])] for row in ids])
+        return self._made[store]
 
 
 def words_of(place):
@@ -48,6 +50,7 @@ def place_of(ids):
 def trained(name, folder):
     """The trainer of a recipe for few latents, after its run."""
     recipe = read_recipe(name, "tiny")
+    assert recipe.codes
     course = Schedule(K, "anneal", 0.7, 32) if recipe.codes.k.kind == "anneal" else Schedule(K)
     codes = msgspec.structs.replace(recipe.codes, k=course, size=LATENTS)
     changes = {"steps": STEPS, "batch": 32, "rate": Schedule(1e-2), "evaluate_every": STEPS, "checkpoint_every": STEPS}

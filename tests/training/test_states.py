@@ -32,6 +32,7 @@ def test_a_frozen_body_reads_every_text_once_even_over_several_runs(tmp_path, mo
     assert read == len(store) == 12
     with torch.no_grad():
         wanted = student.encode(store.batch(range(len(store))), False).states
+    assert wanted is not None
     assert torch.allclose(whole, wanted, atol=1e-5)
     assert asked(student, store)[1] == 0
     files = sorted((tmp_path / "cache").glob("*/*.npy"))
