@@ -150,6 +150,14 @@ def test_contrast_of_codes_equals_a_loop():
         losses.contrast_codes(codes, labels[:3])
 
 
+def test_unsupervised_contrast_of_codes_equals_a_loop():
+    codes = sparse_rows(6) + 0.01
+    unit = (codes / codes.norm(dim=1, keepdim=True)).numpy()
+    e = np.exp(unit @ unit.T / 0.2)
+    wanted = -np.mean([np.log(e[i, i] / sum(e[i])) for i in range(6)])
+    assert float(losses.spread_codes(codes)) == pytest.approx(wanted, rel=1e-5)
+
+
 def test_mean_square_refuses_other_shapes():
     reps = sparse_rows()
     assert float(losses.mean_square(reps, reps + 2)) == pytest.approx(4)
@@ -169,6 +177,16 @@ def test_reconstruction_equals_its_formula():
         kept = np.where(np.argsort(np.argsort(-z)) < 3, z, 0)
         total += ((kept @ decoder.weight.numpy() + decoder.centre.numpy() - x) ** 2).mean()
     assert float(autoencoder.reconstruction(states, codes, 3, decoder)) == pytest.approx(total / 8, rel=1e-5)
+
+
+def test_gathered_rows_give_the_states_and_gradients_of_the_whole_product():
+    _, codes, decoder = autoencoder_parts()
+    few, all_of_them = (codes.clone().requires_grad_() for _ in range(2))
+    gathered, whole = decoder.of_largest(few, 1), decoder(topk(all_of_them, 1))
+    gathered.square().sum().backward()
+    whole.square().sum().backward()
+    assert torch.allclose(gathered, whole, atol=1e-6)
+    assert torch.allclose(few.grad, all_of_them.grad, atol=1e-5)
 
 
 def test_auxiliary_loss_uses_chosen_latents_only_and_does_not_change_its_input():

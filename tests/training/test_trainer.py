@@ -6,8 +6,9 @@ import torch
 
 from lsr.encoders import load
 from lsr.errors import TrainingError
+from lsr.training.objective import Labels
 from lsr.training.schedules import Schedule
-from lsr.training.student import set_idf
+from lsr.training.student import Encoded, set_idf
 from lsr.training.token_store import TokenStore
 from tests.training.runs import CODES, PENALTY, recipe, trainer
 
@@ -143,3 +144,13 @@ def test_k_is_annealed_and_dead_latents_are_counted(tmp_path):
     made.run(lambda step, values: seen.append(values))
     assert [values["k"] for values in seen if "k" in values] == [5, 4, 4, 3, 2, 2, 2, 2]
     assert all(0 <= values["dead"] <= 1 for values in seen if "dead" in values)
+
+
+def test_latents_that_only_queries_fire_are_not_idle(tmp_path):
+    made = trainer(tmp_path, recipe("csr", CODES))
+    base = torch.zeros(2, 2, made.student.document.terms)
+    base[0, :, 0], base[1, :, 1] = 1, 1
+    queries, documents = (Encoded(one, torch.randn(2, 16)) for one in base)
+    own = torch.eye(2, dtype=torch.bool)
+    made.objective(queries, documents, Labels(own, own, None, torch.arange(2), torch.arange(2)), 1)
+    assert made.objective.latents.idle[:4].tolist() == [0, 0, 1, 1]
