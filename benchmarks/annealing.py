@@ -1,4 +1,4 @@
-"""What do k-annealing and supervised contrast give sparse codes of dense vectors? (CSRv2, arXiv 2602.05735, section 3)
+r"""What do k-annealing and supervised contrast give sparse codes of dense vectors? (CSRv2, arXiv 2602.05735, section 3)
 
 Codes of few latents for a frozen dense encoder, trained by `lsr train`'s own recipes: `csr` (no annealing, unsupervised
 contrast), `csrv2` (both), and one change at a time. nDCG@10 by exact search of our index: on held-out pairs, and on
@@ -6,8 +6,8 @@ judgements that are not test judgements. A latent is dead if it is never among a
 are measured on; beside it the share of latents idle for over 30 steps when training ended. Everything slow is kept in
 --cache: vectors of the frozen encoder in parts, finished runs; a killed command goes on where it stopped.
 
-    python benchmarks/annealing.py all-MiniLM-L6-v2 --cache cache --json annealing.json --plot annealing.svg \
-        --pairs papers.parquet:9000 medquad.parquet:6000 --dev scifact.zip:train nfcorpus.zip:dev
+    python benchmarks/annealing.py all-MiniLM-L6-v2 --cache cache --pairs papers_title_abstract.parquet:8700 \
+        --dev scifact.zip:train --json benchmarks/results/annealing.json --plot benchmarks/results/annealing.svg
 """
 
 from __future__ import annotations
@@ -212,12 +212,12 @@ def plot(best: dict[str, float], rows: list[dict[str, Any]], runs: list[dict[str
     axes = figure.subplots(1, 3)
     name = next(iter(best))
     axes[0].axhline(best[name], color="black", linestyle=":", label="dense")
-    for variant in VARIANTS:
+    for i, variant in enumerate(VARIANTS):
         chosen = sorted((row["k"], row[name]) for row in rows if row["variant"] == variant)
-        axes[0].plot(*zip(*chosen, strict=True), marker="o", label=variant)
-        for axis, k in zip(axes[1:], SIZES[:2], strict=True):
-            course = next(r["course"] for r in runs if (r["variant"], r["k"]) == (variant, k))
-            axis.plot(*(zip(*course, strict=True) if course else ([], [])), label=variant)
+        axes[0].plot([k for k, _ in chosen], [ndcg for _, ndcg in chosen], f"C{i}", marker="o", label=variant)
+        for axis, k in zip(axes[1:], SEEDS, strict=True):
+            course = next((r["course"] for r in runs if (r["variant"], r["k"]) == (variant, k)), [])
+            axis.plot([step for step, _ in course], [share for _, share in course], f"C{i}")
             axis.set(title=f"k = {k}", xlabel="step", ylabel="latents idle for over 30 steps", ylim=(0, 1))
     axes[0].set(title=name, xlabel="k", ylabel="nDCG@10", xscale="log", xticks=SIZES, xticklabels=SIZES)
     axes[0].minorticks_off()
@@ -242,11 +242,9 @@ def main() -> None:
     setting.cache.mkdir(parents=True, exist_ok=True)
     sample(options.pairs, setting)
     best, runs = dense(setting), []
-    for k in options.k:
-        for variant in VARIANTS:
-            for seed in SEEDS.get(k, (0,)):
-                runs.append(run(variant, k, seed, setting))
-                print(f"k {k}, {variant}, seed {seed}: {runs[-1]['ndcg']}, dead {runs[-1]['dead']:.1%}", flush=True)
+    for variant, k, seed in planned(options.k):
+        runs.append(run(variant, k, seed, setting))
+        print(f"k {k}, {variant}, seed {seed}: {runs[-1]['ndcg']}, dead {runs[-1]['dead']:.3f}", flush=True)
     rows = rows_of(runs)
     print(markdown(best, rows))
     if options.json:
