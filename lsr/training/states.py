@@ -20,7 +20,7 @@ from lsr.training.ragged import home
 from lsr.training.token_store import TokenStore
 
 PART = 2048  # texts of a file
-TEXTS = 32  # encoded together
+TEXTS, GPU_TEXTS = 32, 256  # encoded together
 
 
 class FrozenStates:
@@ -60,13 +60,19 @@ def encode_states(store: TokenStore, rows: range, network: SideNetwork) -> NDArr
     order = rows.start + np.argsort(-store.lengths[rows.start : rows.stop], kind="stable")
     found = np.empty((len(rows), network.parts["centre"].numel()), np.float32)
     network.eval()
-    for at in range(0, len(order), TEXTS):
-        part = order[at : at + TEXTS]
+    size = texts_together(device)
+    for at in range(0, len(order), size):
+        part = order[at : at + size]
         batch = store.batch(part, device)
         with torch.no_grad():
             found[part - rows.start] = network.code_states(network.states(batch), batch).cpu().numpy()
     network.train(training)
     return found
+
+
+def texts_together(device: torch.device) -> int:
+    """How many texts are encoded at once where nothing is learned."""
+    return TEXTS if device.type == "cpu" else GPU_TEXTS
 
 
 def _key(store: TokenStore, network: SideNetwork, source: SideSource) -> str:

@@ -29,10 +29,8 @@ from lsr.errors import TrainingError
 from lsr.sparse import SparseMatrix
 from lsr.training.ragged import as_rows, moved
 from lsr.training.recipe import Recipe
-from lsr.training.states import FrozenStates
+from lsr.training.states import FrozenStates, texts_together
 from lsr.training.token_store import TokenStore
-
-TEXTS, GPU_TEXTS = 32, 256  # encoded together when measuring
 
 
 class Encoded(NamedTuple):
@@ -76,9 +74,9 @@ class Student(nn.Module):
         device = next(network.parameters()).device
         if self.frozen is None:
             return self.encode(store.batch(rows, device), query)
-        known = self.frozen.of(store, network, self.source.asking if query else self.source.document)
-        states = known.index_select(0, moved(as_rows(rows), known.device)).to(device)
-        with torch.autocast(device.type, enabled=False):
+        with torch.autocast(device.type, enabled=False):  # kept states are of full precision, whoever asks first
+            known = self.frozen.of(store, network, self.source.asking if query else self.source.document)
+            states = known.index_select(0, moved(as_rows(rows), known.device)).to(device)
             return Encoded(network.codes(states), states)
 
     def vectors(self, store: TokenStore, query: bool, k: int = 0) -> SparseMatrix:
@@ -104,8 +102,7 @@ class Student(nn.Module):
 
     def _encoded(self, store: TokenStore, query: bool) -> Iterator[tuple[list[int], Encoded]]:
         """All texts, longest first, with their rows."""
-        device = str(next(self.parameters()).device)
-        size = TEXTS if device == "cpu" else GPU_TEXTS
+        size = texts_together(next(self.parameters()).device)
         order = np.argsort(-store.lengths, kind="stable")
         for at in range(0, len(order), size):
             part = order[at : at + size]
