@@ -16,7 +16,7 @@ from lsr.training.student import start
 from lsr.training.trainer import Trainer
 from tests.encoders.models import WIDTH, WORDS, bert
 
-PAIRS, TOPICS, K, LATENTS, STEPS = 1000, 64, 2, 256, 200
+PAIRS, TOPICS, K, LATENTS, STEPS = 1000, 64, 2, 256, 120
 
 
 class TopicalStates(FrozenStates):
