@@ -1,0 +1,61 @@
+"""How is a matrix turned that does not fit into memory? Its entries wait on disk in buckets, each sorted by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+BUCKETS = 64
+ENTRY = np.dtype([("major", "<u4"), ("minor", "<u4"), ("value", "<f4")])
+
+
+class Entries(NamedTuple):
+    """Entries by rising major, then minor number: int64, int64, float32."""
+
+    major: NDArray[np.int64]
+    minor: NDArray[np.int64]
+    value: NDArray[np.float32]
+
+
+class Buckets:
+    """Entries (major, minor, value) given in any order, 12 bytes each on disk; a context manager.
+
+    Args:
+        folder: for the files; they are removed at the end.
+        span: numbers that follow each other and share a bucket; majors below ``64 * span`` come back in order.
+    """
+
+    def __init__(self, folder: Path, span: int = 1) -> None:
+        self._paths = [folder / f".bucket-{i:02d}" for i in range(BUCKETS)]
+        self._files = [path.open("wb") for path in self._paths]
+        self._span = max(1, span)
+
+    def add(self, major: NDArray[Any], minor: NDArray[Any], value: NDArray[Any]) -> None:
+        """Put entries aside."""
+        entries = np.empty(major.size, ENTRY)
+        entries["major"], entries["minor"], entries["value"] = major, minor, value
+        bucket = (major.astype(np.int64) // self._span) % BUCKETS
+        order = np.argsort(bucket, kind="stable")
+        borders = np.searchsorted(bucket[order], np.arange(BUCKETS + 1))
+        for i in np.flatnonzero(np.diff(borders)).tolist():
+            entries[order[borders[i] : borders[i + 1]]].tofile(self._files[i])
+
+    def sorted(self, i: int) -> Entries:
+        """The entries of bucket ``i``."""
+        self._files[i].flush()
+        entries = np.fromfile(self._paths[i], ENTRY)
+        order = np.lexsort((entries["minor"], entries["major"]))
+        entries = entries[order]
+        return Entries(entries["major"].astype(np.int64), entries["minor"].astype(np.int64), entries["value"].copy())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        for file, path in zip(self._files, self._paths, strict=True):
+            file.close()
+            path.unlink()
