@@ -93,7 +93,7 @@ RECORD = field(2, "d")
         (ciff([LIST + POSTING], [RECORD]), "1 postings of 'a' said, 2 found"),
         (ciff([LIST.replace(POSTING, bytes.fromhex("2204080910 02"))], [RECORD]), "documents of 'a' that do not rise"),
         (ciff([LIST], [RECORD, RECORD], (1, 2)), "a record of document 0: wanted each below 2 once"),
-        (ciff([LIST.replace(POSTING, b"\x22\x05\x10\x02")], [RECORD]), "byte 16: no posting"),
+        (ciff([LIST.replace(POSTING, b"\x22\x05\x10\x02")], [RECORD]), "byte 15: no posting"),
         (ciff([b"\x0a\x01\xff" + LIST[3:]], [RECORD]), "a term that is no UTF-8"),
         (ciff([b"\x0b" + LIST], [RECORD]), "kind 3 of field 1 is none of protobuf"),
     ],
