@@ -447,6 +447,10 @@ def data_limit_command(
     attributes: Annotated[
         Path | None, typer.Option(help="File with one attribute a line.  [default: 1,850 invented words]")
     ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Keep people and queries of this LIMIT collection, and add others around them."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed makes the same collection.")] = 42,
 ) -> None:
     """Make a LIMIT collection: 1,000 queries, each about one of the pairs of 46 people among many.
@@ -455,7 +459,7 @@ def data_limit_command(
     """
     from lsr.cli.data import limit
 
-    limit(out, people, attributes, seed)
+    limit(out, people, attributes, seed, source)
 
 
 @data_app.command("task")

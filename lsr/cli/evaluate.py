@@ -15,7 +15,7 @@ from rich.table import Table
 from lsr import encoders
 from lsr.cli.console import out, progress_bars, say
 from lsr.cli.index import IndexBars
-from lsr.cli.topics import ask_from_file
+from lsr.cli.topics import ask_from_file, warn_of_unknown
 from lsr.corpus import DocumentReader
 from lsr.errors import InputError
 from lsr.eval import (
@@ -95,6 +95,7 @@ def run(dataset: str, encoder: str | None, index: Path | None, question: Questio
         else:
             searcher, rate = _index(collection, encoder or "bm25", Path(temporary) / "index")
         searcher, collection = ask_from_file(searcher, collection, question.topics, question.topic_field)
+        warn_of_unknown(searcher, collection)
         asked = _ask(searcher, collection, depth_of(measures) + rules.drops_self, exact)
         costs = _costs(searcher, list(collection.queries.values()), exact, question.threads)
     values = evaluate(collection.qrels, asked, measures, rules)

@@ -1,4 +1,4 @@
-"""What does `--topics` do? Queries of a file take the place of the collection's: texts, or vectors made elsewhere."""
+"""What is asked, and can it be answered? Queries of a file instead of the collection's; documents that are lost."""
 
 from __future__ import annotations
 
@@ -37,3 +37,21 @@ def ask_from_file(
     if missing := len(collection.qrels) - len(queries):
         say(f"{missing:,} judged queries are not in {path}")
     return searcher, TestCollection(collection.path, collection.split, queries, collection.qrels)
+
+
+def warn_of_unknown(searcher: Searcher, collection: TestCollection) -> None:
+    """Say how many relevant documents are not in the index: no search finds them, and measures count them as missed.
+
+    Raises:
+        InputError: all of them; the judgements are of another collection.
+    """
+    judged = {name for graded in collection.qrels.values() for name, grade in graded.items() if grade > 0}
+    known = searcher.collection.known(judged)
+    if judged and not known:
+        some, there = next(iter(judged)), searcher.collection.document_id(0)
+        raise InputError(
+            f"no relevant document is in the index: judged is {some!r}, for example, indexed {there!r}; "
+            "the judgements are of another collection"
+        )
+    if missing := judged - known:
+        say(f"{len(missing):,} of {len(judged):,} relevant documents are not in the index ({min(missing)!r}, ...)")

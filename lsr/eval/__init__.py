@@ -13,7 +13,7 @@ from lsr.eval.conventions import Convention, Oddities, convention, explain_oddit
 from lsr.eval.diversity import alpha_ndcg, intra_list_distance
 from lsr.eval.efficiency import Efficiency, Subject, flops, measure_efficiency, shared_share
 from lsr.eval.fusion import fuse
-from lsr.eval.limit import LimitShape, invented_attributes, make_limit
+from lsr.eval.limit import LimitShape, extend_limit, invented_attributes, make_limit, read_limit
 from lsr.eval.measures import DEFAULT_MEASURES, Scores, depth_of, evaluate, parse_measures
 from lsr.eval.run_files import read_run, run_of_ground_truth, write_ground_truth_run, write_msmarco_run
 from lsr.eval.runs import Ranking, Run, check_trec_ids, run_queries, write_trec_run
@@ -44,6 +44,7 @@ __all__ = [
     "depth_of",
     "evaluate",
     "explain_oddities",
+    "extend_limit",
     "find_collections",
     "flops",
     "fuse",
@@ -58,6 +59,7 @@ __all__ = [
     "missing_collections",
     "oddities",
     "parse_measures",
+    "read_limit",
     "read_run",
     "read_topics",
     "run_of_ground_truth",

@@ -11,7 +11,7 @@ from lsr.corpus.products import esci_locale
 from lsr.corpus.streams import open_file
 from lsr.errors import InputError
 from lsr.eval import products
-from lsr.eval.topics import read_queries, read_topics
+from lsr.eval.topics import read_queries, read_topics, unique_topics
 from lsr.formats import read_ground_truth
 
 Qrels = dict[str, dict[str, int]]
@@ -195,4 +195,4 @@ def _read_queries(root: Path) -> dict[str, str]:
     stream = open_member(root, "queries.jsonl")
     if stream is None:
         raise InputError(f"{root}: no queries.jsonl; wanted a BEIR folder or zip")
-    return {name: text for _, name, text in read_queries(stream)}
+    return unique_topics(read_queries(stream))

@@ -30,10 +30,10 @@ def read_topics(path: Path, field: str | None = None) -> dict[str, str]:
     stream = open_file(zipped if zipped.exists() and not path.exists() else path)
     name = stream.name.removesuffix(".gz")
     if name.endswith(".tsv"):
-        return _unique(_tab_lines(stream))
+        return unique_topics(_tab_lines(stream))
     if name.endswith((".jsonl", ".json", ".ndjson")):
-        return _unique(read_queries(stream))
-    return _unique(_trec(stream, field))
+        return unique_topics(read_queries(stream))
+    return unique_topics(_trec(stream, field))
 
 
 def read_queries(stream: ByteStream) -> Iterator[tuple[str, str, str]]:
@@ -48,7 +48,12 @@ def read_queries(stream: ByteStream) -> Iterator[tuple[str, str, str]]:
         yield place, str(record["_id"]), record["text"]
 
 
-def _unique(found: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+def unique_topics(found: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+    """Text by id of (place, id, text).
+
+    Raises:
+        InputError: an id twice.
+    """
     topics: dict[str, str] = {}
     for place, name, text in found:
         if name in topics:
@@ -86,7 +91,7 @@ def _trec(stream: ByteStream, field: str | None) -> Iterator[tuple[str, str, str
 
 def _is_xml(text: str) -> bool:
     """XML closes what it opens; the <num> of the older topics never ends."""
-    return text.lstrip().startswith("<?xml") or ("<num>" in text) == ("</num>" in text)
+    return text.lstrip().startswith(("<?xml", "<topic")) or "</num>" in text
 
 
 def _sgml(name: str, text: str) -> Iterator[tuple[str, dict[str, str]]]:
