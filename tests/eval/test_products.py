@@ -38,7 +38,7 @@ def test_wands_is_a_collection(wands):
         Document("0", "solid wood platform bed", "good , deep sleep overallwidth:64.7|color:oak"),
         Document("1", '7" slow cooker', "capacity:7"),
     ]
-    assert [one.known.name for one in find_collections([wands.parent])] == ["wands"]
+    assert [one.known and one.known.name for one in find_collections([wands.parent])] == ["wands"]
 
 
 def test_bad_rows_of_wands_are_named(wands):
@@ -90,7 +90,7 @@ def test_esci_is_a_collection_of_one_locale(esci):
     assert (found.split, found.queries) == ("test", {"7": "red mug"})
     assert found.qrels == {"7": {"A": 100, "B": 10, "C": 1, "D": 0}}
     assert list(DocumentReader([found.path])) == [Document("A", "Mug", "of clay Acme red")]
-    assert [one.known.name for one in find_collections([esci.parent])] == ["esci"]
+    assert [one.known and one.known.name for one in find_collections([esci.parent])] == ["esci"]
     spanish = load_collection(esci / "es")
     assert (spanish.queries, spanish.qrels) == ({"8": "taza"}, {"8": {"A": 100}})
     assert list(DocumentReader([spanish.path])) == [Document("A", "Taza", "")]

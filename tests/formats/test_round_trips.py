@@ -167,22 +167,19 @@ def test_the_protobuf_library_reads_the_same_index(tmp_path):
     for name, kinds in schema.items():
         message = file.message_type.add(name=name)
         for i, kind in enumerate(kinds, 1):
-            one = (
-                {"type": types[kind], "label": 1}
-                if kind in types
-                else {"type_name": ".ciff.Posting", "type": 11, "label": 3}
-            )
-            message.field.add(name=f"f{i}", number=i, **one)
+            scalar = kind in types
+            named = {} if scalar else {"type_name": ".ciff.Posting"}
+            message.field.add(name=f"f{i}", number=i, type=types.get(kind, 11), label=1 if scalar else 3, **named)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    kinds = {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"ciff.{name}")) for name in schema}
+    classes = {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"ciff.{name}")) for name in schema}
     data, at = golden(tmp_path, "ciff"), 0
 
     def take(name):
         nonlocal at
         length, at = _DecodeVarint(data, at)
         at += length
-        return kinds[name].FromString(data[at - length : at])
+        return classes[name].FromString(data[at - length : at])
 
     header = take("Header")
     assert (header.f2, header.f3, header.f6, header.f7) == (2, 2, 303, 151.5)
@@ -222,7 +219,7 @@ def test_seismic_reads_our_files(tmp_path):
     query = rows[17]
     found = index.search("17", np.array(list(query), kind), np.array(list(query.values()), np.float32), 5, 50, 0.5)
     exact = {str(i): sum(w * row.get(t, 0) for t, w in query.items()) for i, row in enumerate(rows)}
-    best = sorted(exact, key=exact.get, reverse=True)[:5]
+    best = sorted(exact, key=lambda name: -exact[name])[:5]
     assert [hit[2] for hit in found] == best
 
 
@@ -232,6 +229,7 @@ def test_seismic_reads_our_files(tmp_path):
 def test_rounding_states_its_loss(tmp_path, quantiser, scale, dropped):
     write_lines(tmp_path / "in.jsonl", ["a", "b"], [{"x": 2.5, "y": 0.014}, {"z": 0.001}])
     done = convert(VectorSource([tmp_path / "in.jsonl"]), tmp_path / "x.ciff", None, quantiser)
+    assert done.rounding
     assert done.rounding.scale == pytest.approx(scale)
     assert done.rounding.dropped == dropped
     assert (done.rounding.weights, done.nonzeros, done.empty) == (3, 2, 1)
