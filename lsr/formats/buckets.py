@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import IO, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ class Buckets:
 
     def __init__(self, folder: Path, span: int = 1) -> None:
         self._paths = [folder / f".bucket-{i:02d}" for i in range(BUCKETS)]
-        self._files = [path.open("wb") for path in self._paths]
+        self._files: dict[int, IO[bytes]] = {}
         self._span = max(1, span)
 
     def add(self, major: NDArray[Any], minor: NDArray[Any], value: NDArray[Any]) -> None:
@@ -42,10 +42,14 @@ class Buckets:
         order = np.argsort(bucket, kind="stable")
         borders = np.searchsorted(bucket[order], np.arange(BUCKETS + 1))
         for i in np.flatnonzero(np.diff(borders)).tolist():
+            if i not in self._files:
+                self._files[i] = self._paths[i].open("wb")
             entries[order[borders[i] : borders[i + 1]]].tofile(self._files[i])
 
     def sorted(self, i: int) -> Entries:
         """The entries of bucket ``i``."""
+        if i not in self._files:
+            return Entries(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
         self._files[i].flush()
         entries = np.fromfile(self._paths[i], ENTRY)
         order = np.lexsort((entries["minor"], entries["major"]))
@@ -56,6 +60,6 @@ class Buckets:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
-        for file, path in zip(self._files, self._paths, strict=True):
+        for i, file in self._files.items():
             file.close()
-            path.unlink()
+            self._paths[i].unlink()

@@ -45,8 +45,7 @@ def read_ciff(path: Path, vocabulary: Vocabulary) -> Iterator[VectorBatch]:
         InputError: damage, or a count that does not agree with the header; the message names the byte.
     """
     with closing(_Reader(path)) as reader, tempfile.TemporaryDirectory(prefix="lsr-ciff-") as folder:
-        header = reader.fields()
-        lists, records = int(header.get(2, 0)), int(header.get(3, 0))
+        lists, records = reader.header()
         with Buckets(Path(folder), math.ceil(records / BUCKETS)) as buckets:
             for _ in range(lists):
                 found = reader.posting_list(records)
@@ -85,8 +84,13 @@ class _Reader:
     def position(self) -> int:
         return self._file.position()
 
-    def fields(self) -> dict[int, Any]:
-        """The next message, by number of field."""
+    def header(self) -> tuple[int, int]:
+        """How many posting lists and documents follow."""
+        found, start = self._fields()
+        return self._whole(found.get(2, 0), start), self._whole(found.get(3, 0), start)
+
+    def _fields(self) -> tuple[dict[int, Any], int]:
+        """The next message, by number of field, and where it starts."""
         data, start = self._message()
         found: dict[int, Any] = {}
         at = 0
@@ -95,7 +99,12 @@ class _Reader:
                 number, found[number], at = read_field(data, at)
         except DamagedError as error:
             raise self._damaged(start + error.at, str(error)) from None
-        return found
+        return found, start
+
+    def _whole(self, value: object, start: int) -> int:
+        if isinstance(value, int):
+            return value
+        raise self._damaged(start, f"found {value!r:.40} in a message, wanted a whole number")
 
     def posting_list(self, total: int) -> _List:
         """The next message as a posting list of documents below ``total``."""
@@ -113,24 +122,27 @@ class _Reader:
                     parts.append((documents[:n], tfs[:n]))
                 else:
                     number, head[number], at = read_field(data, at)
-            term = bytes(head.get(1, b"")).decode()
+            if not isinstance(term := head.get(1, b""), bytes):
+                raise DamagedError(0, "a term that is no text")
+            name = term.decode()
         except DamagedError as error:
             raise self._damaged(start + error.at, str(error)) from None
-        except (UnicodeDecodeError, TypeError):
+        except UnicodeDecodeError:
             raise self._damaged(start, "a term that is no UTF-8") from None
         documents, tfs = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        return self._checked(_List(term, np.cumsum(documents), tfs), int(head.get(2, 0)), total, start)
+        return self._checked(_List(name, np.cumsum(documents), tfs), self._whole(head.get(2, 0), start), total, start)
 
     def documents(self, records: int) -> list[str]:
         """The names of documents by number, from the next messages."""
         names: dict[int, str] = {}
         for _ in range(records):
-            start = self._at
-            record = self.fields()
-            number = int(record.get(1, 0))
+            record, start = self._fields()
+            number = self._whole(record.get(1, 0), start)
             if number >= records or number in names:
                 raise self._damaged(start, f"a record of document {number:,}: wanted each below {records:,} once")
-            names[number] = bytes(record.get(2, b"")).decode("utf-8", "replace")
+            if not (name := record.get(2)) or not isinstance(name, bytes):
+                raise self._damaged(start, f"a record of document {number:,} without a name")
+            names[number] = name.decode("utf-8", "replace")
         return [names[number] for number in range(records)]
 
     def check_end(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lsr.errors import InputError
-from lsr.formats import json_lines
+from lsr.formats import json_lines, sidecars
 from lsr.formats.quantise import Quantiser, Rounding, rounded, whole_only
 from lsr.formats.registry import format_of
 from lsr.formats.source import VectorSource
@@ -110,6 +110,9 @@ def _publish(path: Path, write: Callable[[Path], None]) -> None:
     try:
         folder.mkdir(parents=True)
         write(folder / path.name)
+        for end in (sidecars.IDS, sidecars.TERMS):  # names of the file that is replaced
+            if not (folder / f"{path.name}{end}").exists():
+                path.with_name(path.name + end).unlink(missing_ok=True)
         for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):
             with file.open("rb") as opened:
                 os.fsync(opened.fileno())

@@ -44,7 +44,9 @@ def read_parquet(path: Path, vocabulary: Vocabulary) -> Iterator[VectorBatch]:
     with _parquet(path) as file:
         names, rows = file.schema_arrow.names, max(1, file.metadata.num_rows)
         kind = _kind(path, names)
-        metadata = {key.decode(): value.decode() for key, value in (file.metadata.metadata or {}).items()}
+        metadata = {
+            key.decode(): value.decode("utf-8", "replace") for key, value in (file.metadata.metadata or {}).items()
+        }
         vocabulary.about.update({key: metadata[key] for key in ABOUT if key in metadata})
         columns = [name for name in ("id", "text", *kind) if name in names]
         vectors = _tokens if kind == ("vector",) else _numbers(path, metadata, vocabulary)
@@ -112,8 +114,11 @@ Vectors = Callable[[Path, int, pa.RecordBatch, Vocabulary], SparseMatrix]
 
 
 def _numbers(path: Path, metadata: dict[str, str], vocabulary: Vocabulary) -> Vectors:
-    names = msgspec.json.decode(metadata["terms"], type=list[str]) if "terms" in metadata else None
-    dim = len(names) if names else int(metadata.get("dim", 1))
+    try:
+        names = msgspec.json.decode(metadata["terms"], type=list[str]) if "terms" in metadata else None
+        dim = len(names) if names else int(metadata.get("dim", 1))
+    except ValueError as error:
+        raise InputError(f"{path}: its metadata is damaged ({error}); encode the texts again") from None
     new = vocabulary.renumber(names, dim)
 
     def read(path: Path, done: int, batch: pa.RecordBatch, vocabulary: Vocabulary) -> SparseMatrix:

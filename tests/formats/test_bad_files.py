@@ -173,3 +173,34 @@ def test_names_and_numbers_do_not_mix(tmp_path):
     rows = [{source.vocabulary[t]: w for t, w in row.items()} for batch in source for row in batch.matrix.to_dicts()]
     assert rows == [{"a": 1}, {"x": 1, "y": 2}]
     assert json.dumps(list(source.vocabulary)) == '["a", "x", "y"]'
+
+
+@pytest.mark.parametrize("ending", ["csr", "bin", "ciff"])
+def test_any_flipped_bit_is_refused_or_gives_vectors(tmp_path, ending):
+    """No other error, and never more memory than the file stands for."""
+    vectors = [{"id": str(i), "vector": {f"t{j}": i + j + 1 for j in range(i)}} for i in range(4)]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(vector) + "\n" for vector in vectors))
+    path = tmp_path / f"x.{ending}"
+    convert(VectorSource([tmp_path / "x.jsonl"]), path)
+    whole = path.read_bytes()
+    refusals = 0
+    for bit in range(0, 8 * len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        try:
+            rows = sum(len(batch.matrix) for batch in read(path, bytes(damaged)))
+        except InputError:
+            refusals += 1
+        else:
+            assert rows == 4
+    assert refusals > 10
+
+
+def test_names_of_a_replaced_matrix_go_with_it(tmp_path):
+    (tmp_path / "x.jsonl").write_bytes(GOOD)
+    convert(VectorSource([tmp_path / "x.jsonl"]), tmp_path / "y.csr")
+    assert (tmp_path / "y.csr.terms").exists()
+    (tmp_path / "n.csr").write_bytes(csr())
+    convert(VectorSource([tmp_path / "n.csr"]), tmp_path / "y.csr")
+    assert not (tmp_path / "y.csr.terms").exists()
+    assert (tmp_path / "y.csr").read_bytes() == csr()
