@@ -53,7 +53,11 @@ KNOWN = (  # licences of BEIR's parts as listed in the appendix of its paper (ar
     _beir("scidocs", "GPL-3.0"),
     _beir("scifact", "CC BY-NC 2.0"),
     _beir("trec-covid", "CORD-19 agreement", "grades 0-2"),
-    _beir("webis-touche2020", "CC BY 4.0", "two versions of the judgements: numbers before and after 2021 differ"),
+    _beir(
+        "webis-touche2020",
+        "CC BY 4.0",
+        "v2; numbers before 2021 are of v1, those of v3 (SIGIR 2024) are of another corpus",
+    ),
     Known(
         "msmarco-passage",
         "dev.small",

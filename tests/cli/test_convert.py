@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from lsr.corpus import DocumentReader
-from lsr.encoders import load
+from lsr.encoders import GivenVectors, load
 from lsr.encoders.vector_file import write_vectors
-from lsr.errors import InputError
+from lsr.errors import InputError, MismatchError
 from lsr.eval import load_collection
-from lsr.formats import VectorSource, read_ground_truth
+from lsr.formats import VectorSource, Vocabulary, convert, read_ground_truth
 from lsr.retrieval import Searcher, index_vectors
 from tests.cli.test_cli import lsr, refused
 from tests.cli.test_encode import run
@@ -74,7 +74,7 @@ def test_a_shell_sees_one_line_for_each_mistake(files):
 def test_vectors_of_an_encoder_are_indexed_with_it(splade_tiny, tmp_path):
     pytest.importorskip("torch")
     encoder = load(splade_tiny, device="cpu")
-    documents = list(DocumentReader([SAMPLE]))[:30]
+    documents = list(DocumentReader([SAMPLE]))[:8]
     write_vectors(documents, encoder, tmp_path / "v.parquet")
     index_vectors(VectorSource([tmp_path / "v.parquet"]), tmp_path / "index", encoder)
     hits = Searcher.open(tmp_path / "index").search(documents[3].full_text[:200], exact=True)
@@ -89,9 +89,18 @@ def test_vectors_of_an_encoder_are_indexed_with_it(splade_tiny, tmp_path):
 
 
 def test_vectors_of_another_encoder_are_refused(files):
-    bm25 = load("bm25")
     with pytest.raises(InputError, match="--encoder bm25 learns from texts"):
-        index_vectors(VectorSource([files / "docs.jsonl"]), files / "index", bm25)
+        index_vectors(VectorSource([files / "docs.jsonl"]), files / "index", load("bm25"))
+    vocabulary = Vocabulary()
+    vocabulary.learn(["bee", "moat", "castle"])
+    with pytest.raises(MismatchError, match="the term '##s' is not in the vocabulary of given vectors"):
+        index_vectors(VectorSource([files / "docs.jsonl"]), files / "index", GivenVectors(vocabulary))
+    source = VectorSource([files / "docs.jsonl"])
+    source.vocabulary.about.update(encoder="theirs", fingerprint="f" * 64)
+    convert(source, files / "docs.parquet")
+    with pytest.raises(MismatchError, match=r"the vectors come from theirs \(f{12}\), not from given vectors"):
+        index_vectors(VectorSource([files / "docs.parquet"]), files / "index", GivenVectors(vocabulary))
+    assert not (files / "index").exists()
 
 
 def test_ground_truth_is_a_judged_collection(tmp_path):
