@@ -59,27 +59,32 @@ def fetch(source: str | Path) -> None:
         MissingExtraError: ir_datasets is not installed.
         InputError: no such collection, or a download failed.
     """
+    dataset = _load(source)
     for part in ("docs", "queries", "qrels"):
-        dataset = _dataset(source, part)
         try:
-            next(getattr(dataset, f"{part}_iter")(), None)
+            if getattr(dataset, f"has_{part}")():
+                next(iter(getattr(dataset, f"{part}_iter")()), None)
         except (OSError, RuntimeError) as error:
             raise InputError(f"{source}: the download failed ({error})") from None
 
 
 def _dataset(source: str | Path, part: str) -> Any:
+    dataset = _load(source)
+    if not getattr(dataset, f"has_{part}")():
+        raise InputError(f"{source} has no {part}; name a part of it that has, for example {source}/test")
+    return dataset
+
+
+def _load(source: str | Path) -> Any:
     name = str(source).removeprefix(PREFIX)
     try:
         import ir_datasets
     except ImportError:
         raise MissingExtraError("ir_datasets", "irds", str(source)) from None
     try:
-        dataset = ir_datasets.load(name)
+        return ir_datasets.load(name)
     except KeyError:
         raise InputError(f"ir_datasets knows no collection {name!r}; see ir-datasets.com for the names") from None
-    if not getattr(dataset, f"has_{part}")():
-        raise InputError(f"{source} has no {part}; name a part of it that has, for example {PREFIX}{name}/test")
-    return dataset
 
 
 def _document(found: Any) -> Document:

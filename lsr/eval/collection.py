@@ -80,7 +80,8 @@ def load_judged(path: str | Path, split: str | None = None) -> TestCollection:
 
 def sub_collections(path: str | Path) -> list[Path]:
     """The folders of a folder of collections, such as the twelve of cqadupstack; none where it is a collection."""
-    return sorted(file.parent for file in Path(path).glob("*/queries.jsonl"))
+    root = Path(path)
+    return [] if (root / "queries.jsonl").exists() else sorted(file.parent for file in root.glob("*/queries.jsonl"))
 
 
 def _read(root: Path, split: str | None, with_queries: bool = True) -> tuple[Path, str, Qrels, dict[str, str]]:

@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from lsr.corpus import Document, DocumentReader
+from lsr.corpus import Document, DocumentReader, irds
 from lsr.errors import InputError, MissingExtraError
 from lsr.eval import load_collection
 
@@ -23,7 +23,7 @@ def test_the_missing_extra_is_named():
 def registered(tmp_path, monkeypatch):
     """A collection of three files, known to ir_datasets by a name."""
     monkeypatch.setenv("IR_DATASETS_HOME", str(tmp_path / "home"))
-    irds = pytest.importorskip("ir_datasets")
+    ir_datasets = pytest.importorskip("ir_datasets")
     from ir_datasets.datasets.base import Dataset
     from ir_datasets.formats import TrecQrels, TsvDocs, TsvQueries
     from ir_datasets.util import Download, LocalDownload, RequestsDownload
@@ -36,7 +36,7 @@ def registered(tmp_path, monkeypatch):
 
     away = Download([RequestsDownload("https://example.org/qrels")], cache_path=tmp_path / "qrels.txt", size_hint=77)
     name = f"lsr-test-{tmp_path.name}"
-    irds.registry.register(
+    ir_datasets.registry.register(
         name, Dataset(TsvDocs(local("docs.tsv")), TsvQueries(local("queries.tsv")), TrecQrels(away, {}))
     )
     return f"irds:{name}"
@@ -44,6 +44,7 @@ def registered(tmp_path, monkeypatch):
 
 def test_a_collection_on_this_disk_is_read(registered, tmp_path):
     (tmp_path / "qrels.txt").write_text("q1 0 d1 2\n")
+    irds.fetch(registered)  # all is here: nothing to fetch
     found = load_collection(registered)
     assert (found.name, found.queries, found.qrels) == (registered, {"q1": "bees"}, {"q1": {"d1": 2}})
     assert list(DocumentReader([found.path])) == [Document("d1", "", "bees dance"), Document("d2", "", "moats")]
