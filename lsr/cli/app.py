@@ -447,6 +447,9 @@ def data_limit_command(
     attributes: Annotated[
         Path | None, typer.Option(help="File with one attribute a line.  [default: 1,850 invented words]")
     ] = None,
+    names: Annotated[
+        Path | None, typer.Option(help="File with words for names, one a line; two are a name.  [default: invented]")
+    ] = None,
     source: Annotated[
         Path | None,
         typer.Option("--from", help="Keep people and queries of this LIMIT collection, and add others around them."),
@@ -459,7 +462,7 @@ def data_limit_command(
     """
     from lsr.cli.data import limit
 
-    limit(out, people, attributes, seed, source)
+    limit(out, people, attributes, names, seed, source)
 
 
 @data_app.command("task")

@@ -41,16 +41,16 @@ def list_collections(folders: Sequence[Path]) -> None:
     say("nothing was downloaded; irds:NAME reads what ir_datasets has on this disk")
 
 
-def limit(out: Path, people: int, attributes: Path | None, seed: int, source: Path | None) -> None:
+def limit(out: Path, people: int, attributes: Path | None, names: Path | None, seed: int, source: Path | None) -> None:
     """Make a LIMIT collection, around the wanted people of ``source`` where there is one."""
-    shape = LimitShape(people=people, seed=seed)
+    shape, called = LimitShape(people=people, seed=seed), _lines(names) if names else []
     if source:
         base = read_limit(source)
-        documents = extend_limit(base, _lines(attributes) if attributes else [], shape)
+        documents = extend_limit(base, _lines(attributes) if attributes else [], shape, called)
         queries, qrels = base.queries, base.qrels
     else:
-        names = _lines(attributes) if attributes else invented_attributes(ATTRIBUTES, seed)
-        documents, queries, qrels = make_limit(names, shape)
+        liked = _lines(attributes) if attributes else invented_attributes(ATTRIBUTES, seed)
+        documents, queries, qrels = make_limit(liked, shape, called)
     count = write_collection(out, documents, queries, qrels)
     say(f"wrote {out}: {count:,} documents, {len(queries):,} queries")
 
@@ -66,4 +66,4 @@ def _lines(path: Path) -> list[str]:
     try:
         return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}; give a file with one attribute a line") from None
+        raise InputError(f"cannot read {path}: {error.strerror}; give a file with one a line") from None

@@ -6,6 +6,7 @@ one attribute that exactly two of a few people like; nearly all pairs of these p
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
@@ -65,7 +66,9 @@ class Limit(NamedTuple):
     others: list[str]
 
 
-def make_limit(attributes: Sequence[str], shape: LimitShape) -> tuple[Iterator[Document], dict[str, str], Qrels]:
+def make_limit(
+    attributes: Sequence[str], shape: LimitShape, called: Sequence[str] = ()
+) -> tuple[Iterator[Document], dict[str, str], Qrels]:
     """Documents "NAME likes A, B and C.", queries "Who likes A?" and their judgements.
 
     As the paper does it: attributes are shuffled, the first ones are asked for, each by the next pair of people.
@@ -73,9 +76,10 @@ def make_limit(attributes: Sequence[str], shape: LimitShape) -> tuple[Iterator[D
     Args:
         attributes: distinct; the first ``shape.queries`` of them, shuffled, are asked for, others fill up.
         shape: sizes.
+        called: words of which two make a name; none means that names are invented.
 
     Raises:
-        InputError: too few attributes, or one twice.
+        InputError: too few attributes or names, or an attribute twice.
     """
     needed = shape.queries + shape.likes
     if len(set(attributes)) < max(needed, len(attributes)):
@@ -83,7 +87,7 @@ def make_limit(attributes: Sequence[str], shape: LimitShape) -> tuple[Iterator[D
     rng = random.Random(shape.seed)
     shuffled = rng.sample(list(attributes), len(attributes))
     asked, others = shuffled[: shape.queries], shuffled[shape.queries :]
-    names = _names(rng, shape.wanted)
+    names = _names(rng, shape.wanted, called)
     pairs = list(combinations(names, 2))[: shape.queries]
     queries = {f"query_{i}": f"{ASK}{attribute}?" for i, attribute in enumerate(asked)}
     qrels = {f"query_{i}": dict.fromkeys(pair, 1) for i, pair in enumerate(pairs)}
@@ -92,7 +96,7 @@ def make_limit(attributes: Sequence[str], shape: LimitShape) -> tuple[Iterator[D
         for name in pair:
             likes[name].append(attribute)
     wanted = [_document(rng, name, own, others, shape.likes) for name, own in likes.items()]
-    return _among_others(rng, wanted, others, shape), queries, qrels
+    return _among_others(rng, wanted, others, shape, called), queries, qrels
 
 
 def read_limit(path: Path) -> Limit:
@@ -113,30 +117,37 @@ def read_limit(path: Path) -> Limit:
     return Limit(documents, collection.queries, collection.qrels, sorted(liked - asked))
 
 
-def extend_limit(limit: Limit, attributes: Sequence[str], shape: LimitShape) -> Iterator[Document]:
+def extend_limit(
+    limit: Limit, attributes: Sequence[str], shape: LimitShape, called: Sequence[str] = ()
+) -> Iterator[Document]:
     """The wanted people among ``shape.people`` in all; the others like what nobody asks for.
 
     Args:
         limit: what is asked.
         attributes: more that people may like; those that are asked for are left out.
         shape: sizes and seed.
+        called: words of which two make a name; none means that names are invented.
 
     Raises:
-        InputError: fewer attributes than one person likes.
+        InputError: fewer attributes than one person likes, or too few names.
     """
     asked = {text.removeprefix(ASK).removesuffix("?") for text in limit.queries.values()}
     others = sorted({*limit.others, *attributes} - asked)
     if len(others) < shape.likes:
         raise InputError(f"{len(others)} attributes that nobody asks for, wanted {shape.likes} or more")
-    return _among_others(random.Random(shape.seed), limit.wanted, others, shape)
+    return _among_others(random.Random(shape.seed), limit.wanted, others, shape, called)
 
 
 def _among_others(
-    rng: random.Random, wanted: Sequence[Document], others: Sequence[str], shape: LimitShape
+    rng: random.Random,
+    wanted: Sequence[Document],
+    others: Sequence[str],
+    shape: LimitShape,
+    called: Sequence[str],
 ) -> Iterator[Document]:
     """The wanted people at random places among people who like ``shape.likes`` other things each."""
     taken = {document.id: document for document in wanted}
-    names = [name for name in _names(rng, shape.people) if name not in taken][: shape.people - len(wanted)]
+    names = [name for name in _names(rng, shape.people, called) if name not in taken][: shape.people - len(wanted)]
     places = rng.sample([*taken, *names], len(taken) + len(names))
     return (taken.get(name) or _document(rng, name, [], others, shape.likes) for name in places)
 
@@ -157,11 +168,14 @@ def _pair(text: str, known: Container[str]) -> tuple[str, ...]:
     return next(iter(both or [cut for cut in cuts if cut[0] in known or cut[1] in known] or cuts), (text,))
 
 
-def _names(rng: random.Random, n: int) -> list[str]:
-    """Distinct invented names of two words."""
+def _names(rng: random.Random, n: int, called: Sequence[str]) -> list[str]:
+    """Distinct names of two words, of ``called`` or invented."""
+    if called and len(set(called)) ** 2 < 2 * n:
+        raise InputError(f"{len(set(called))} words for names of {n:,} people: wanted {math.isqrt(2 * n) + 1} or more")
     names: dict[str, None] = {}
     while len(names) < n:
-        names[f"{_word(rng).title()} {_word(rng).title()}"] = None
+        pair = [rng.choice(called) if called else _word(rng) for _ in range(2)]
+        names[" ".join(pair).title()] = None
     return list(names)
 
 

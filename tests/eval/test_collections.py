@@ -94,6 +94,17 @@ def test_people_are_added_around_those_of_a_small_collection(tmp_path):
     strangers = [document for document in documents if document not in people]
     assert {len(set(likes_of(document))) for document in strangers} == {45}
     assert not any("Tea" in likes_of(document) or "Fish" in document.text for document in strangers)
+    named = list(extend_limit(limit, attributes, LimitShape(people=50), ["ivy", "rose", *"abcdefgh"]))
+    assert {word for document in named[:20] for word in document.id.split()} <= {
+        "Ivy",
+        "Rose",
+        *"ABCDEFGH",
+        "Ann",
+        "Bo",
+        "Cy",
+    }
+    with pytest.raises(InputError, match="2 words for names of 50 people: wanted 11 or more"):
+        extend_limit(limit, attributes, LimitShape(people=50), ["ivy", "rose"])
     with pytest.raises(InputError, match="2 attributes that nobody asks for, wanted 45 or more"):
         extend_limit(limit, [], LimitShape(people=50))
     with pytest.raises(InputError, match="wanted a LIMIT collection"):
