@@ -7,8 +7,7 @@ from pathlib import Path
 from lsr.cli.console import say
 from lsr.errors import InputError
 from lsr.eval import TestCollection, read_topics
-from lsr.formats import VectorSource
-from lsr.formats.convert import holds_vectors
+from lsr.formats import VectorSource, holds_vectors
 from lsr.retrieval import Searcher, TopicEncoder, read_vector_topics
 
 

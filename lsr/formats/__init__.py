@@ -4,7 +4,7 @@
 name their terms (JSON lines, CIFF) or number them (matrices); a `Vocabulary` stands for both.
 """
 
-from lsr.formats.convert import Conversion, convert, is_vector_file
+from lsr.formats.convert import Conversion, convert, holds_vectors, is_vector_file
 from lsr.formats.ground_truth import GroundTruth, read_ground_truth, write_ground_truth
 from lsr.formats.quantise import Quantiser, Rounding
 from lsr.formats.registry import FORMATS, Format, format_of
@@ -23,6 +23,7 @@ __all__ = [
     "Vocabulary",
     "convert",
     "format_of",
+    "holds_vectors",
     "is_vector_file",
     "read_ground_truth",
     "write_ground_truth",

@@ -23,11 +23,9 @@ from lsr.corpus import Document
 from lsr.corpus.streams import open_file
 from lsr.errors import InputError
 from lsr.formats.buckets import BUCKETS, Buckets
-from lsr.formats.kernels import LONGEST, decode_postings, encode_postings
+from lsr.formats.kernels import LONGEST, POSTINGS, decode_postings, encode_postings
 from lsr.formats.protobuf import DamagedError, delimited, field, read_delimited, read_field, varint
 from lsr.formats.vectors import ROWS, VectorBatch, Vocabulary, sorted_rows
-
-POSTINGS = 0x22
 
 
 class _List(NamedTuple):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lsr.encoders import Encoder, GivenVectors, Span
 from lsr.errors import InputError, MismatchError
@@ -72,39 +73,35 @@ def _check_maker(source: VectorSource, encoder: Encoder) -> None:
 
 
 class TermMap:
-    """Rows over one vocabulary become rows over another: by name, or by number where the first has no names.
-
-    Attributes:
-        unknown: names of terms that the other vocabulary lacks; they are left out of the rows.
-    """
+    """Rows over one vocabulary become rows over another: by name, or by number where the first has no names."""
 
     def __init__(self, vocabulary: Vocabulary, terms: Sequence[str]) -> None:
         self._vocabulary, self._terms = vocabulary, terms
         self._known: list[int] = []
-        self.unknown: list[str] = []
+        self._unknown: dict[str, None] = {}
+
+    @property
+    def unknown(self) -> list[str]:
+        """Names of terms that the other vocabulary lacks."""
+        return list(self._unknown)
 
     def __call__(self, matrix: SparseMatrix) -> SparseMatrix:
-        """The same rows over the other vocabulary."""
-        for i in range(len(self._known), len(self._vocabulary)):
-            self._known.append(self._number(i))
-        terms = np.array(self._known or [UNKNOWN], np.int64)[matrix.terms]
-        kept = terms != UNKNOWN
+        """The same rows over the other vocabulary, without what is unknown there."""
+        terms = self._by_name(matrix) if self._vocabulary.named else matrix.terms.astype(np.int64)
+        kept = (terms != UNKNOWN) & (terms < len(self._terms))
+        self._unknown.update(dict.fromkeys(self._vocabulary[int(t)] for t in np.unique(matrix.terms[~kept])))
         rows = np.repeat(np.arange(len(matrix)), np.diff(matrix.indptr))[kept]
         counts = np.bincount(rows, minlength=len(matrix))
         return sorted_rows(counts, terms[kept], matrix.values[kept], max(1, len(self._terms)), str)
 
+    def _by_name(self, matrix: SparseMatrix) -> NDArray[np.int64]:
+        new = (self._vocabulary[i] for i in range(len(self._known), len(self._vocabulary)))
+        self._known += [self._numbers.get(name, UNKNOWN) for name in new]
+        return np.array(self._known or [UNKNOWN], np.int64)[matrix.terms]
+
     @cached_property
     def _numbers(self) -> dict[str, int]:
         return {name: i for i, name in enumerate(self._terms)}
-
-    def _number(self, i: int) -> int:
-        if self._vocabulary.named:
-            found = self._numbers.get(self._vocabulary[i], UNKNOWN)
-        else:
-            found = i if i < len(self._terms) else UNKNOWN
-        if found == UNKNOWN:
-            self.unknown.append(self._vocabulary[i])
-        return found
 
 
 class Topics(NamedTuple):
