@@ -54,14 +54,14 @@ def through(name, ids, rows):
 
 
 @pytest.mark.parametrize("name", FLOATS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(collection=collections(weights))
 def test_floats_come_back_exactly(name, collection):
     assert through(name, *collection) == collection
 
 
 @pytest.mark.parametrize("name", WHOLE)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(collection=collections(st.integers(1, 1000)))
 def test_whole_numbers_come_back_exactly(name, collection):
     assert through(name, *collection) == collection
