@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BUCKETS = 64
+WAITING = 2**20  # entries kept in memory before they go to disk: many small writes take longer than the sorting
 ENTRY = np.dtype([("major", "<u4"), ("minor", "<u4"), ("value", "<f4")])
 
 
@@ -33,12 +34,22 @@ class Buckets:
         self._paths = [folder / f".bucket-{i:02d}" for i in range(BUCKETS)]
         self._files: dict[int, IO[bytes]] = {}
         self._span = max(1, span)
+        self._waiting: list[NDArray[Any]] = []
+        self._count = 0
 
     def add(self, major: NDArray[Any], minor: NDArray[Any], value: NDArray[Any]) -> None:
         """Put entries aside."""
         entries = np.empty(major.size, ENTRY)
         entries["major"], entries["minor"], entries["value"] = major, minor, value
-        bucket = (major.astype(np.int64) // self._span) % BUCKETS
+        self._waiting.append(entries)
+        self._count += entries.size
+        if self._count >= WAITING:
+            self._write()
+
+    def _write(self) -> None:
+        entries = np.concatenate([np.zeros(0, ENTRY), *self._waiting])
+        self._waiting, self._count = [], 0
+        bucket = (entries["major"] // np.uint32(self._span)) % BUCKETS
         order = np.argsort(bucket, kind="stable")
         borders = np.searchsorted(bucket[order], np.arange(BUCKETS + 1))
         for i in np.flatnonzero(np.diff(borders)).tolist():
@@ -48,6 +59,8 @@ class Buckets:
 
     def sorted(self, i: int) -> Entries:
         """The entries of bucket ``i``."""
+        if self._waiting:
+            self._write()
         if i not in self._files:
             return Entries(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
         self._files[i].flush()

@@ -85,7 +85,10 @@ class _Reader:
     def header(self) -> tuple[int, int]:
         """How many posting lists and documents follow."""
         found, start = self._fields()
-        return self._whole(found.get(2, 0), start), self._whole(found.get(3, 0), start)
+        lists, documents = (self._whole(found.get(number, 0), start) for number in (2, 3))
+        if max(lists, documents) >= 2**31:
+            raise self._damaged(start, f"{lists:,} posting lists and {documents:,} documents said")
+        return lists, documents
 
     def _fields(self) -> tuple[dict[int, Any], int]:
         """The next message, by number of field, and where it starts."""

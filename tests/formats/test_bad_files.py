@@ -92,6 +92,7 @@ RECORD = field(2, "d")
         (ciff([LIST], []), "the file ends, wanted a message"),
         (ciff([LIST + POSTING], [RECORD]), "1 postings of 'a' said, 2 found"),
         (ciff([LIST.replace(POSTING, bytes.fromhex("2204080910 02"))], [RECORD]), "documents of 'a' that do not rise"),
+        (ciff([LIST], [RECORD], (1, 2**40)), "1,099,511,627,776 documents said"),
         (ciff([LIST], [RECORD, RECORD], (1, 2)), "a record of document 0: wanted each below 2 once"),
         (ciff([LIST.replace(POSTING, b"\x22\x05\x10\x02")], [RECORD]), "byte 15: no posting"),
         (ciff([b"\x0a\x01\xff" + LIST[3:]], [RECORD]), "a term that is no UTF-8"),
