@@ -61,29 +61,74 @@ def _root(
 
 
 @app.command("index")
-def index_command(
+def index_command(  # noqa: PLR0913 - one parameter an option
     sources: Annotated[
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="JSONL (.gz too), BEIR folder or zip, MS MARCO TSV, Parquet, or - for JSONL on standard input.",
+            help="JSONL (.gz too), BEIR folder or zip, MS MARCO TSV, Parquet, or - for JSONL on standard input; "
+            "or vectors: .csr, .bin, .ciff, Parquet of lsr encode, and with --vectors JSONL.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the index; one that is there is replaced at the end.")],
-    encoder: Annotated[str, typer.Option(help="bm25, or the folder of a model.")] = "bm25",
+    encoder: Annotated[
+        str | None, typer.Option(help="bm25, or the folder of a model.  [default: bm25; none with vectors]")
+    ] = None,
     engine: Annotated[str, typer.Option(help="windowed, or seismic.")] = "windowed",
     id_field: Annotated[str | None, typer.Option(help="Field that holds the id.  [default: _id or id]")] = None,
     text_field: Annotated[str | None, typer.Option(help="Field that holds the text.  [default: text]")] = None,
     title_field: Annotated[str | None, typer.Option(help="Field that holds the title.  [default: title]")] = None,
+    vectors: Annotated[
+        str | None,
+        typer.Option(metavar="FORMAT", help="Index the vectors in the files: auto, or a format of lsr convert."),
+    ] = None,
+    download: Annotated[bool, typer.Option("--download", help="Let ir_datasets fetch what irds:NAME lacks.")] = False,
 ) -> None:
-    """Encode documents and make them an index.
+    """Encode documents and make them an index; or index vectors as they are.
 
     Example: lsr index corpus.jsonl --out my-index
     """
     from lsr.cli.index import run
     from lsr.corpus import Fields
 
-    run(sources, out, encoder, engine, Fields(id_field, text_field, title_field))
+    _fetch(sources if download else [])
+    run(sources, out, encoder, engine, Fields(id_field, text_field, title_field), vectors)
+
+
+def _fetch(sources: list[str]) -> None:
+    from lsr.corpus import irds
+
+    for source in filter(irds.is_irds, sources):
+        irds.fetch(source)
+
+
+@app.command("convert")
+def convert_command(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="File, or folder of files, of vectors; or a run.")],
+    out: Annotated[Path, typer.Argument(metavar="DST", help="File to write; one that is there is replaced.")],
+    from_format: Annotated[
+        str | None, typer.Option("--from", metavar="FORMAT", help="Format of SRC.  [default: what its name says]")
+    ] = None,
+    to_format: Annotated[
+        str | None, typer.Option("--to", metavar="FORMAT", help="Format of DST.  [default: what its name says]")
+    ] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="Multiply weights and round them to whole numbers, 100 for SPLADE.")
+    ] = None,
+    bits: Annotated[
+        int | None, typer.Option(help="Or: scale so that the largest weight fills so many bits, 8 for uniCOIL.")
+    ] = None,
+) -> None:
+    """Convert vectors from one format into another, streaming.
+
+    Of vectors: anserini, anserini-topics, seismic, seismic-bin, csr, ciff, parquet. Of runs: gt, trec-run, msmarco-run.
+
+    Example: lsr convert vectors.parquet vectors.ciff --scale 100
+    """
+    from lsr.cli.convert import run
+    from lsr.formats import Quantiser
+
+    run(source, out, from_format, to_format, Quantiser(scale, bits))
 
 
 @app.command("search")
@@ -124,7 +169,14 @@ def serve_command(
 
 @app.command("eval", cls=_ManyMeasures)
 def eval_command(  # noqa: PLR0913 - one parameter an option
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Judged collection: a BEIR folder or zip.")],
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATASET",
+            help="Judged collection: a BEIR folder or zip, or a folder of MS MARCO, TREC, WANDS or ESCI; irds:NAME; "
+            "with --topics and --index also a file of judgements.",
+        ),
+    ],
     encoder: Annotated[str | None, typer.Option(help="bm25, or the folder of a model.  [default: bm25]")] = None,
     index: Annotated[Path | None, typer.Option(help="Evaluate this index, as it is served.")] = None,
     measures: Annotated[
@@ -139,20 +191,28 @@ def eval_command(  # noqa: PLR0913 - one parameter an option
     threads: Annotated[int, typer.Option(help="Threads for queries a second.", min=1)] = 1,
     run_file: Annotated[Path | None, typer.Option("--run", help="Write the results as a TREC run file.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the measured values as JSON.")] = None,
+    topics: Annotated[
+        Path | None, typer.Option(help="Ask these instead: TREC topics, id TAB text, or vectors of queries.")
+    ] = None,
+    topic_field: Annotated[str | None, typer.Option(help="Of TREC topics.  [default: title or query]")] = None,
+    download: Annotated[bool, typer.Option("--download", help="Let ir_datasets fetch what irds:NAME lacks.")] = False,
 ) -> None:
     """Measure an encoder, or a finished index, on a judged collection.
 
     Example: lsr eval scifact.zip --encoder bm25 --measures nDCG@10 R@100
     """
     from lsr.cli.evaluate import Outputs, Question, run
+    from lsr.eval import sub_collections
 
-    run(
-        dataset,
-        encoder,
-        index,
-        Question(measures or [], split, convention, exact, threads),
-        Outputs(run_file, json_file),
-    )
+    _fetch([dataset] if download else [])
+    question = Question(measures or [], split, convention, exact, threads, topics, topic_field)
+    outputs = Outputs(run_file, json_file)
+    if parts := sub_collections(dataset):
+        from lsr.cli.evaluate_parts import run_parts
+
+        run_parts(parts, encoder, index, question, outputs)
+        return
+    run(dataset, encoder, index, question, outputs)
 
 
 @app.command("compare", cls=_ManyMeasures)
@@ -387,6 +447,13 @@ def data_limit_command(
     attributes: Annotated[
         Path | None, typer.Option(help="File with one attribute a line.  [default: 1,850 invented words]")
     ] = None,
+    names: Annotated[
+        Path | None, typer.Option(help="File with words for names, one a line; two are a name.  [default: invented]")
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Keep people and queries of this LIMIT collection, and add others around them."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed makes the same collection.")] = 42,
 ) -> None:
     """Make a LIMIT collection: 1,000 queries, each about one of the pairs of 46 people among many.
@@ -395,7 +462,7 @@ def data_limit_command(
     """
     from lsr.cli.data import limit
 
-    limit(out, people, attributes, seed)
+    limit(out, people, attributes, names, seed, source)
 
 
 @data_app.command("task")

@@ -15,6 +15,7 @@ from rich.table import Table
 from lsr import encoders
 from lsr.cli.console import out, progress_bars, say
 from lsr.cli.index import IndexBars
+from lsr.cli.topics import ask_from_file, warn_of_unknown
 from lsr.corpus import DocumentReader
 from lsr.errors import InputError
 from lsr.eval import (
@@ -31,6 +32,7 @@ from lsr.eval import (
     explain_oddities,
     flops,
     load_collection,
+    load_judged,
     measure_efficiency,
     oddities,
     parse_measures,
@@ -64,22 +66,27 @@ class Outputs(NamedTuple):
 
 
 class Question(NamedTuple):
-    """What to measure: names of measures, the judgements, the convention, and whether an index is searched exactly."""
+    """What to measure: names of measures, the judgements, the convention, and whether an index is searched exactly.
+
+    ``topics`` is a file whose queries take the place of the collection's, ``topic_field`` which part of TREC topics.
+    """
 
     measures: Sequence[str]
     split: str | None
     convention: str
     exact: bool
     threads: int = 1
+    topics: Path | None = None
+    topic_field: str | None = None
 
 
-def run(dataset: str, encoder: str | None, index: Path | None, question: Question, outputs: Outputs) -> None:
-    """Evaluate and print."""
+def run(dataset: str, encoder: str | None, index: Path | None, question: Question, outputs: Outputs) -> dict[str, Any]:
+    """Evaluate and print; what was measured."""
     if encoder and index:
         raise InputError("--encoder and --index exclude each other: an index keeps its own encoder")
     measures, rules = parse_measures(question.measures or DEFAULT_MEASURES), convention(question.convention)
     exact = question.exact or index is None
-    collection = load_collection(dataset, question.split)
+    collection = (load_judged if question.topics else load_collection)(dataset, question.split)
     if outputs.run:
         check_trec_ids(collection.queries)
     with tempfile.TemporaryDirectory(prefix="lsr-eval-") as temporary:
@@ -87,6 +94,8 @@ def run(dataset: str, encoder: str | None, index: Path | None, question: Questio
             searcher, rate = Searcher.open(index), None
         else:
             searcher, rate = _index(collection, encoder or "bm25", Path(temporary) / "index")
+        searcher, collection = ask_from_file(searcher, collection, question.topics, question.topic_field)
+        warn_of_unknown(searcher, collection)
         asked = _ask(searcher, collection, depth_of(measures) + rules.drops_self, exact)
         costs = _costs(searcher, list(collection.queries.values()), exact, question.threads)
     values = evaluate(collection.qrels, asked, measures, rules)
@@ -98,6 +107,7 @@ def run(dataset: str, encoder: str | None, index: Path | None, question: Questio
         write_trec_run(outputs.run, asked)
     if outputs.json:
         _write_json(outputs.json, {**report, "per_query": values.per_query})
+    return report
 
 
 def _index(collection: TestCollection, encoder_name: str, folder: Path) -> tuple[Searcher, float | None]:

@@ -8,17 +8,18 @@ runs; `read_run` and `write_trec_run` bring them from and to files;
 """
 
 from lsr.eval.catalogue import find_collections, missing_collections
-from lsr.eval.collection import Qrels, TestCollection, load_collection, load_qrels, read_topics
+from lsr.eval.collection import Qrels, TestCollection, load_collection, load_judged, load_qrels, sub_collections
 from lsr.eval.conventions import Convention, Oddities, convention, explain_oddities, oddities
 from lsr.eval.diversity import alpha_ndcg, intra_list_distance
 from lsr.eval.efficiency import Efficiency, Subject, flops, measure_efficiency, shared_share
 from lsr.eval.fusion import fuse
-from lsr.eval.limit import LimitShape, invented_attributes, make_limit
+from lsr.eval.limit import LimitShape, extend_limit, invented_attributes, make_limit, read_limit
 from lsr.eval.measures import DEFAULT_MEASURES, Scores, depth_of, evaluate, parse_measures
-from lsr.eval.run_files import read_run, write_msmarco_run
+from lsr.eval.run_files import read_run, run_of_ground_truth, write_ground_truth_run, write_msmarco_run
 from lsr.eval.runs import Ranking, Run, check_trec_ids, run_queries, write_trec_run
 from lsr.eval.significance import Difference, Interval, compare, confidence_interval, holm
 from lsr.eval.tasks import self_task
+from lsr.eval.topics import read_topics
 from lsr.eval.write_collection import write_collection
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "depth_of",
     "evaluate",
     "explain_oddities",
+    "extend_limit",
     "find_collections",
     "flops",
     "fuse",
@@ -50,18 +52,23 @@ __all__ = [
     "intra_list_distance",
     "invented_attributes",
     "load_collection",
+    "load_judged",
     "load_qrels",
     "make_limit",
     "measure_efficiency",
     "missing_collections",
     "oddities",
     "parse_measures",
+    "read_limit",
     "read_run",
     "read_topics",
+    "run_of_ground_truth",
     "run_queries",
     "self_task",
     "shared_share",
+    "sub_collections",
     "write_collection",
+    "write_ground_truth_run",
     "write_msmarco_run",
     "write_trec_run",
 ]
