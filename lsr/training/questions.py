@@ -65,7 +65,7 @@ class Questioner:
         """Some of the rarest words, in the order of the text."""
         text = document.full_text
         words = list(dict.fromkeys(WORD.findall(text.lower())))
-        known = [word for word in words if self._frequency[word] > 1 and len(word) > 2]  # noqa: PLR2004  "of", "is"
+        known = [word for word in words if self._frequency[word] > 1 and len(word) > 2]
         rarest = sorted(known, key=lambda word: (self._frequency[word], word))[:RARE]
         chosen = set(rng.sample(rarest, min(len(rarest), rng.randint(*TERMS))))
         return " ".join(word for word in words if word in chosen), text
