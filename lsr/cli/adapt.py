@@ -33,8 +33,8 @@ def run(sources: Sequence[str], encoder: Path, folder: Path, settings: Adaptatio
 
         report = adapt(documents, encoder, folder, settings, task, show)
     _print("questions kept back", report.held_out)
-    if report.judged:
-        _print(f"judged queries of {judged}", report.judged)
+    if report.judged and judged:
+        _print(f"judged queries of {judged.name}", report.judged)
     say(f"{report.steps:,} steps on {report.pairs:,} pairs, {report.seconds:.0f} s in all; {folder / 'report.json'}")
     _end(report, folder)
 

@@ -11,9 +11,9 @@ from lsr.errors import TrainingError
 from lsr.training.dev import DevSet
 from lsr.training.questions import KINDS, Question, Questioner
 
-SHARE, FEW, MANY = 0.2, 100, 1000  # of the documents are asked to judge; at least few (of half of them), at most many
+SHARE, FEW, MANY = 0.2, 100, 600  # of the documents are asked to judge; at least few (of half of them), at most many
 DEV = 1 / 3  # of the questions kept back choose among checkpoints, the others give the verdict
-OTHERS = 200, 1000  # documents beside those asked, in the dev set and in the verdict's
+OTHERS = 200, 600  # documents beside those asked, in the dev set and in the verdict's
 
 
 class Split(NamedTuple):

@@ -121,9 +121,9 @@ def corpus(n=60):
 def test_an_encoder_that_is_not_better_is_refused_unless_forced(tmp_path):
     (tmp_path / "slow.toml").write_text(RECIPE.format(rate=1e-12))
     model = bert(tmp_path / "bert")
-    slow = Adaptation(str(tmp_path / "slow.toml"), steps=2)
+    slow = Adaptation(str(tmp_path / "slow.toml"), steps=10**6, minutes=1e-6)
     refused = adapt(corpus(), model, tmp_path / "refused", slow)
-    assert (refused.verdict, refused.written) == ("no clear difference", False)
+    assert (refused.verdict, refused.written, refused.steps) == ("no clear difference", False, 1)
     assert not (tmp_path / "refused" / "encoder").exists()
     forced = adapt(corpus(), model, tmp_path / "forced", Adaptation(slow.recipe, steps=2, force=True))
     assert forced.written
