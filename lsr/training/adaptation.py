@@ -132,7 +132,7 @@ def adapt(
     after = _uncut(out / "run" / "encoder", before, out / "adapted")
     held_out = _compared(parts.verdict, before, after, progress, kind_of)
     found = verdict(held_out.differences[JUDGE])
-    written = found == "better" or (found != "worse" and settings.force)
+    written = is_written(found, settings.force)
     report = Report(
         found,
         written,
@@ -148,6 +148,11 @@ def adapt(
     else:
         shutil.rmtree(after)
     return report
+
+
+def is_written(found: Verdict, force: bool) -> bool:
+    """Whether an encoder takes its place: a better one always, a worse one never."""
+    return found == "better" or (force and found != "worse")
 
 
 def _begin(encoder: Path, out: Path, settings: Adaptation) -> tuple[Path, Recipe]:
@@ -171,7 +176,7 @@ def _recipe(declaration: Declaration, settings: Adaptation, before: Path) -> Rec
     name = settings.recipe or _shipped(system, declaration)
     recipe = read_recipe(name) if name else own_recipe(system, declaration)
     teaching = recipe.teaching and msgspec.structs.replace(
-        recipe.teaching, teachers=(str(before), "bm25"), weights=None, normaliser="minmax"
+        recipe.teaching, teachers=(str(before), "bm25"), weights=None
     )
     return msgspec.structs.replace(
         recipe, steps=settings.steps, evaluate_every=every, checkpoint_every=settings.steps, teaching=teaching
@@ -186,7 +191,7 @@ def _shipped(system: str, declaration: Declaration) -> str | None:
 
 
 def own_recipe(system: str, declaration: Declaration) -> Recipe:
-    """Contrast with mined negatives, and what the encoder itself and BM25 say of every pair."""
+    """Contrast with mined negatives, and what the encoder itself and BM25, brought to its scale, say of every pair."""
     return Recipe(
         title=f"Adaptation of {declaration.title}",
         paper="questions: arXiv 1906.00300, section 3; ensemble of teachers: arXiv 2411.04403, section 3.3",
@@ -195,10 +200,9 @@ def own_recipe(system: str, declaration: Declaration) -> Recipe:
         steps=STEPS,
         batch=16,
         negatives=1,
-        rate=Schedule(1e-4, "warmup-decay", 0.1),
-        teaching=Teaching(("bm25",), scale=10.0),
-        document=Penalty(Schedule(1e-3)),
-        query=Penalty(Schedule(1e-3)) if declaration.asking.head != "table" else None,
+        rate=Schedule(5e-5, "warmup-decay", 0.1),
+        teaching=Teaching(("bm25",), normaliser="affine", scale=1.0),
+        document=Penalty(Schedule(1e-4)),
         document_length=96,
     )
 
