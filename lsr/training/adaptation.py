@@ -34,7 +34,7 @@ from lsr.training.dev import DevSet
 from lsr.training.heldout import Split, kind_of, split
 from lsr.training.mining import MiningSettings, Progress, mine
 from lsr.training.questions import Question
-from lsr.training.recipe import Penalty, Recipe, Teaching, read_recipe, recipe_names
+from lsr.training.recipe import Recipe, Teaching, read_recipe, recipe_names
 from lsr.training.row_folder import write_row_folder
 from lsr.training.schedules import Schedule
 from lsr.training.session import Plan, prepare
@@ -196,13 +196,13 @@ def own_recipe(system: str, declaration: Declaration) -> Recipe:
         title=f"Adaptation of {declaration.title}",
         paper="questions: arXiv 1906.00300, section 3; ensemble of teachers: arXiv 2411.04403, section 3.3",
         system=system,
-        losses={"info_nce": 1.0, "kl": 0.5},
+        losses={"info_nce": 0.5, "kl": 1.0},
         steps=STEPS,
         batch=16,
         negatives=1,
-        rate=Schedule(5e-5, "warmup-decay", 0.1),
+        rate=Schedule(2e-5, "warmup-decay", 0.1),
         teaching=Teaching(("bm25",), normaliser="affine", scale=1.0),
-        document=Penalty(Schedule(1e-4)),
+        dropout=False,
         document_length=96,
     )
 
