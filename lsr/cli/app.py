@@ -312,7 +312,7 @@ def train_command(  # noqa: PLR0913  one for each option
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name from lsr train list, or a TOML file; or list.")],
     data: Annotated[
         list[str] | None,
-        typer.Option(help="JSONL, Parquet, triples (.tsv) or a BEIR folder; give it again for more."),
+        typer.Option(help="JSONL, Parquet, triples (.tsv), a BEIR or training folder; give it again for more."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the run.")] = None,
     model: Annotated[Path | None, typer.Option(help="Folder of the weights to start from.")] = None,
@@ -320,6 +320,10 @@ def train_command(  # noqa: PLR0913  one for each option
     profile: Annotated[str | None, typer.Option(help="Variant of the recipe: tiny takes minutes on a CPU.")] = None,
     teacher: Annotated[
         list[str] | None, typer.Option(help="bm25, scores, or the folder of an encoder, in place of the recipe's.")
+    ] = None,
+    mix: Annotated[
+        list[float] | None,
+        typer.Option(help="How often to draw from each --data, in order, as 3 and 1.  [default: by size]"),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of order, dropout and new parts.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
@@ -333,7 +337,7 @@ def train_command(  # noqa: PLR0913  one for each option
     if recipe == "list":
         list_recipes()
     else:
-        run_named(recipe, profile, (model, data, dev, out), tuple(teacher or ()), seed, resume)
+        run_named(recipe, profile, (model, data, dev, out), tuple(teacher or ()), seed, resume, tuple(mix or ()))
 
 
 @app.command("mine")
@@ -367,6 +371,36 @@ def mine_command(  # noqa: PLR0913  one for each option
     from lsr.training.mining import MiningSettings
 
     run(data, out, MiningSettings(tuple(encoder or ("bm25",)), negatives, depth, skip, share, judge, scored, seed))
+
+
+@app.command("adapt")
+def adapt_command(  # noqa: PLR0913  one for each option
+    corpus: Annotated[list[str], typer.Argument(metavar="CORPUS...", help="Documents, in any layout of lsr index.")],
+    encoder: Annotated[Path, typer.Option(help="Folder of the encoder to tune.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder; the adapted encoder is OUT/encoder.")],
+    recipe: Annotated[
+        str | None, typer.Option(help="Name or TOML file.  [default: what suits the encoder's system]")
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Steps of training.", min=1)] = 60,
+    minutes: Annotated[
+        float | None, typer.Option(help="Take fewer steps, so that all takes about so long.", min=0.1)
+    ] = None,
+    judged: Annotated[
+        Path | None, typer.Option(help="Judged collection to report on as well; it decides nothing.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write an encoder that is not clearly better too, but never a worse one.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of questions, order and choice.")] = 0,
+) -> None:
+    """Tune an encoder on your own documents, without labels; exit code 3 where that did not make it better.
+
+    Example: lsr adapt corpus.jsonl --encoder my-model --out adapted
+    """
+    from lsr.cli.adapt import run
+    from lsr.training.adaptation import Adaptation
+
+    run(corpus, encoder, out, Adaptation(recipe, steps, minutes, seed, force), judged)
 
 
 encoders_app = typer.Typer(
