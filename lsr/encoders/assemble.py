@@ -50,6 +50,10 @@ def untrained(declaration: Declaration, folder: Path, codes: int = 0, seed: int 
     """
     from lsr.encoders.source import read_object, refuse_remote_code
 
+    if declaration.document.stems:
+        raise EncoderError(
+            f"{declaration.title!r} starts from a vocabulary that a corpus decides: train it with lsr train"
+        )
     refuse_remote_code(folder)
     config = read_object(folder / "config.json")
     width, tokens = int(config["hidden_size"]), int(config["vocab_size"])

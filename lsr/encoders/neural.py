@@ -130,7 +130,11 @@ class NeuralEncoder(Encoder):
 
     @cached_property
     def _own_fingerprint(self) -> str:
-        return fingerprint(self.source)
+        source = self.source
+        if self._corpus is not None and source.query is not None:
+            parts = {name: part for name, part in source.query.parts.items() if name in ("table", "prior")}
+            source = replace(source, query=replace(source.query, parts=parts))
+        return fingerprint(source)
 
     def observe(self, texts: Sequence[str]) -> Observation:
         """Document vectors, and how many texts were longer than the model reads.

@@ -230,7 +230,7 @@ def test_a_table_that_does_not_fit_the_tokenizer_is_refused(theirs, tmp_path):
 
     folder = copied(theirs, "router", tmp_path)
     save_file({"weight": np.ones(7, np.float32)}, folder / "query_0_SparseStaticEmbedding" / "model.safetensors")
-    with pytest.raises(EncoderError, match="the query table has 7 numbers but the tokenizer"):
+    with pytest.raises(EncoderError, match="the query table has 7 numbers but the vocabulary"):
         load(folder)
 
 

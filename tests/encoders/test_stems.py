@@ -1,0 +1,190 @@
+"""Stems: words to terms, BM25 as the start, one network in torch and in numpy, weights that follow the corpus."""
+
+import math
+
+import msgspec
+import numpy as np
+import pytest
+
+from lsr.encoders import load
+from lsr.encoders.declaration import read_system
+from lsr.encoders.stems import Stems, read_stems
+from lsr.encoders.tables import CorpusTable
+from lsr.errors import EncoderError
+
+torch = pytest.importorskip("torch")
+
+from lsr.encoders.array_heads import ArrayHead  # noqa: E402
+from lsr.encoders.assemble import read_network  # noqa: E402
+from lsr.encoders.network import Batch  # noqa: E402
+from lsr.encoders.source import read_source  # noqa: E402
+from lsr.encoders.stem_view import view_of  # noqa: E402
+from lsr.encoders.view import collate  # noqa: E402
+from lsr.training.recipe import StemChoice  # noqa: E402
+from lsr.training.token_store import TokenStore  # noqa: E402
+from lsr.training.vocabulary import K1, B, count_stems, write_start  # noqa: E402
+from tests.encoders import models  # noqa: E402
+
+CORPUS = [
+    "Bees dance to tell other bees where flowers are",
+    "A castle had thick walls and a moat",
+    "the moat of the castle: walls, walls",
+    "A garden of flowers in spring",
+    "bees and walls",
+]
+CHOICE = StemChoice(named=8, buckets=16, rows=6)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stems")
+    return write_start(read_system("stems"), models.bert(folder / "model"), CORPUS, CHOICE, folder / "start")
+
+
+def parts_of(start):
+    return read_source(start).document
+
+
+def dense(matrix):
+    return matrix.to_scipy().toarray()
+
+
+def test_inflections_share_a_term_and_function_words_have_none():
+    stems = Stems(["comput", "wall"], 10)
+    assert stems.terms_of("The computers are computing; WALLS of Wàll") == [0, 0, 1, 1]
+    assert stems.terms_of("of the and") == []
+
+
+def test_an_unknown_stem_always_has_the_same_bucket():
+    stems = Stems(["wall"], 10)
+    assert 1 <= stems.term("aerofoil") < 11
+    assert stems.term("Aerofoils") == Stems(["wall"], 10).term("aerofoil")
+    assert Stems(["wall"], 0).term("aerofoil") == -1
+    assert stems.names()[stems.term("aerofoil")].startswith("#")
+
+
+def test_a_list_of_stems_comes_back_and_other_files_are_refused(tmp_path):
+    Stems(["wall", "bee"], 7).save(tmp_path / "stems.txt")
+    again = read_stems(tmp_path / "stems.txt")
+    assert (again.stems, again.buckets, len(again)) == (["wall", "bee"], 7, 9)
+    (tmp_path / "stems.txt").write_text("wall\nbee")
+    with pytest.raises(EncoderError, match="not a list of stems"):
+        read_stems(tmp_path / "stems.txt")
+
+
+def test_named_stems_are_the_commonest_and_numbers_come_last():
+    counted = count_stems(["walls wall 1066", "wall 1066 moat", "1066 wall"], StemChoice(named=3, buckets=4, rows=1))
+    assert counted.stems.stems == ["wall", "moat", "1066"]
+    assert counted.words == ["wall", "moat", "1066"]
+    assert counted.prior[0] == pytest.approx((3 + 0.5) / 4)
+
+
+@pytest.mark.parametrize(("view", "words"), [("stems", 6), ("content-stems", 3)])
+def test_the_first_token_of_a_content_word_carries_its_term(start, view, words):
+    side = msgspec.structs.replace(parts_of(start).side, view=view)
+    tokens = view_of(start / "tokenizer.json", side)(["the moat, of the castle walls"])[0]
+    stems = read_stems(start / "stems.txt")
+    assert len(tokens.ids) == words + 2
+    assert tokens.own_terms == [stems.term(word) for word in ("moat", "castle", "walls")]
+    places = [tokens.offsets[at] for at, literal in enumerate(tokens.literal) if literal]
+    assert places == [(4, 8), (17, 23), (24, 29)]
+
+
+def test_a_text_is_cut_between_words(start):
+    side = msgspec.structs.replace(parts_of(start).side, max_length=4)
+    tokens = view_of(start / "tokenizer.json", side)(["moat castle walls"])[0]
+    assert tokens.cut
+    assert len(tokens.own_terms) == 2
+
+
+def test_before_training_documents_are_bm25(start):
+    source = read_source(start)
+    source.document.parts["vocabulary_bias"][:] = -1e9  # no stem fires that is not there
+    network = read_network(source.document)
+    view, stems = view_of(start / "tokenizer.json", source.document.side), read_stems(start / "stems.txt")
+    found = network(Batch.of(collate(view(CORPUS)))).detach().numpy()
+    lengths = [len(stems.terms_of(text)) for text in CORPUS]
+    for text, row, length in zip(CORPUS, found, lengths, strict=True):
+        terms = stems.terms_of(text)
+        wanted = np.zeros(len(stems))
+        for term in terms:
+            tf = terms.count(term)
+            wanted[term] = (K1 + 1) * tf / (tf + K1 * (1 - B + B * length / np.mean(lengths)))
+        assert row == pytest.approx(wanted, abs=1e-5)
+
+
+def test_numpy_and_torch_give_one_vector_and_one_origin(start):
+    source = read_source(start)
+    source.document.parts["counts_weight"][:] = np.linspace(-1, 1, models.WIDTH)
+    network = read_network(source.document)
+    head = ArrayHead(source.document.side, source.document.parts, network.terms)
+    view = view_of(start / "tokenizer.json", source.document.side)
+    for text in [*CORPUS, "", "the of"]:
+        tokens = view([text])[0]
+        batch = Batch.of(collate([tokens]))
+        with torch.no_grad():
+            states, wanted = network.states(batch)[0].numpy(), network(batch)[0].numpy()
+        assert head(states, tokens) == pytest.approx(wanted, abs=1e-5)
+    encoder = load(start, device="cpu")
+    origins = {encoder.terms[o.term]: (o.start, o.end) for o in encoder.explain("bees near walls")}
+    assert origins["wall"] == (10, 15)
+    assert origins["bee"] == (0, 4)
+
+
+def test_a_query_weighs_the_distinct_terms_that_stand_in_it(start):
+    encoder = load(start, device="cpu")
+    one, several = (
+        encoder.encode_queries(["the walls of walls"]),
+        encoder.encode_queries(["the walls of walls", "bees"]),
+    )
+    term = encoder.terms.index("wall")
+    assert one.to_dicts() == several.to_dicts()[:1]
+    assert one.to_dicts()[0].keys() == {term}
+    assert [(s.start, s.end, s.term) for s in encoder.spans("the walls")] == [(4, 9, term)]
+
+
+def test_query_weights_follow_the_corpus_and_are_kept(start, tmp_path):
+    encoder = load(start, device="cpu")
+    assert encoder.learns
+    before, term = encoder.fingerprint, encoder.terms.index("wall")
+    first = encoder.encode_queries(["walls"]).to_dicts()[0][term]
+    encoder.observe(["walls"] * 3000)
+    second = encoder.encode_queries(["walls"]).to_dicts()[0][term]
+    prior = read_source(start).asking.parts["prior"][term]
+    share = (3000 + CorpusTable.STRENGTH * prior) / (3000 + CorpusTable.STRENGTH)
+    assert first == pytest.approx(-math.log(prior), rel=1e-5)
+    assert second == pytest.approx(-math.log(share), rel=1e-4)
+    assert encoder.fingerprint != before
+    encoder.save(tmp_path)
+    again = load(tmp_path, device="cpu")
+    assert again.fingerprint == encoder.fingerprint
+    assert again.encode_queries(["walls bees"]).to_dicts() == encoder.encode_queries(["walls bees"]).to_dicts()
+
+
+def test_an_index_of_stems_is_built_searched_and_opened_again(start, tmp_path):
+    from lsr.corpus import Document
+    from lsr.retrieval import Searcher, index_documents
+
+    documents = [Document(str(i), "", text) for i, text in enumerate(CORPUS)]
+    index_documents(documents, load(start, device="cpu"), tmp_path / "index")
+    hits = Searcher.open(tmp_path / "index").search("flower in springs", k=1)
+    assert [hit.id for hit in hits] == ["3"]
+
+
+def test_stored_tokens_make_the_batches_of_a_view(start):
+    side = parts_of(start).side
+    store = TokenStore(CORPUS, start / "tokenizer.json", side)
+    wanted = Batch.of(collate(view_of(start / "tokenizer.json", side)(CORPUS)))
+    found = store.batch(range(len(CORPUS)))
+    for name in ("ids", "attention", "pooled", "literal"):
+        assert torch.equal(getattr(found, name), getattr(wanted, name)), name
+    assert torch.equal(found.terms * found.literal, wanted.terms * wanted.literal)
+    frequency = store.document_frequency(len(read_stems(start / "stems.txt")))
+    assert frequency[read_stems(start / "stems.txt").term("walls")] == 3
+
+
+def test_stems_need_a_vocabulary_before_they_are_trained(start, tmp_path):
+    from lsr.encoders.assemble import untrained
+
+    with pytest.raises(EncoderError, match="lsr train"):
+        untrained(read_system("stems"), models.bert(tmp_path / "model"))
