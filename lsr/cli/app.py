@@ -124,7 +124,9 @@ def serve_command(
 
 @app.command("eval", cls=_ManyMeasures)
 def eval_command(  # noqa: PLR0913 - one parameter an option
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Judged collection: a BEIR folder or zip.")],
+    dataset: Annotated[
+        str | None, typer.Argument(metavar="DATASET", help="Judged collection: a BEIR folder or zip.")
+    ] = None,
     encoder: Annotated[str | None, typer.Option(help="bm25, or the folder of a model.  [default: bm25]")] = None,
     index: Annotated[Path | None, typer.Option(help="Evaluate this index, as it is served.")] = None,
     measures: Annotated[
@@ -139,19 +141,45 @@ def eval_command(  # noqa: PLR0913 - one parameter an option
     threads: Annotated[int, typer.Option(help="Threads for queries a second.", min=1)] = 1,
     run_file: Annotated[Path | None, typer.Option("--run", help="Write the results as a TREC run file.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the measured values as JSON.")] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write tables and charts.")] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="With --report: a run to compare with, query by query.")
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Write all that decided the numbers, for --verify.")
+    ] = None,
+    verify: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Measure again what a certificate states, and compare.")
+    ] = None,
 ) -> None:
     """Measure an encoder, or a finished index, on a judged collection.
 
+    With --verify exit code 1 says that something differs; DATASET, --encoder and --index say where things lie now.
+
     Example: lsr eval scifact.zip --encoder bm25 --measures nDCG@10 R@100
     """
-    from lsr.cli.evaluate import Outputs, Question, run
+    from lsr.cli import evaluate
+    from lsr.eval import Question
 
-    run(
-        dataset,
-        encoder,
-        index,
-        Question(measures or [], split, convention, exact, threads),
-        Outputs(run_file, json_file),
+    place = str(index) if index else None
+    if verify:
+        if not evaluate.verify(verify, {"dataset": dataset, "encoder": encoder, "index": place}):
+            raise typer.Exit(1)
+        return
+    if dataset is None:
+        raise typer.BadParameter("missing argument DATASET", param_hint="DATASET")
+    evaluate.run(
+        Question(
+            dataset=dataset,
+            encoder=encoder,
+            index=place,
+            measures=tuple(measures or ()),
+            split=split,
+            convention=convention,
+            exact=exact,
+            threads=threads,
+        ),
+        evaluate.Outputs(run_file, json_file, report, certificate, baseline),
     )
 
 
@@ -190,6 +218,26 @@ def fuse_command(
     from lsr.cli.fuse import run
 
     run(runs, out, method, weights, depth)
+
+
+@app.command("bench")
+def bench_command(
+    suite: Annotated[Path, typer.Argument(metavar="SUITE.toml", help="Systems and collections.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of cells and vectors.  [default: NAME.bench]")
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Folder for NAME.md, NAME.json and NAME.html.  [default: that of --out]")
+    ] = None,
+    stop_after: Annotated[float | None, typer.Option(metavar="MINUTES", help="Stop then; a later run goes on.")] = None,
+) -> None:
+    """Measure encoders, engines, fusions and runs of others on many collections; started again, the work goes on.
+
+    Example: lsr bench benchmarks/suites/sample.toml
+    """
+    from lsr.cli.bench import run
+
+    run(suite, out, results, stop_after)
 
 
 @app.command("tune")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from lsr._version import __version__
 from lsr.corpus import Document, SeenIds
-from lsr.encoders import Encoder
+from lsr.encoders import Encoder, Observation
 from lsr.errors import InputError
 from lsr.index import CollectionWriter, EncoderInfo, IndexSettings, Manifest
 
@@ -64,21 +64,32 @@ def index_documents(
     folder: str | Path,
     settings: IndexSettings | None = None,
     progress: Progress | None = None,
+    observe: Callable[[Sequence[str]], Observation] | None = None,
 ) -> IndexSummary:
     """Encode ``documents`` and make them the index in ``folder``; an index there before is replaced at the very end.
 
     Memory holds one batch and, while building, one segment.
+
+    Args:
+        documents: read once, in order.
+        encoder: saved with the index.
+        folder: of the index.
+        settings: of the engine.
+        progress: hears how it goes on.
+        observe: gives the vectors of each batch of texts in order, where they were computed before; None asks
+            ``encoder``.
 
     Raises:
         InputError: an id given twice, no documents, or what the stream of documents raises.
         StorageError: the folder cannot be written.
     """
     started, progress = time.perf_counter(), progress or Silence()
+    observe = observe or encoder.observe
     ids, counts = SeenIds(), {"documents": 0, "truncated": 0, "empty": 0}
     with CollectionWriter(Path(folder), settings) as writer:
         for places, batch in _batches(documents, encoder.batch_documents):
             _refuse_repeated(ids, places, batch)
-            observation = encoder.observe([document.full_text for document in batch])
+            observation = observe([document.full_text for document in batch])
             writer.append(observation.matrix, batch)
             counts["documents"] += len(batch)
             counts["truncated"] += observation.truncated
