@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from rich.markup import escape
 from rich.progress import Progress as Bars
 from rich.table import Table
 
@@ -73,13 +74,18 @@ def _tables(suite: Suite, outcome: Outcome) -> list[SuiteTable]:
 
 
 def _print(table: SuiteTable) -> None:
-    shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    shown.add_column(table.measure)
-    for name in table.columns:
-        shown.add_column(name, justify="right", overflow="fold")
-    for name, entries in table.rows.items():
-        shown.add_row(name, *(f"[bold]{entry.text}[/bold]" if entry.best else entry.text for entry in entries))
-    screen.print(shown)
+    """The table, in parts where the screen is narrower."""
+    first = max(map(len, (*table.rows, table.measure))) + 2
+    fit = max(1, (screen.width - first) // (max(map(len, table.columns)) + 2))
+    for start in range(0, len(table.columns), fit):
+        shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        shown.add_column(table.measure, no_wrap=True)
+        for name in table.columns[start : start + fit]:
+            shown.add_column(name, justify="right", no_wrap=True)
+        for name, entries in table.rows.items():
+            part = entries[start : start + fit]
+            shown.add_row(escape(name), *(f"[bold]{entry.text}[/bold]" if entry.best else entry.text for entry in part))
+        screen.print(shown)
 
 
 def _notes(outcome: Outcome) -> list[str]:

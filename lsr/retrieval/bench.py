@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import msgspec
 
 from lsr import encoders
-from lsr.corpus import Document, DocumentReader
+from lsr.corpus import DocumentReader
 from lsr.encoders.source import fingerprint, read_source
 from lsr.encoders.vector_file import stored_vectors, write_vectors
 from lsr.errors import InputError
@@ -72,7 +72,7 @@ class Outcome:
 
 
 class Judged:
-    """A collection and its documents, read when they are needed."""
+    """A collection; its documents are read whenever they are needed, and never held."""
 
     def __init__(self, path: str, split: str | None) -> None:
         self.name, self._path, self._split = collection_name(path), path, split
@@ -82,14 +82,19 @@ class Judged:
         """Queries and judgements."""
         return load_collection(self._path, self._split)
 
+    @property
+    def documents(self) -> DocumentReader:
+        """All documents, from the first."""
+        return DocumentReader([self.collection.path])
+
     @cached_property
-    def documents(self) -> list[Document]:
-        """All documents."""
-        return list(DocumentReader([self.collection.path]))
+    def ids(self) -> list[str]:
+        """Of all documents."""
+        return [document.id for document in self.documents]
 
     @cached_property
     def checksums(self) -> dict[str, str]:
-        """Of everything above."""
+        """Of documents, queries and judgements."""
         return data_checksums(self.collection, self.documents)
 
 
@@ -108,7 +113,7 @@ class Bench:
         self._vectors = folder / "vectors"
         self._stop_at = None if seconds is None else time.monotonic() + seconds
         self._by_name = {spec.name: spec for spec in suite.system}
-        self.judged = lru_cache(maxsize=1)(lambda path: Judged(path, suite.split))
+        self._judged = {path: Judged(path, suite.split) for path in suite.collections}
         self._encoder = lru_cache(maxsize=1)(encoders.load)
         self._fingerprint = lru_cache(maxsize=None)(_fingerprint)
 
@@ -129,7 +134,7 @@ class Bench:
                 outcome.missing[place] = reason
                 continue
             try:
-                outcome.cells[place] = self._cell(spec, self.judged(path))
+                outcome.cells[place] = self._cell(spec, self._judged[path])
             except PausedError:
                 outcome.missing[place] = "not measured yet"
         self._listener.cell(len(plan), len(plan), "")
@@ -186,7 +191,7 @@ class Bench:
             "key": key,
             "system": spec.name,
             "collection": data.name,
-            "documents": len(data.documents),
+            "documents": len(data.ids),
         }
         return Cell(**names, values=self._values(data, run), made=provenance(), **facts), run
 
@@ -197,8 +202,9 @@ class Bench:
             about = {"fuses": spec.fuse, "method": spec.method, "weights": spec.weights}
             return fuse(parts, spec.method, spec.weights, self.suite.depth), {"about": about}
         if spec.runs:
-            ids = {document.id for document in data.documents}
-            return read_run(_run_path(spec, data), data.collection.queries, ids), {"about": {"run": spec.runs}}
+            return read_run(_run_path(spec, data), data.collection.queries, set(data.ids)), {
+                "about": {"run": spec.runs}
+            }
         with self._open(spec, data) as system:
             return self._ask(system, data)
 
@@ -215,11 +221,13 @@ class Bench:
     @contextmanager
     def _open(self, spec: SystemSpec, data: Judged) -> Iterator[System]:
         encoder = self._encoder(spec.encoder)
+        if encoder.learns:
+            encoder = encoders.load(str(spec.encoder))  # statistics of another collection stay with it
         if is_dense(encoder):
             if spec.engine != "exact":
                 raise InputError(f"system {spec.name!r} is dense: its engine is exact, found {spec.engine}")
             folder = self._vectors / f"{data.name}-{_mark(encoder, data)}"
-            yield DenseSystem(encoder, data.documents, folder, self._heard("encoding", len(data.documents)))
+            yield DenseSystem(encoder, list(data.documents), folder, self._heard("encoding", len(data.ids)))
             return
         way = Way(exact=spec.engine == "exact", recall=spec.recall)
         settings = IndexSettings("windowed" if spec.engine == "exact" else str(spec.engine))
@@ -233,7 +241,7 @@ class Bench:
             return None
         path = self._vectors / f"{data.name}-{_mark(encoder, data)}.parquet"
         if not path.is_file():
-            write_vectors(data.documents, encoder, path, self._heard("encoding", len(data.documents)))
+            write_vectors(data.documents, encoder, path, self._heard("encoding", len(data.ids)))
         return stored_vectors(path, encoder.dim)
 
     def _heard(self, what: str, total: int) -> Callable[[int], None]:

@@ -80,6 +80,17 @@ def test_a_suite_measures_what_eval_measures(tmp_path):
     assert {system for system, _ in found.missing} == {"away", "away too"}
 
 
+def test_statistics_of_one_collection_do_not_reach_the_next(tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(SAMPLE, other)
+    lines = (other / "corpus.jsonl").read_text().splitlines(keepends=True)
+    (other / "corpus.jsonl").write_text("".join(lines[::2]))
+    found = ran(written(tmp_path, BM25, [SAMPLE, other]), tmp_path / "out")
+    alone = evaluate_system(Question(dataset=str(other)))
+    assert found.cells["bm25", "other"].values == alone.values
+    assert found.cells["bm25", "other"].about == alone.about
+
+
 def test_a_system_that_is_not_there_is_refused_unless_optional(tmp_path):
     with pytest.raises(InputError, match="put it there, or say optional = true"):
         ran(written(tmp_path, '[[system]]\nname = "a"\nencoder = "nowhere"'), tmp_path / "out")
