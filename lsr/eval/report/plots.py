@@ -1,4 +1,4 @@
-"""How do numbers become pictures? Charts as inline SVG, coloured by the style sheet, readable without it.
+"""How do numbers become pictures? Charts as inline SVG, coloured by the style sheet, readable in grey without it.
 
 Every mark has a title that a pointer shows. Colours are the classes ``c0`` to ``c7``.
 """
@@ -85,7 +85,7 @@ def difference_bars(values: Sequence[tuple[float, str]], name: str) -> str:
             f'x="{LEFT + i * width:.1f}" y="{top:.1f}" width="{max(width - 0.4, 0.5):.2f}" height="{bottom - top:.1f}"'
         )
         parts.append(f'<rect class="{kind}" {box}>{_title(title)}</rect>' if value else "")
-    parts.append(f'<line class="zero" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(0):.1f}" y2="{y(0):.1f}"/>')
+    parts.append(f'<line class="zero" stroke="gray" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(0):.1f}" y2="{y(0):.1f}"/>')
     shown = f"{len(ordered):,} queries" + (f", {len(chosen)} shown" if step > 1 else "")
     parts.append(
         f'<text class="note" x="{WIDTH - RIGHT}" y="{height - 6}" text-anchor="end">{shown}, best first</text>'
@@ -132,14 +132,14 @@ def _mark(dot: Dot, colour: int, x: Scale, y: Scale) -> str:
 
 def _line(series: Series, x: Scale, y: Scale) -> str:
     points = " ".join(f"{x(dot.x):.1f},{y(dot.y):.1f}" for dot in sorted(series.dots))
-    return f'<polyline class="line c{series.colour % COLOURS}" points="{points}"/>'
+    return f'<polyline class="line c{series.colour % COLOURS}" fill="none" stroke="gray" points="{points}"/>'
 
 
 def _frontier(dots: Sequence[Dot], x: Scale, y: Scale) -> str:
     kept = frontier_of([(dot.x, dot.y) for dot in dots])
     path = f"M{x(kept[0][0]):.1f},{y(kept[0][1]):.1f}"
     path += "".join(f"H{x(cost):.1f}V{y(value):.1f}" for cost, value in kept[1:])
-    return f'<path class="frontier" d="{path}H{WIDTH - RIGHT}"/>'
+    return f'<path class="frontier" fill="none" stroke="gray" d="{path}H{WIDTH - RIGHT}"/>'
 
 
 def _labels(labelled: Sequence[tuple[Dot, int]], x: Scale, y: Scale) -> list[str]:
@@ -165,9 +165,8 @@ def _axes(x: Scale, y: Scale, x_name: str, y_name: str, height: int = HEIGHT) ->
         place = f'x="{x(tick):.1f}" y="{height - BOTTOM + 16}"'
         parts.append(f'<text class="tick" {place} text-anchor="middle">{_number(tick)}</text>')
         if x.log:
-            parts.append(
-                f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{TOP}" y2="{height - BOTTOM}"/>'
-            )
+            place = f'x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{TOP}" y2="{height - BOTTOM}"'
+            parts.append(f'<line class="grid" stroke="lightgray" {place}/>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text class="name" x="{middle}" y="{height - 8}" text-anchor="middle">{escape(x_name)}</text>')
     return "".join(parts)
@@ -175,7 +174,7 @@ def _axes(x: Scale, y: Scale, x_name: str, y_name: str, height: int = HEIGHT) ->
 
 def _y_axis(y: Scale, name: str) -> str:
     parts = [
-        f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
+        f'<line class="grid" stroke="lightgray" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
         f'<text class="tick" x="{LEFT - 7}" y="{y(tick) + 4:.1f}" text-anchor="end">{_number(tick)}</text>'
         for tick in y.ticks
     ]

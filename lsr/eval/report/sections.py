@@ -18,9 +18,9 @@ COSTS = (
     ("p50_us", "p50 us", "{:,.0f}"),
     ("p99_us", "p99 us", "{:,.0f}"),
     ("qps", "queries/s", "{:,.0f}"),
-    ("document_terms", "terms a document", "{:.0f}"),
-    ("bytes_per_document", "bytes a document", "{:,.0f}"),
-    ("recall", "recall@10 of exact", "{:.4f}"),
+    ("document_terms", "terms/document", "{:.0f}"),
+    ("bytes_per_document", "bytes/document", "{:,.0f}"),
+    ("recall", "recall@10", "{:.4f}"),
 )
 RULES = (
     "Equal scores: the larger document id stands first in every measure, as in trec_eval. ir-measures alone orders "
