@@ -174,7 +174,7 @@ def _axes(x: Scale, y: Scale, x_name: str, y_name: str, height: int = HEIGHT) ->
 
 def _y_axis(y: Scale, name: str) -> str:
     parts = [
-        f'<line class="grid" stroke="lightgray" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
+        f'<path class="grid" stroke="lightgray" d="M{LEFT},{y(tick):.1f}H{WIDTH - RIGHT}"/>'
         f'<text class="tick" x="{LEFT - 7}" y="{y(tick) + 4:.1f}" text-anchor="end">{_number(tick)}</text>'
         for tick in y.ticks
     ]
