@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from lsr.eval.conventions import convention
 from lsr.eval.fusion import METHODS
 from lsr.eval.measures import DEFAULT_MEASURES, depth_of, parse_measures
 
+PROVIDED = re.compile(r"[a-z]+:")
 Engine = Literal["exact", "windowed", "seismic"]
 
 
@@ -109,7 +111,8 @@ def _placed(spec: SystemSpec, folder: Path) -> SystemSpec:
 
 
 def _near(folder: Path, name: str) -> str:
-    return os.path.relpath(folder / name)
+    """A path from the working folder; names of a provider, such as irds:NAME, stay."""
+    return name if PROVIDED.match(name) else os.path.relpath(folder / name)
 
 
 def _one_engine_each(spec: SystemSpec) -> Iterator[SystemSpec]:
@@ -155,5 +158,7 @@ def _fault(spec: SystemSpec, before: set[str]) -> str | None:
 
 
 def collection_name(path: str) -> str:
-    """Folder or file name without ending."""
+    """Folder or file name without ending; of a provider's name what follows the colon, as one word."""
+    if PROVIDED.match(path):
+        return path.partition(":")[2].replace("/", "-")
     return Path(path).name.removesuffix(".zip")

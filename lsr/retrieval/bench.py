@@ -125,8 +125,8 @@ class Bench:
         """
         outcome = Outcome({}, {})
         plan = list(self.suite.order())
-        if lacking := [path for path in self.suite.collections if not Path(path).exists()]:
-            raise InputError(f"no such collection: {lacking[0]}; put it there or take it out of the suite")
+        for data in self._judged.values():
+            _ = data.collection  # faults show now, not after hours
         for done, (spec, path) in enumerate(plan):
             place = (spec.name, collection_name(path))
             self._listener.cell(done, len(plan), " on ".join(place))

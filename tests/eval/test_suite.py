@@ -1,7 +1,7 @@
 import pytest
 
 from lsr.errors import InputError
-from lsr.eval import Cell, CellStore, Values, histogram, markdown, measured, read_suite, suite_table
+from lsr.eval import Cell, CellStore, Values, collection_name, histogram, markdown, measured, read_suite, suite_table
 from lsr.eval.report.plots import frontier_of
 
 QRELS = {"q 1": {"Ann Lee": 1}, "2": {"50%": 2}}
@@ -63,6 +63,12 @@ def test_a_suite_that_makes_no_sense_is_refused(tmp_path, text, message):
 def test_two_collections_of_one_name_are_refused(tmp_path):
     with pytest.raises(InputError, match="'a' was given twice"):
         suite(tmp_path, '[[system]]\nname = "a"\nencoder = "bm25"', '["x/a.zip", "y/a"]')
+
+
+def test_names_of_a_provider_are_no_paths(tmp_path):
+    found = suite(tmp_path, '[[system]]\nname = "a"\nencoder = "bm25"', '["irds:beir/scifact/test", "x/y.zip"]')
+    assert found.collections[0] == "irds:beir/scifact/test"
+    assert [collection_name(path) for path in found.collections] == ["beir-scifact-test", "y"]
 
 
 def cell(system, collection, value, key="k"):
