@@ -94,7 +94,7 @@ def test_statistics_of_one_collection_do_not_reach_the_next(tmp_path):
 def test_a_system_that_is_not_there_is_refused_unless_optional(tmp_path):
     with pytest.raises(InputError, match="put it there, or say optional = true"):
         ran(written(tmp_path, '[[system]]\nname = "a"\nencoder = "nowhere"'), tmp_path / "out")
-    with pytest.raises(InputError, match="no such file or folder: .*nowhere"):
+    with pytest.raises(InputError, match=r"no such file or folder: .*nowhere"):
         ran(written(tmp_path, BM25, ["nowhere"]), tmp_path / "out")
 
 
