@@ -14,8 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 from lsr.cli.app import app
+from lsr.corpus import Document
+from lsr.encoders import load
+from lsr.encoders.neural import NeuralEncoder
 from lsr.errors import InputError, StorageError
-from lsr.eval import CellStore, Question, load_collection, parse_measures, read_suite
+from lsr.eval import CellStore, Question, load_collection, parse_measures, read_suite, write_collection
 from lsr.retrieval import Bench, evaluate_system
 from lsr.retrieval.dense import encode_documents, search_dense
 from tests.conftest import ROOT, SAMPLE
@@ -211,3 +214,29 @@ def test_bm25_finds_the_pairs_of_limit(shared_collection):
     found = evaluate_system(Question(dataset=str(shared_collection("limit-small")), measures=("R@2", "nDCG@10")))
     assert found.values.measures["R@2"] > 0.95
     assert found.values.measures["nDCG@10"] == pytest.approx(0.991, abs=0.01)
+
+
+def test_a_dense_encoder_is_measured_by_scoring_every_document(tmp_path):
+    pytest.importorskip("torch")
+    from tests.encoders.models import WIDTH, bert
+
+    folder = bert(tmp_path / "dense")
+    kinds = [("", "Transformer"), ("1_Pooling", "Pooling")]
+    modules = [{"path": path, "type": f"sentence_transformers.models.{kind}"} for path, kind in kinds]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir()
+    pooling = {"word_embedding_dimension": WIDTH, "pooling_mode_mean_tokens": True}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    documents = [Document(str(i), "", text) for i, text in enumerate(["bees dance", "a castle", "walls and moat", "a"])]
+    write_collection(tmp_path / "few", documents, {"q": "the moat"}, {"q": {"2": 1}})
+    path = written(tmp_path, f'[[system]]\nname = "dense"\nencoder = "{folder}"', [tmp_path / "few"])
+    cell = ran(path, tmp_path / "out").cells["dense", "few"]
+    found = evaluate_system(Question(dataset=str(tmp_path / "few"), encoder=str(folder)))
+    assert cell.values == found.values
+    assert cell.about == found.about | {"engine": "dense", "settings": {"width": WIDTH}, "search": "exact"}
+    assert cell.lengths == cell.sweep == []
+    encoder = load(folder, device="cpu")
+    assert isinstance(encoder, NeuralEncoder)
+    vectors = encoder.encode_dense([document.full_text for document in documents])
+    scores = vectors @ encoder.encode_dense(["the moat"], query=True)[0]
+    assert [name for name, _ in found.run["q"]] == [str(row) for row in np.argsort(-scores)]
