@@ -102,7 +102,8 @@ def read_suite(path: Path) -> Suite:
     collections = tuple(_near(path.parent, name) for name in suite.collections)
     whole = msgspec.structs.replace(suite, system=systems, collections=collections)
     _check(whole, path)
-    return msgspec.structs.replace(whole, depth=max(whole.depth, depth_of(parse_measures(whole.measures))))
+    needed = depth_of(parse_measures(whole.measures)) + convention(whole.convention).drops_self
+    return msgspec.structs.replace(whole, depth=max(whole.depth, needed))
 
 
 def _placed(spec: SystemSpec, folder: Path) -> SystemSpec:

@@ -187,13 +187,8 @@ class Bench:
 
     def _measure(self, spec: SystemSpec, data: Judged, key: str) -> tuple[Cell, Run]:
         run, facts = self._run_of(spec, data)
-        names: dict[str, Any] = {
-            "key": key,
-            "system": spec.name,
-            "collection": data.name,
-            "documents": len(data.ids),
-        }
-        return Cell(**names, values=self._values(data, run), made=provenance(), **facts), run
+        facts |= {"key": key, "system": spec.name, "collection": data.name, "documents": len(data.ids)}
+        return Cell(values=self._values(data, run), made=provenance(), **facts), run
 
     def _run_of(self, spec: SystemSpec, data: Judged) -> tuple[Run, dict[str, Any]]:
         """A run, and what else is known of the system."""
@@ -202,9 +197,8 @@ class Bench:
             about = {"fuses": spec.fuse, "method": spec.method, "weights": spec.weights}
             return fuse(parts, spec.method, spec.weights, self.suite.depth), {"about": about}
         if spec.runs:
-            return read_run(_run_path(spec, data), data.collection.queries, set(data.ids)), {
-                "about": {"run": spec.runs}
-            }
+            found = read_run(_run_path(spec, data), data.collection.queries, set(data.ids))
+            return found, {"about": {"run": spec.runs}}
         with self._open(spec, data) as system:
             return self._ask(system, data)
 
