@@ -40,7 +40,7 @@ class Values(msgspec.Struct, frozen=True):
         intervals: their 95 % ends.
         per_query: by measure and query.
         notes: what the convention decided.
-        by_convention: means under every convention.
+        by_convention: means under every convention that has one; beir has none where nothing was found.
     """
 
     convention: str
@@ -83,7 +83,9 @@ def measured(qrels: Qrels, run: Run, names: Sequence[str], rules_name: str) -> V
     rules, measures = convention(rules_name), parse_measures(names)
     scores = evaluate(qrels, run, measures, rules)
     intervals = {name: confidence_interval([*found.values()])[1:] for name, found in scores.per_query.items()}
-    means = {name: evaluate(qrels, run, measures, other).mean for name, other in CONVENTIONS.items()}
+    answered = any(run.get(query) for query in qrels)
+    known = [other for other in CONVENTIONS.values() if answered or other.counts_missing]
+    means = {other.name: evaluate(qrels, run, measures, other).mean for other in known}
     notes = explain_oddities(oddities(qrels, run), rules)
     return Values(rules.name, scores.mean, intervals, scores.per_query, notes, means)
 

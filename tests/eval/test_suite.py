@@ -97,6 +97,10 @@ def test_both_conventions_are_measured_and_an_empty_ranking_is_a_missing_one():
     assert found.notes == ["1 judged queries have no results: they are left out of the mean; trec would count as 0"]
 
 
+def test_a_system_that_finds_nothing_is_measured():
+    assert measured(QRELS, {"q 1": [], "2": []}, ["RR"], "trec").by_convention == {"trec": {"RR": 0.0}}
+
+
 def test_the_table_marks_the_best_and_gives_no_mean_for_a_part():
     cells = {(s, c): cell(s, c, v) for s, c, v in [("a", "x", 0.5), ("a", "y", 0.1), ("b", "x", 0.50004)]}
     table = suite_table(cells, ["a", "b"], ["x", "y"], "RR")
