@@ -30,11 +30,11 @@ class SuiteTable(NamedTuple):
 def suite_table(cells: Cells, systems: Sequence[str], collections: Sequence[str], measure: str) -> SuiteTable:
     """The table of one measure; a system has a mean only where it was measured on every collection.
 
-    Values that are equal to four digits share the mark.
+    Values that are equal to four digits share the mark of the best, which needs another system to be better than.
     """
     values = {name: [_value(cells, name, collection, measure) for collection in collections] for name in systems}
     full = {name: [*found, _mean(found)] for name, found in values.items()}
-    best = [max((v for v in column if v is not None), default=None) for column in zip(*full.values(), strict=True)]
+    best = [_best(column) for column in zip(*full.values(), strict=True)]
     rows = {name: [_entry(value, top) for value, top in zip(found, best, strict=True)] for name, found in full.items()}
     for name, found in values.items():
         if rows[name][-1].value is None:
@@ -63,7 +63,12 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
+def _best(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return max(known) if len(known) > 1 else None
+
+
 def _entry(value: float | None, best: float | None) -> Entry:
-    if value is None or best is None:
+    if value is None:
         return Entry(None, False, "–")  # noqa: RUF001
-    return Entry(value, round(value, DIGITS) == round(best, DIGITS), f"{value:.{DIGITS}f}")
+    return Entry(value, best is not None and round(value, DIGITS) == round(best, DIGITS), f"{value:.{DIGITS}f}")
