@@ -88,7 +88,7 @@ def _mean_chart(measured: Sequence[Measured], overview: SuiteTable) -> str:
         if value is not None and len(known) == len(measured):
             mean = sum(known) / len(known)
             series.append(Series(name, i, [Dot(mean, value, f"{name}: {value:.4f}, {mean:.3g} ms", name)]))
-    if not series:
+    if len(series) < 2:
         return ""
     words = (
         "Mean over all collections. A query's time is encoding and search, one query a call; of a fusion that of its "

@@ -59,8 +59,8 @@ def chart(series: Sequence[Series], x_name: str, y_name: str, frontier: bool = F
     if frontier:
         parts.append(_frontier(dots, x, y))
     parts += [_line(one, x, y) for one in series if one.joined]
-    parts += [_mark(dot, one.colour, x, y) for one in series for dot in one.dots]
     parts += _labels([(dot, one.colour) for one in series for dot in one.dots if dot.label], x, y)
+    parts += [_mark(dot, one.colour, x, y) for one in series for dot in one.dots]
     return _svg(HEIGHT, f"{y_name} against {x_name}", parts)
 
 
