@@ -61,29 +61,74 @@ def _root(
 
 
 @app.command("index")
-def index_command(
+def index_command(  # noqa: PLR0913 - one parameter an option
     sources: Annotated[
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="JSONL (.gz too), BEIR folder or zip, MS MARCO TSV, Parquet, or - for JSONL on standard input.",
+            help="JSONL (.gz too), BEIR folder or zip, MS MARCO TSV, Parquet, or - for JSONL on standard input; "
+            "or vectors: .csr, .bin, .ciff, Parquet of lsr encode, and with --vectors JSONL.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the index; one that is there is replaced at the end.")],
-    encoder: Annotated[str, typer.Option(help="bm25, or the folder of a model.")] = "bm25",
+    encoder: Annotated[
+        str | None, typer.Option(help="bm25, or the folder of a model.  [default: bm25; none with vectors]")
+    ] = None,
     engine: Annotated[str, typer.Option(help="windowed, or seismic.")] = "windowed",
     id_field: Annotated[str | None, typer.Option(help="Field that holds the id.  [default: _id or id]")] = None,
     text_field: Annotated[str | None, typer.Option(help="Field that holds the text.  [default: text]")] = None,
     title_field: Annotated[str | None, typer.Option(help="Field that holds the title.  [default: title]")] = None,
+    vectors: Annotated[
+        str | None,
+        typer.Option(metavar="FORMAT", help="Index the vectors in the files: auto, or a format of lsr convert."),
+    ] = None,
+    download: Annotated[bool, typer.Option("--download", help="Let ir_datasets fetch what irds:NAME lacks.")] = False,
 ) -> None:
-    """Encode documents and make them an index.
+    """Encode documents and make them an index; or index vectors as they are.
 
     Example: lsr index corpus.jsonl --out my-index
     """
     from lsr.cli.index import run
     from lsr.corpus import Fields
 
-    run(sources, out, encoder, engine, Fields(id_field, text_field, title_field))
+    _fetch(sources if download else [])
+    run(sources, out, encoder, engine, Fields(id_field, text_field, title_field), vectors)
+
+
+def _fetch(sources: list[str]) -> None:
+    from lsr.corpus import irds
+
+    for source in filter(irds.is_irds, sources):
+        irds.fetch(source)
+
+
+@app.command("convert")
+def convert_command(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="File, or folder of files, of vectors; or a run.")],
+    out: Annotated[Path, typer.Argument(metavar="DST", help="File to write; one that is there is replaced.")],
+    from_format: Annotated[
+        str | None, typer.Option("--from", metavar="FORMAT", help="Format of SRC.  [default: what its name says]")
+    ] = None,
+    to_format: Annotated[
+        str | None, typer.Option("--to", metavar="FORMAT", help="Format of DST.  [default: what its name says]")
+    ] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="Multiply weights and round them to whole numbers, 100 for SPLADE.")
+    ] = None,
+    bits: Annotated[
+        int | None, typer.Option(help="Or: scale so that the largest weight fills so many bits, 8 for uniCOIL.")
+    ] = None,
+) -> None:
+    """Convert vectors from one format into another, streaming.
+
+    Of vectors: anserini, anserini-topics, seismic, seismic-bin, csr, ciff, parquet. Of runs: gt, trec-run, msmarco-run.
+
+    Example: lsr convert vectors.parquet vectors.ciff --scale 100
+    """
+    from lsr.cli.convert import run
+    from lsr.formats import Quantiser
+
+    run(source, out, from_format, to_format, Quantiser(scale, bits))
 
 
 @app.command("search")
@@ -122,35 +167,54 @@ def serve_command(
     run(folder, host, port)
 
 
+Dataset = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="DATASET",
+        help="Judged collection: a BEIR folder or zip, or a folder of MS MARCO, TREC, WANDS or ESCI; irds:NAME; "
+        "with --topics and --index also a file of judgements.",
+    ),
+]
+Measures = Annotated[
+    list[str] | None, typer.Option(metavar="NAME...", help="Names of ir-measures.  [default: nDCG@10 RR@10 R@100]")
+]
+ConventionName = Annotated[
+    str,
+    typer.Option(help="trec (missing queries count 0) or beir (they do not, and documents of the query's id go)."),
+]
+BaselineRun = Annotated[
+    Path | None, typer.Option(metavar="RUN", help="With --report: a run to compare with, query by query.")
+]
+CertificateFile = Annotated[
+    Path | None, typer.Option(metavar="FILE.json", help="Write all that decided the numbers, for --verify.")
+]
+StatedFile = Annotated[
+    Path | None, typer.Option(metavar="FILE.json", help="Measure again what a certificate states, and compare.")
+]
+TopicsFile = Annotated[
+    Path | None, typer.Option(help="Ask these instead: TREC topics, id TAB text, or vectors of queries.")
+]
+
+
 @app.command("eval", cls=_ManyMeasures)
 def eval_command(  # noqa: PLR0913 - one parameter an option
-    dataset: Annotated[
-        str | None, typer.Argument(metavar="DATASET", help="Judged collection: a BEIR folder or zip.")
-    ] = None,
+    dataset: Dataset = None,
     encoder: Annotated[str | None, typer.Option(help="bm25, or the folder of a model.  [default: bm25]")] = None,
     index: Annotated[Path | None, typer.Option(help="Evaluate this index, as it is served.")] = None,
-    measures: Annotated[
-        list[str] | None, typer.Option(metavar="NAME...", help="Names of ir-measures.  [default: nDCG@10 RR@10 R@100]")
-    ] = None,
+    measures: Measures = None,
     split: Annotated[str | None, typer.Option(help="Judgements to use.  [default: test, or else dev]")] = None,
-    convention: Annotated[
-        str,
-        typer.Option(help="trec (missing queries count 0) or beir (they do not, and documents of the query's id go)."),
-    ] = "trec",
+    convention: ConventionName = "trec",
     exact: Annotated[bool, typer.Option("--exact", help="With --index: search exactly.")] = False,
     threads: Annotated[int, typer.Option(help="Threads for queries a second.", min=1)] = 1,
     run_file: Annotated[Path | None, typer.Option("--run", help="Write the results as a TREC run file.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the measured values as JSON.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write tables and charts.")] = None,
-    baseline: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="With --report: a run to compare with, query by query.")
-    ] = None,
-    certificate: Annotated[
-        Path | None, typer.Option(metavar="FILE.json", help="Write all that decided the numbers, for --verify.")
-    ] = None,
-    verify: Annotated[
-        Path | None, typer.Option(metavar="FILE.json", help="Measure again what a certificate states, and compare.")
-    ] = None,
+    baseline: BaselineRun = None,
+    certificate: CertificateFile = None,
+    verify: StatedFile = None,
+    topics: TopicsFile = None,
+    topic_field: Annotated[str | None, typer.Option(help="Of TREC topics.  [default: title or query]")] = None,
+    download: Annotated[bool, typer.Option("--download", help="Let ir_datasets fetch what irds:NAME lacks.")] = False,
 ) -> None:
     """Measure an encoder, or a finished index, on a judged collection.
 
@@ -159,7 +223,7 @@ def eval_command(  # noqa: PLR0913 - one parameter an option
     Example: lsr eval scifact.zip --encoder bm25 --measures nDCG@10 R@100
     """
     from lsr.cli import evaluate
-    from lsr.eval import Question
+    from lsr.eval import Question, sub_collections
 
     place = str(index) if index else None
     if verify:
@@ -168,19 +232,26 @@ def eval_command(  # noqa: PLR0913 - one parameter an option
         return
     if dataset is None:
         raise typer.BadParameter("missing argument DATASET", param_hint="DATASET")
-    evaluate.run(
-        Question(
-            dataset=dataset,
-            encoder=encoder,
-            index=place,
-            measures=tuple(measures or ()),
-            split=split,
-            convention=convention,
-            exact=exact,
-            threads=threads,
-        ),
-        evaluate.Outputs(run_file, json_file, report, certificate, baseline),
+    _fetch([dataset] if download else [])
+    question = Question(
+        dataset=dataset,
+        encoder=encoder,
+        index=place,
+        measures=tuple(measures or ()),
+        split=split,
+        convention=convention,
+        exact=exact,
+        threads=threads,
+        topics=str(topics) if topics else None,
+        topic_field=topic_field,
     )
+    outputs = evaluate.Outputs(run_file, json_file, report, certificate, baseline)
+    if parts := sub_collections(dataset):
+        from lsr.cli.evaluate_parts import run_parts
+
+        run_parts(parts, question, outputs)
+        return
+    evaluate.run(question, outputs)
 
 
 @app.command("compare", cls=_ManyMeasures)
@@ -300,7 +371,7 @@ def train_command(  # noqa: PLR0913  one for each option
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name from lsr train list, or a TOML file; or list.")],
     data: Annotated[
         list[str] | None,
-        typer.Option(help="JSONL, Parquet, triples (.tsv) or a BEIR folder; give it again for more."),
+        typer.Option(help="JSONL, Parquet, triples (.tsv), a BEIR or training folder; give it again for more."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the run.")] = None,
     model: Annotated[Path | None, typer.Option(help="Folder of the weights to start from.")] = None,
@@ -308,6 +379,10 @@ def train_command(  # noqa: PLR0913  one for each option
     profile: Annotated[str | None, typer.Option(help="Variant of the recipe: tiny takes minutes on a CPU.")] = None,
     teacher: Annotated[
         list[str] | None, typer.Option(help="bm25, scores, or the folder of an encoder, in place of the recipe's.")
+    ] = None,
+    mix: Annotated[
+        list[float] | None,
+        typer.Option(help="How often to draw from each --data, in order, as 3 and 1.  [default: by size]"),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of order, dropout and new parts.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
@@ -321,7 +396,7 @@ def train_command(  # noqa: PLR0913  one for each option
     if recipe == "list":
         list_recipes()
     else:
-        run_named(recipe, profile, (model, data, dev, out), tuple(teacher or ()), seed, resume)
+        run_named(recipe, profile, (model, data, dev, out), tuple(teacher or ()), seed, resume, tuple(mix or ()))
 
 
 @app.command("mine")
@@ -355,6 +430,36 @@ def mine_command(  # noqa: PLR0913  one for each option
     from lsr.training.mining import MiningSettings
 
     run(data, out, MiningSettings(tuple(encoder or ("bm25",)), negatives, depth, skip, share, judge, scored, seed))
+
+
+@app.command("adapt")
+def adapt_command(  # noqa: PLR0913  one for each option
+    corpus: Annotated[list[str], typer.Argument(metavar="CORPUS...", help="Documents, in any layout of lsr index.")],
+    encoder: Annotated[Path, typer.Option(help="Folder of the encoder to tune.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder; the adapted encoder is OUT/encoder.")],
+    recipe: Annotated[
+        str | None, typer.Option(help="Name or TOML file.  [default: what suits the encoder's system]")
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Steps of training.", min=1)] = 60,
+    minutes: Annotated[
+        float | None, typer.Option(help="Take fewer steps, so that all takes about so long.", min=0.1)
+    ] = None,
+    judged: Annotated[
+        Path | None, typer.Option(help="Judged collection to report on as well; it decides nothing.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write an encoder that is not clearly better too, but never a worse one.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of questions, order and choice.")] = 0,
+) -> None:
+    """Tune an encoder on your own documents, without labels; exit code 3 where that did not make it better.
+
+    Example: lsr adapt corpus.jsonl --encoder my-model --out adapted
+    """
+    from lsr.cli.adapt import run
+    from lsr.training.adaptation import Adaptation
+
+    run(corpus, encoder, out, Adaptation(recipe, steps, minutes, seed, force), judged)
 
 
 encoders_app = typer.Typer(
@@ -435,6 +540,13 @@ def data_limit_command(
     attributes: Annotated[
         Path | None, typer.Option(help="File with one attribute a line.  [default: 1,850 invented words]")
     ] = None,
+    names: Annotated[
+        Path | None, typer.Option(help="File with words for names, one a line; two are a name.  [default: invented]")
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Keep people and queries of this LIMIT collection, and add others around them."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed makes the same collection.")] = 42,
 ) -> None:
     """Make a LIMIT collection: 1,000 queries, each about one of the pairs of 46 people among many.
@@ -443,7 +555,7 @@ def data_limit_command(
     """
     from lsr.cli.data import limit
 
-    limit(out, people, attributes, seed)
+    limit(out, people, attributes, names, seed, source)
 
 
 @data_app.command("task")

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from lsr.cli.console import out, say
+from lsr.errors import InputError
 from lsr.eval import (
     DEFAULT_MEASURES,
     Difference,
@@ -31,6 +32,10 @@ def run(a: Path, others: Sequence[Path], judgements: str, names: Sequence[str], 
     measures, rules = parse_measures(names or DEFAULT_MEASURES), convention(rules_name)
     qrels = load_qrels(judgements)
     runs = {path: read_run(path) for path in (a, *others)}
+    for path, answers in runs.items():
+        if not qrels.keys() & answers.keys():
+            there, judged = next(iter(answers)), next(iter(qrels))
+            raise InputError(f"{path}: no query is judged; it has {there!r}, the judgements {judged!r}, for example")
     scores = {path: evaluate(qrels, found, measures, rules) for path, found in runs.items()}
     found = {(b, name): compare(*_common(scores[a], scores[b], name)) for b in others for name in map(str, measures)}
     corrected = holm({f"{b} {name}": difference.t_test for (b, name), difference in found.items()})

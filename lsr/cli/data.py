@@ -13,10 +13,12 @@ from lsr.corpus import DocumentReader
 from lsr.errors import InputError
 from lsr.eval import (
     LimitShape,
+    extend_limit,
     find_collections,
     invented_attributes,
     make_limit,
     missing_collections,
+    read_limit,
     self_task,
     write_collection,
 )
@@ -28,21 +30,27 @@ def list_collections(folders: Sequence[Path]) -> None:
     """Print what is there and what is not."""
     found = find_collections(folders)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("collection", "split", "where", "note"):
+    for name in ("collection", "split", "licence", "where", "note"):
         table.add_column(name, overflow="fold")
     for path, known in found:
-        table.add_row(
-            path.name.removesuffix(".zip"), known.split if known else "", str(path), known.note if known else ""
-        )
+        about = (known.split, known.licence, str(path), known.note) if known else ("", "", str(path), "")
+        table.add_row(path.name.removesuffix(".zip"), *about)
     for known in missing_collections(found):
-        table.add_row(known.name, known.split, f"get it: {known.source}", known.note, style="dim")
+        table.add_row(known.name, known.split, known.licence, f"get it: {known.source}", known.note, style="dim")
     screen.print(table)
+    say("nothing was downloaded; irds:NAME reads what ir_datasets has on this disk")
 
 
-def limit(out: Path, people: int, attributes: Path | None, seed: int) -> None:
-    """Make a LIMIT collection."""
-    names = _lines(attributes) if attributes else invented_attributes(ATTRIBUTES, seed)
-    documents, queries, qrels = make_limit(names, LimitShape(people=people, seed=seed))
+def limit(out: Path, people: int, attributes: Path | None, names: Path | None, seed: int, source: Path | None) -> None:
+    """Make a LIMIT collection, around the wanted people of ``source`` where there is one."""
+    shape, called = LimitShape(people=people, seed=seed), _lines(names) if names else []
+    if source:
+        base = read_limit(source)
+        documents = extend_limit(base, _lines(attributes) if attributes else [], shape, called)
+        queries, qrels = base.queries, base.qrels
+    else:
+        liked = _lines(attributes) if attributes else invented_attributes(ATTRIBUTES, seed)
+        documents, queries, qrels = make_limit(liked, shape, called)
     count = write_collection(out, documents, queries, qrels)
     say(f"wrote {out}: {count:,} documents, {len(queries):,} queries")
 
@@ -58,4 +66,4 @@ def _lines(path: Path) -> list[str]:
     try:
         return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}; give a file with one attribute a line") from None
+        raise InputError(f"cannot read {path}: {error.strerror}; give a file with one a line") from None

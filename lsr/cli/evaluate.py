@@ -13,6 +13,7 @@ from rich.table import Table
 
 from lsr.cli.console import out, progress_bars, say
 from lsr.cli.index import IndexBars
+from lsr.cli.topics import ask_from_file, warn_of_unknown
 from lsr.corpus import DocumentReader
 from lsr.errors import InputError
 from lsr.eval import (
@@ -20,6 +21,7 @@ from lsr.eval import (
     Line,
     Question,
     SweepPoint,
+    TestCollection,
     check_trec_ids,
     compare_certificates,
     load_collection,
@@ -30,7 +32,7 @@ from lsr.eval import (
     write_trec_run,
 )
 from lsr.eval.report import Measured, report_page
-from lsr.retrieval import Evaluation, evaluate_system
+from lsr.retrieval import Evaluation, Searcher, evaluate_system
 
 SHOWN = {
     "encode_ms": "{:.3f}",
@@ -57,11 +59,11 @@ class Outputs(NamedTuple):
     baseline: Path | None = None
 
 
-def run(question: Question, outputs: Outputs) -> None:
-    """Evaluate, print and write."""
+def run(question: Question, outputs: Outputs) -> dict[str, Any]:
+    """Evaluate, print and write; what was measured."""
     if outputs.baseline and not outputs.report:
         raise InputError("--baseline is what --report compares with: give --report FILE.html too")
-    if outputs.run:
+    if outputs.run and not question.topics:
         check_trec_ids(load_collection(question.dataset, question.split).queries)
     found = _evaluate(question, with_sweep=outputs.report is not None)
     _print(found)
@@ -74,6 +76,7 @@ def run(question: Question, outputs: Outputs) -> None:
         _write(outputs.report, _report(found, outputs.baseline).encode())
     if outputs.certificate:
         _write(outputs.certificate, _json(found.certificate(["lsr", *sys.argv[1:]])))
+    return _summary(found)
 
 
 def verify(path: Path, changes: Mapping[str, str | None]) -> bool:
@@ -117,8 +120,14 @@ class _Bars:
 
 
 def _evaluate(question: Question, with_sweep: bool = False) -> Evaluation:
+    def prepare(searcher: Searcher, collection: TestCollection) -> tuple[Searcher, TestCollection]:
+        path = Path(question.topics) if question.topics else None
+        asked = ask_from_file(searcher, collection, path, question.topic_field)
+        warn_of_unknown(*asked)
+        return asked
+
     with progress_bars() as bars:
-        return evaluate_system(question, _Bars(bars), with_sweep)
+        return evaluate_system(question, _Bars(bars), with_sweep, prepare)
 
 
 def _summary(found: Evaluation) -> dict[str, Any]:

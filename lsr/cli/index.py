@@ -10,24 +10,52 @@ from rich.progress import Progress as Bars
 from lsr import encoders
 from lsr.cli.console import facts, out, progress_bars, readable_bytes, warn_of_empty
 from lsr.corpus import DocumentReader, Fields
+from lsr.formats import VectorSource, is_vector_file
 from lsr.index import IndexSettings
-from lsr.retrieval import IndexSummary, index_documents
+from lsr.retrieval import IndexSummary, index_documents, index_vectors
 
 
-def run(sources: Sequence[str], folder: Path, encoder_name: str, engine: str, fields: Fields) -> None:
-    """Index ``sources`` into ``folder`` and print a summary."""
+def run(
+    sources: Sequence[str],
+    folder: Path,
+    encoder_name: str | None,
+    engine: str,
+    fields: Fields,
+    vectors: str | None = None,
+) -> None:
+    """Index ``sources`` into ``folder`` and print a summary.
+
+    Args:
+        sources: documents, or vectors.
+        folder: of the index.
+        encoder_name: None means bm25 for documents, and nobody for vectors.
+        engine: of the index.
+        fields: of documents.
+        vectors: format of the vectors, or "auto"; None takes documents, unless the first file can only hold vectors.
+    """
     settings = IndexSettings(engine)
+    if vectors or is_vector_file(Path(sources[0])):
+        _run_vectors(VectorSource(sources, vectors), folder, encoder_name, settings)
+        return
     reader = DocumentReader(sources, fields)
-    encoder = encoders.load(encoder_name)
+    encoder = encoders.load(encoder_name or "bm25")
     with progress_bars() as bars:
         summary = index_documents(reader, encoder, folder, settings, IndexBars(bars, reader))
     _print(summary, folder, encoder.name)
 
 
+def _run_vectors(source: VectorSource, folder: Path, encoder_name: str | None, settings: IndexSettings) -> None:
+    encoder = encoders.load(encoder_name) if encoder_name else None
+    with progress_bars() as bars:
+        summary = index_vectors(source, folder, encoder, settings, IndexBars(bars, source))
+    made_by = source.vocabulary.about.get("encoder", encoders.GivenVectors.name)
+    _print(summary, folder, encoder.name if encoder else made_by)
+
+
 class IndexBars:
     """Two bars: documents encoded, measured in bytes read; and the building of the index."""
 
-    def __init__(self, bars: Bars, reader: DocumentReader) -> None:
+    def __init__(self, bars: Bars, reader: DocumentReader | VectorSource) -> None:
         self._bars, self._reader = bars, reader
         self._encoding = bars.add_task("encoding", total=reader.size, items=0, unit="documents")
         self._building = bars.add_task("building", total=None, items=0, unit="steps", start=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from lsr.corpus import irds, products
 from lsr.corpus.document import Document, Fields
 from lsr.corpus.streams import ByteStream, json_objects, open_file, open_member, utf8_fault
 from lsr.errors import InputError
@@ -52,11 +53,21 @@ class DocumentReader:
             self._current = None
 
     def _read(self, path: Path) -> Iterator[Document]:
+        if irds.is_irds(path):
+            return self._placed(irds.read_documents(path))
+        if path.name == products.WANDS:
+            return self._placed(products.read_wands(path))
+        if locale := products.esci_locale(path):
+            return self._placed(products.read_esci(locale[0] / products.ESCI, locale[1]))
         self._current = stream = _open(path)
         name = path.name.removesuffix(".gz")
         if name.endswith(".parquet"):
             return self._parquet(stream, path)
         return self._tsv(stream) if name.endswith(".tsv") else self._jsonl(stream)
+
+    def _placed(self, rows: Iterator[tuple[str, Document]]) -> Iterator[Document]:
+        for self.place, document in rows:
+            yield document
 
     def _jsonl(self, stream: ByteStream) -> Iterator[Document]:
         for self.place, record in json_objects(stream):
@@ -112,8 +123,12 @@ def _files(source: Path) -> list[Path]:
     """The files that a source named on the command line stands for."""
     if str(source) == "-":
         return [source]
+    if irds.is_irds(source) or products.esci_locale(source):
+        return [source]
     if source.is_dir():
         return _files_of_folder(source)
+    if source.name == products.WANDS and source.exists():
+        return [source]
     if not source.exists():
         raise InputError(f"no such file or folder: {source}")
     name = source.name.removesuffix(".gz")
@@ -123,7 +138,7 @@ def _files(source: Path) -> list[Path]:
 
 
 def _files_of_folder(folder: Path) -> list[Path]:
-    for name in ("corpus.jsonl", "corpus.jsonl.gz", "collection.tsv", "collection.tsv.gz"):
+    for name in ("corpus.jsonl", "corpus.jsonl.gz", "collection.tsv", "collection.tsv.gz", products.WANDS):
         if (folder / name).is_file():
             return [folder / name]
     endings = (*JSON_ENDINGS, ".parquet")
@@ -139,8 +154,10 @@ def _total_size(paths: Sequence[Path]) -> int | None:
 
 
 def _size(path: Path) -> int | None:
+    if locale := products.esci_locale(path):
+        path = locale[0] / products.ESCI
     if path.suffix != ".zip":
-        return None if str(path) == "-" else path.stat().st_size
+        return None if str(path) == "-" or irds.is_irds(path) else path.stat().st_size
     stream = _open(path)
     stream.close()
     return stream.size

@@ -8,12 +8,14 @@ say; `system_names` lists the published systems that are declared, `read_system`
 from lsr.encoders.base import Encoder, Observation, Origin, Span
 from lsr.encoders.bm25 import BM25Encoder
 from lsr.encoders.declaration import Declaration, Side, read_system, system_names
+from lsr.encoders.given import GivenVectors
 from lsr.encoders.registry import load
 
 __all__ = [
     "BM25Encoder",
     "Declaration",
     "Encoder",
+    "GivenVectors",
     "Observation",
     "Origin",
     "Side",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lsr.encoders import given
 from lsr.encoders.base import Encoder
 from lsr.encoders.bm25 import BM25Encoder
 from lsr.errors import EncoderError
@@ -36,6 +37,8 @@ def load(name_or_dir: str | Path, device: str | None = None, half: bool = False,
         )
     if (folder / "bm25.json").is_file():
         return BM25Encoder.load(folder)
+    if (folder / given.FILE).is_file():
+        return given.GivenVectors.load(folder)
     from lsr.encoders.neural import NeuralEncoder
     from lsr.encoders.source import read_source
 

@@ -23,11 +23,11 @@ import pyarrow.parquet as pq
 from lsr.corpus import Document, SeenIds
 from lsr.encoders.base import Encoder, Observation
 from lsr.errors import InputError, MismatchError, StorageError
+from lsr.formats.parquet import SCHEMA, terms_entry, vector_table
 from lsr.sparse import SparseMatrix, concatenate, indptr_of, term_dtype
 
 BATCH_CHARACTERS = 2**20
 PART_DOCUMENTS = 2048  # lost at most when killed
-SCHEMA = pa.schema([("id", pa.string()), ("indices", pa.list_(pa.uint32())), ("values", pa.list_(pa.float32()))])
 
 Batches = Callable[[Iterable[list[str]]], Iterator[Observation]]
 
@@ -52,7 +52,7 @@ def write_vectors(
 ) -> EncodeSummary:
     """Encode ``documents`` into the Parquet file ``path``: columns id, indices (uint32) and values (float32).
 
-    Memory holds one part. The file's metadata names encoder, fingerprint and number of terms.
+    Memory holds one part. The file's metadata names encoder, fingerprint and terms.
 
     Args:
         documents: in an order that does not change from run to run.
@@ -112,6 +112,7 @@ class _Parts:
     def __init__(self, path: Path, encoder: Encoder) -> None:
         self._path, self._folder = path, path.with_name(path.name + ".parts")
         self._about = {"encoder": encoder.name, "fingerprint": encoder.fingerprint}
+        self._terms = encoder.terms
         self._folder.mkdir(parents=True, exist_ok=True)
         state = self._folder / "encoder.json"
         if state.is_file() and msgspec.json.decode(state.read_bytes())["fingerprint"] != encoder.fingerprint:
@@ -136,16 +137,9 @@ class _Parts:
 
     def write(self, ids: list[str], matrix: SparseMatrix, truncated: int) -> None:
         """One more part, whole or not at all."""
-        offsets = pa.array(matrix.indptr.astype(np.int32))
-        columns = [
-            pa.array(ids, pa.string()),
-            pa.ListArray.from_arrays(offsets, pa.array(matrix.terms.astype(np.uint32))),
-            pa.ListArray.from_arrays(offsets, pa.array(matrix.values)),
-        ]
         empty = int((matrix.indptr[1:] == matrix.indptr[:-1]).sum())
         counts = {"truncated": truncated, "empty": empty, "nonzeros": matrix.nnz, "dim": matrix.dim}
-        schema = SCHEMA.with_metadata({key: str(value) for key, value in counts.items()})
-        table = pa.Table.from_arrays(columns, schema=schema)
+        table = vector_table(ids, matrix).replace_schema_metadata({key: str(value) for key, value in counts.items()})
         _replace(self._name(self._next), lambda new: pq.write_table(table, new, compression="zstd"))
         self._add({key.encode(): str(value).encode() for key, value in counts.items()})
         self._next += 1
@@ -154,7 +148,8 @@ class _Parts:
         """All parts as one file; then they are gone."""
         summary.truncated, summary.empty = self.counts["truncated"], self.counts["empty"]
         summary.nonzeros = self.counts["nonzeros"]
-        about = {**self._about, "dim": str(self._dim), "documents": str(summary.documents)}
+        counts = {"dim": str(self._dim), "documents": str(summary.documents)}
+        about = {**self._about, **counts, "terms": terms_entry(self._terms)}
 
         def merge(new: Path) -> None:
             with pq.ParquetWriter(new, SCHEMA.with_metadata(about), compression="zstd") as writer:

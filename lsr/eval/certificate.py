@@ -25,6 +25,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         convention: as for `lsr eval`.
         exact: whether an index is searched exactly.
         threads: for queries a second.
+        topics: file whose queries are asked instead; None asks those of the collection.
+        topic_field: part of TREC topics.
     """
 
     dataset: str
@@ -35,6 +37,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     convention: str = "trec"
     exact: bool = False
     threads: int = 1
+    topics: str | None = None
+    topic_field: str | None = None
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):

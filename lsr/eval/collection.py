@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lsr.corpus import ByteStream, has_member, json_objects, open_member
+from lsr.corpus import ByteStream, has_member, irds, open_member
+from lsr.corpus.products import esci_locale
 from lsr.corpus.streams import open_file
 from lsr.errors import InputError
+from lsr.eval import products
+from lsr.eval.topics import read_queries, read_topics, unique_topics
+from lsr.formats import read_ground_truth
 
 Qrels = dict[str, dict[str, int]]
 SPLITS = ("test", "dev", "validation", "train")
@@ -36,8 +40,8 @@ class TestCollection:
 
     @property
     def name(self) -> str:
-        """Folder or file name without ending."""
-        return self.path.name.removesuffix(".zip")
+        """Folder or file name without ending; the whole of an irds: name."""
+        return str(self.path) if irds.is_irds(self.path) else self.path.name.removesuffix(".zip")
 
 
 def load_collection(path: str | Path, split: str | None = None) -> TestCollection:
@@ -46,45 +50,109 @@ def load_collection(path: str | Path, split: str | None = None) -> TestCollectio
     Queries without judgements are left out.
 
     Args:
-        path: folder or zip with queries.jsonl and qrels/SPLIT.tsv; or a folder with collection.tsv, queries.SPLIT.tsv
-            and qrels.SPLIT.tsv.
+        path: folder or zip with queries.jsonl and qrels/SPLIT.tsv; a folder with collection.tsv, queries.SPLIT.tsv and
+            qrels.SPLIT.tsv; a folder with documents, topics.* and qrels.* of TREC; a folder of WANDS or ESCI.
+            Or "irds:NAME", a collection of ir_datasets.
         split: None takes test, or else dev, validation, train (dev first where the collection is called msmarco); in
             MS MARCO's layout dev.small, or else dev, train.
 
     Raises:
         InputError: files are missing or malformed; the message names file and line.
     """
-    root = Path(path)
-    if not root.exists():
-        raise InputError(f"no such file or folder: {root}; wanted a BEIR folder or zip")
-    if (root / "collection.tsv").exists() or (root / "collection.tsv.gz").exists():
-        split, judgements = _open_split(root, split, MSMARCO_SPLITS, "qrels.{}.tsv")
-        qrels, texts = _read_qrels(judgements), read_topics(root / f"queries.{split}.tsv")
-    else:
-        split, judgements = _open_qrels(root, split)
-        qrels, texts = _read_qrels(judgements), _read_queries(root)
+    root, split, qrels, texts = _read(Path(path), split)
     if missing := [query for query in qrels if query not in texts]:
         raise InputError(f"{root}: judged query {missing[0]!r} is not among the queries ({len(missing)} such)")
     return TestCollection(root, split, {query: texts[query] for query in qrels}, qrels)
 
 
+def load_judged(path: str | Path, split: str | None = None) -> TestCollection:
+    """Judgements without queries: of a collection, or of a file of judgements (BEIR, TREC, or .gt ground truth).
+
+    Raises:
+        InputError: as `load_collection`.
+    """
+    root = Path(path)
+    if root.is_file() and root.suffix != ".zip":
+        return TestCollection(root, split or root.stem, {}, load_qrels(root))
+    root, split, qrels, _ = _read(root, split, with_queries=False)
+    return TestCollection(root, split, {}, qrels)
+
+
+def sub_collections(path: str | Path) -> list[Path]:
+    """The folders of a folder of collections, such as the twelve of cqadupstack; none where it is a collection."""
+    root = Path(path)
+    return [] if (root / "queries.jsonl").exists() else sorted(file.parent for file in root.glob("*/queries.jsonl"))
+
+
+def _read(root: Path, split: str | None, with_queries: bool = True) -> tuple[Path, str, Qrels, dict[str, str]]:
+    """Root, split, judgements and query texts, in whatever layout."""
+    if irds.is_irds(root):
+        return root, split or "all", irds.read_qrels(root), irds.read_queries(root) if with_queries else {}
+    if not root.exists() and not esci_locale(root):
+        raise InputError(f"no such file or folder: {root}; wanted a BEIR folder or zip")
+    if esci_locale(root):
+        texts, qrels = products.read_esci(root, split or "test")
+        return root, split or "test", qrels, texts
+    if products.is_wands(root):
+        texts, qrels = products.read_wands(root)
+        return root, "all", qrels, texts
+    if (root / "collection.tsv").exists() or (root / "collection.tsv.gz").exists():
+        split, judgements = _open_split(root, split, MSMARCO_SPLITS, "qrels.{}.tsv")
+        return root, split, _read_qrels(judgements), read_topics(root / f"queries.{split}.tsv") if with_queries else {}
+    if trec := trec_files(root, split):
+        split, topics, judgements_file = trec
+        return root, split, _read_qrels(open_file(judgements_file)), read_topics(topics) if with_queries else {}
+    split, judgements = _open_qrels(root, split)
+    return root, split, _read_qrels(judgements), _read_queries(root) if with_queries else {}
+
+
+def trec_files(root: Path, split: str | None) -> tuple[str, Path, Path] | None:
+    """(split, topics, qrels) of a folder with files topics.* and qrels.*, as TREC gives them out; None elsewhere.
+
+    A split is what stands between "qrels." and the ending; topics.SPLIT.* belongs to it, or else the only topics.
+
+    Raises:
+        InputError: several splits and none named, or no topics for it.
+    """
+    files = {_split_of(path): path for path in sorted(root.glob("qrels*")) if path.is_file()} if root.is_dir() else {}
+    if not files or (root / "queries.jsonl").exists():
+        return None
+    if split not in files and len(files) > 1:
+        raise InputError(f"{root}: found judgements {', '.join(files)}: choose one with --split")
+    split = split or next(iter(files))
+    topics = [path for path in sorted(root.glob("topics*")) if path.is_file()]
+    own = [path for path in topics if _split_of(path) == split] or topics
+    if split not in files or len(own) != 1:
+        raise InputError(f"{root}: found {len(own)} files of topics for {split!r}; wanted one called topics.{split}.*")
+    return split, own[0], files[split]
+
+
+def _split_of(path: Path) -> str:
+    parts = path.name.removesuffix(".gz").split(".")
+    return ".".join(parts[1:-1]) or "all"
+
+
 def load_qrels(path: str | Path, split: str | None = None) -> Qrels:
-    """Judgements of a BEIR folder or zip, or of one file: BEIR lines with a header, or TREC "query 0 document grade".
+    """Judgements of a collection, or of one file: BEIR lines with a header, TREC "query 0 document grade", or .gt.
+
+    In a .gt file of true neighbours, every row given for a query is relevant; queries and rows are known by number.
 
     Raises:
         InputError: a missing file, or a malformed line, which the message names.
     """
     root = Path(path)
-    if root.is_dir() or root.suffix == ".zip":
-        return _read_qrels(_open_qrels(root, split)[1])
+    if root.is_dir() or root.suffix == ".zip" or esci_locale(root) or irds.is_irds(root):
+        return _read(root, split, with_queries=False)[2]
+    if root.suffix == ".gt":
+        rows = read_ground_truth(root).rows.tolist()
+        return {str(query): {str(row): 1 for row in own} for query, own in enumerate(rows)}
     return _read_qrels(open_file(root))
 
 
 def _open_qrels(root: Path, split: str | None) -> tuple[str, ByteStream]:
-    if root.is_dir() and (parts := sorted(path.parent.name for path in root.glob("*/queries.jsonl"))):
-        raise InputError(
-            f"{root} holds {len(parts)} collections ({', '.join(parts[:3])}, ...): give one, {root / parts[0]}"
-        )
+    if root.is_dir() and (parts := sub_collections(root)):
+        names = ", ".join(part.name for part in parts[:3])
+        raise InputError(f"{root} holds {len(parts)} collections ({names}, ...): give one, {parts[0]}")
     order = DEV_FIRST if root.name.removesuffix(".zip") == "msmarco" else SPLITS
     return _open_split(root, split, order, "qrels/{}.tsv")
 
@@ -124,31 +192,8 @@ def _read_qrels(stream: ByteStream) -> Qrels:
     return qrels
 
 
-def read_topics(path: Path) -> dict[str, str]:
-    """Query texts by id from lines "id TAB text"; plain or .gz.
-
-    Raises:
-        InputError: a missing file, a line without a tab, or an id twice; the message names the line.
-    """
-    zipped = path.with_name(f"{path.name}.gz")
-    stream = open_file(zipped if zipped.exists() and not path.exists() else path)
-    topics: dict[str, str] = {}
-    for number, line in stream.lines():
-        name, tab, text = line.decode("utf-8", "replace").rstrip("\r\n").partition("\t")
-        if not name or not tab or name in topics:
-            fault = f"the id {name!r} was given before" if name in topics else "found no id followed by a tab"
-            raise InputError(f"{stream.name}, line {number}: {fault}; wanted id, tab, text, each id once")
-        topics[name] = text
-    return topics
-
-
 def _read_queries(root: Path) -> dict[str, str]:
     stream = open_member(root, "queries.jsonl")
     if stream is None:
         raise InputError(f"{root}: no queries.jsonl; wanted a BEIR folder or zip")
-    queries = {}
-    for place, record in json_objects(stream):
-        if "_id" not in record or not isinstance(record.get("text"), str):
-            raise InputError(f"{place}: wanted the fields '_id' and 'text'")
-        queries[str(record["_id"])] = record["text"]
-    return queries
+    return unique_topics(read_queries(stream))

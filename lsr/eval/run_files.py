@@ -6,9 +6,12 @@ import math
 from collections.abc import Callable, Container
 from pathlib import Path
 
+import numpy as np
+
 from lsr.corpus.streams import open_file
 from lsr.errors import InputError
 from lsr.eval.runs import Run, check_trec_ids
+from lsr.formats import GroundTruth, read_ground_truth, write_ground_truth
 
 Line = tuple[str, str, float]
 
@@ -74,6 +77,38 @@ def _msmarco(columns: list[str]) -> Line:
     if not columns[2].isascii() or not columns[2].isdigit() or int(columns[2]) < 1:
         raise InputError(f"found the rank {columns[2]!r} in column 3, wanted a whole number from 1")
     return columns[0], columns[1], 1 / int(columns[2])
+
+
+def run_of_ground_truth(path: Path) -> Run:
+    """The true neighbours of a .gt file as a run; queries and documents are called by their numbers.
+
+    Raises:
+        InputError: a damaged file.
+    """
+    rows, scores = (array.tolist() for array in read_ground_truth(path))
+    pairs = zip(rows, scores, strict=True)
+    return {str(i): [(str(row), score) for row, score in zip(*pair, strict=True)] for i, pair in enumerate(pairs)}
+
+
+def write_ground_truth_run(path: Path, run: Run) -> None:
+    """Write a run as a .gt file.
+
+    Raises:
+        InputError: ids that are no numbers, queries that are not 0, 1, 2, ..., or rankings of different lengths.
+    """
+    depths = {len(ranking) for ranking in run.values()}
+    try:
+        rows = {int(query): [int(name) for name, _ in ranking] for query, ranking in run.items()}
+    except ValueError:
+        raise InputError("a .gt file knows queries and documents by number only: this run has names") from None
+    if sorted(rows) != list(range(len(run))) or len(depths) != 1:
+        raise InputError(
+            "a .gt file has a ranking of one length for each of the queries 0, 1, 2, ...; this run has not"
+        )
+    scores = {int(query): [score for _, score in ranking] for query, ranking in run.items()}
+    order = range(len(run))
+    truth = GroundTruth(np.array([rows[i] for i in order], np.int32), np.array([scores[i] for i in order], np.float32))
+    write_ground_truth(path, truth)
 
 
 def write_msmarco_run(path: Path, run: Run) -> None:

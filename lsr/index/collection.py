@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,11 @@ class Collection:
         """The id of the document at ``row``."""
         segment, within = self._locate(row)
         return segment.documents.id(within)
+
+    def known(self, ids: Iterable[str]) -> set[str]:
+        """Which of ``ids`` are documents of the index."""
+        wanted = set(ids)
+        return {name for segment in self._segments for name in segment.documents.known(wanted)}
 
     def vector(self, row: int) -> SparseMatrix:
         """The document vector at ``row``, as a matrix of one row."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lsr.corpus import Document
 from lsr.errors import StorageError
@@ -68,6 +69,12 @@ class DocumentStore:
         """The id of the document at ``row``."""
         batch, within = self._locate(row)
         return str(batch.column(0)[within])
+
+    def known(self, ids: Iterable[str]) -> set[str]:
+        """Which of ``ids`` are here."""
+        wanted = pa.array(list(ids), pa.string())
+        found = (batch.column(0).filter(pc.is_in(batch.column(0), wanted)) for batch in self._batches)
+        return {name for names in found for name in names.to_pylist()}
 
     def _locate(self, row: int) -> tuple[pa.RecordBatch, int]:
         at = bisect_right(self._ends, row)

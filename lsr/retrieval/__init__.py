@@ -1,7 +1,8 @@
 """What happens around one search? Text in, explained hits out; and documents in, an index out.
 
-`index_documents` encodes a stream of documents into an index folder; `Searcher` opens one and answers questions put
-in words; `tune` measures which settings serve it best; `explain` and `snippet` show why a document was found.
+`index_documents` encodes a stream of documents into an index folder, `index_vectors` takes vectors as they are;
+`Searcher` opens one and answers questions put in words; `tune` measures which settings serve it best; `explain` and
+`snippet` show why a document was found.
 """
 
 from lsr.retrieval.bench import Bench, Outcome
@@ -11,6 +12,7 @@ from lsr.retrieval.ingest import IndexSummary, Progress, index_documents
 from lsr.retrieval.searcher import Hit, Searcher
 from lsr.retrieval.snippet import Snippet, snippet
 from lsr.retrieval.tune import tune
+from lsr.retrieval.vectors import TopicEncoder, index_vectors, read_vector_topics
 
 __all__ = [
     "Bench",
@@ -22,9 +24,12 @@ __all__ = [
     "Searcher",
     "Snippet",
     "TermShare",
+    "TopicEncoder",
     "evaluate_system",
     "explain",
     "index_documents",
+    "index_vectors",
+    "read_vector_topics",
     "snippet",
     "tune",
 ]

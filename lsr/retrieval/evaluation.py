@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from lsr.eval import (
     depth_of,
     histogram,
     load_collection,
+    load_judged,
     measured,
     parse_measures,
     provenance,
@@ -44,6 +45,7 @@ from lsr.retrieval.sweep import sweep
 from lsr.retrieval.systems import SparseSystem, System, Way, answer, build_system
 
 SEED = 0  # of samples and resamples
+Prepare = Callable[[Searcher, TestCollection], tuple[Searcher, TestCollection]]
 
 
 class Listener(Progress, Protocol):
@@ -94,7 +96,9 @@ class Evaluation:
 
     def certificate(self, command: list[str]) -> Certificate:
         """Everything that decided the numbers; reads the corpus once more."""
-        data = data_checksums(self.collection, DocumentReader([self.collection.path]))
+        path = self.collection.path
+        only_judgements = path.is_file() and path.suffix != ".zip"  # then the index's files stand for the documents
+        data = data_checksums(self.collection, () if only_judgements else DocumentReader([path]))
         if self.question.index:
             files = Collection.verify(Path(self.question.index)).files
             data["index"] = hashlib.sha256(msgspec.json.encode(files, order="sorted")).hexdigest()
@@ -112,12 +116,15 @@ class Evaluation:
         )
 
 
-def evaluate_system(question: Question, listener: Listener | None = None, with_sweep: bool = False) -> Evaluation:
+def evaluate_system(
+    question: Question, listener: Listener | None = None, with_sweep: bool = False, prepare: Prepare | None = None
+) -> Evaluation:
     """Ask all queries of a collection and measure.
 
     Args:
         question: what to measure; without encoder and index bm25.
         listener: hears how it goes on; None means nobody.
+        prepare: changes what an index is asked, once it is open: other queries, another encoder for them.
         with_sweep: also search an approximate index in every way that it knows.
 
     Raises:
@@ -130,11 +137,15 @@ def evaluate_system(question: Question, listener: Listener | None = None, with_s
     listener = listener or Silence()
     names = question.measures or DEFAULT_MEASURES
     measures, rules = parse_measures(names), convention(question.convention)
-    collection = load_collection(question.dataset, question.split)
+    collection = (load_judged if question.topics else load_collection)(question.dataset, question.split)
     encoder = None if question.index else question.encoder or "bm25"
     question = replace(question, measures=tuple(names), encoder=encoder, split=collection.split)
-    depth, texts = depth_of(measures) + rules.drops_self, list(collection.queries.values())
+    depth = depth_of(measures) + rules.drops_self
     with _opened(question, collection, listener) as (system, rate):
+        if prepare and isinstance(system, SparseSystem):
+            searcher, collection = prepare(system.searcher, collection)
+            system = SparseSystem(searcher, system.way)
+        texts = list(collection.queries.values())
         run = answer(system, collection.queries, depth, lambda done: listener.asked(done, len(texts)))
         points = []
         if with_sweep and isinstance(system, SparseSystem) and not system.way.exact:

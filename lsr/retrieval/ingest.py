@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from lsr._version import __version__
 from lsr.corpus import Document, SeenIds
 from lsr.encoders import Encoder, Observation
 from lsr.errors import InputError
 from lsr.index import CollectionWriter, EncoderInfo, IndexSettings, Manifest
+from lsr.sparse import SparseMatrix
 
 BATCH_CHARACTERS = 2**20
 
@@ -83,22 +84,56 @@ def index_documents(
         InputError: an id given twice, no documents, or what the stream of documents raises.
         StorageError: the folder cannot be written.
     """
+    return write_index(
+        _encoded(documents, encoder, observe or encoder.observe), lambda: encoder, folder, settings, progress
+    )
+
+
+class Encoded(NamedTuple):
+    """A batch of documents, where each stands in its source, a row for each, and how many were cut."""
+
+    documents: list[Document]
+    places: list[str]
+    matrix: SparseMatrix
+    truncated: int
+
+
+def write_index(
+    batches: Iterable[Encoded],
+    encoder: Callable[[], Encoder],
+    folder: str | Path,
+    settings: IndexSettings | None = None,
+    progress: Progress | None = None,
+) -> IndexSummary:
+    """Make vectors the index in ``folder``; ``encoder``, asked for after the last batch, weighs them and is kept there.
+
+    Raises:
+        InputError: an id given twice, no documents, or what the batches raise.
+        StorageError: the folder cannot be written.
+    """
     started, progress = time.perf_counter(), progress or Silence()
-    observe = observe or encoder.observe
     ids, counts = SeenIds(), {"documents": 0, "truncated": 0, "empty": 0}
     with CollectionWriter(Path(folder), settings) as writer:
-        for places, batch in _batches(documents, encoder.batch_documents):
-            _refuse_repeated(ids, places, batch)
-            observation = observe([document.full_text for document in batch])
-            writer.append(observation.matrix, batch)
-            counts["documents"] += len(batch)
-            counts["truncated"] += observation.truncated
-            counts["empty"] += int((observation.matrix.indptr[1:] == observation.matrix.indptr[:-1]).sum())
+        for documents, places, matrix, truncated in batches:
+            _refuse_repeated(ids, places, documents)
+            writer.append(matrix, documents)
+            counts["documents"] += len(documents)
+            counts["truncated"] += truncated
+            counts["empty"] += int((matrix.indptr[1:] == matrix.indptr[:-1]).sum())
             progress.encoded(counts["documents"])
-        encoder.save(writer.encoder_folder)
-        made_by = EncoderInfo(encoder.name, encoder.fingerprint, encoder.dim)
-        manifest = writer.commit(made_by, encoder.weigh, counts, __version__, progress.building)
+        maker = encoder()
+        maker.save(writer.encoder_folder)
+        made_by = EncoderInfo(maker.name, maker.fingerprint, maker.dim)
+        manifest = writer.commit(made_by, maker.weigh, counts, __version__, progress.building)
     return _summary(manifest, time.perf_counter() - started)
+
+
+def _encoded(
+    documents: Iterable[Document], encoder: Encoder, observe: Callable[[Sequence[str]], Observation]
+) -> Iterator[Encoded]:
+    for places, batch in _batches(documents, encoder.batch_documents):
+        observation = observe([document.full_text for document in batch])
+        yield Encoded(batch, places, observation.matrix, observation.truncated)
 
 
 def _summary(manifest: Manifest, seconds: float) -> IndexSummary:

@@ -7,11 +7,13 @@ from lsr.corpus import Document, DocumentReader
 from lsr.errors import InputError
 from lsr.eval import (
     LimitShape,
+    extend_limit,
     find_collections,
     invented_attributes,
     load_collection,
     make_limit,
     missing_collections,
+    read_limit,
     read_topics,
     self_task,
     write_collection,
@@ -67,6 +69,52 @@ def test_a_made_limit_collection_keeps_its_promise(tmp_path):
     assert min(map(len, likes.values())) == 45
     again = list(make_limit(invented_attributes(400), LimitShape(people=300, wanted=20, queries=190))[0])
     assert again == documents
+
+
+def likes_of(document):
+    return document.text.removesuffix(".").partition(" likes ")[2].replace(" and ", ", ").split(", ")
+
+
+def test_people_are_added_around_those_of_a_small_collection(tmp_path):
+    people = [
+        Document("Ann", "", "Ann likes Tea, Fish and Chips and Red Foxes."),
+        Document("Bo", "", "Bo likes Tea, Red Foxes and Fish and Chips."),
+        Document("Cy", "", "Cy likes Fish and Chips and Snow."),
+    ]
+    asked = {"1": ("Tea", "Ann", "Bo"), "2": ("Fish and Chips", "Bo", "Cy")}
+    queries = {query: f"Who likes {one[0]}?" for query, one in asked.items()}
+    qrels = {query: dict.fromkeys(one[1:], 1) for query, one in asked.items()}
+    write_collection(tmp_path / "small", people, queries, qrels)
+    limit = read_limit(tmp_path / "small")
+    assert (limit.queries, limit.qrels, limit.others) == (queries, qrels, ["Red Foxes", "Snow"])
+    attributes = ["Tea", *(f"Thing {i}" for i in range(60))]
+    documents = list(extend_limit(limit, attributes, LimitShape(people=50)))
+    assert len({document.id for document in documents}) == 50
+    assert {document for document in documents if document.id in ("Ann", "Bo", "Cy")} == set(people)
+    strangers = [document for document in documents if document not in people]
+    assert {len(set(likes_of(document))) for document in strangers} == {45}
+    assert not any("Tea" in likes_of(document) or "Fish" in document.text for document in strangers)
+    named = list(extend_limit(limit, attributes, LimitShape(people=50), ["ivy", "rose", *"abcdefgh"]))
+    assert {word for document in named[:20] for word in document.id.split()} <= {
+        "Ivy",
+        "Rose",
+        *"ABCDEFGH",
+        "Ann",
+        "Bo",
+        "Cy",
+    }
+    with pytest.raises(InputError, match="2 words for names of 50 people: wanted 11 or more"):
+        extend_limit(limit, attributes, LimitShape(people=50), ["ivy", "rose"])
+    with pytest.raises(InputError, match="2 attributes that nobody asks for, wanted 45 or more"):
+        extend_limit(limit, [], LimitShape(people=50))
+    with pytest.raises(InputError, match="wanted a LIMIT collection"):
+        read_limit(SAMPLE)
+
+
+def test_the_authors_small_collection_is_understood(shared_collection):
+    limit = read_limit(shared_collection("limit-small"))
+    assert (len(limit.wanted), len(limit.queries), len(limit.others)) == (46, 1000, 67)
+    assert not [other for other in limit.others if " and " in other]
 
 
 def test_sizes_that_cannot_be_made_are_refused():

@@ -1,0 +1,61 @@
+"""What does `lsr convert` do? Brings vectors, or runs and true neighbours, from one format into another."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from lsr.cli.console import facts, out, progress_bars, readable_bytes, say
+from lsr.errors import InputError
+from lsr.eval import read_run, run_of_ground_truth, write_ground_truth_run, write_msmarco_run, write_trec_run
+from lsr.formats import Conversion, Quantiser, VectorSource, convert
+
+RUN_ENDINGS = {".gt": "gt", ".run": "trec-run", ".trec": "trec-run"}
+RUN_FORMATS = ("gt", "trec-run", "msmarco-run")
+
+
+def run(source: Path, path: Path, from_format: str | None, to_format: str | None, quantiser: Quantiser) -> None:
+    """Convert ``source`` into ``path`` and say what became of it."""
+    if (from_format or RUN_ENDINGS.get(source.suffix)) in RUN_FORMATS:
+        _convert_run(source, path, from_format or RUN_ENDINGS[source.suffix], to_format)
+        return
+    started = time.perf_counter()
+    vectors = VectorSource([source], from_format)
+    with progress_bars() as bars:
+        task = bars.add_task("converting", total=vectors.size, items=0, unit="vectors")
+        summary = convert(
+            vectors, path, to_format, quantiser, lambda n: bars.update(task, completed=vectors.position, items=n)
+        )
+        bars.update(task, completed=vectors.size)
+    _print(summary, path, time.perf_counter() - started)
+
+
+def _convert_run(source: Path, path: Path, from_format: str, to_format: str | None) -> None:
+    target = to_format or RUN_ENDINGS.get(path.suffix)
+    if target not in RUN_FORMATS:
+        raise InputError(f"{path}: {source} is a run; give --to with one of {', '.join(RUN_FORMATS)}")
+    found = run_of_ground_truth(source) if from_format == "gt" else read_run(source)
+    write = {"gt": write_ground_truth_run, "trec-run": write_trec_run, "msmarco-run": write_msmarco_run}[target]
+    write(path, found)
+    say(f"wrote {path}: {len(found):,} queries ({from_format} to {target})")
+
+
+def _print(summary: Conversion, path: Path, seconds: float) -> None:
+    size = path.stat().st_size
+    rows = [
+        ("formats", f"{summary.source} to {summary.target}"),
+        ("vectors", f"{summary.vectors:,}"),
+        ("terms", f"{summary.terms:,}"),
+        ("non-zeros", f"{summary.nonzeros:,} ({summary.nonzeros / summary.vectors:.1f} a vector)"),
+        ("empty vectors", f"{summary.empty:,}"),
+        ("bytes", f"{size:,} ({readable_bytes(size)})"),
+        ("seconds", f"{seconds:.1f} ({summary.vectors / max(seconds, 1e-9):,.0f} vectors/s)"),
+    ]
+    if loss := summary.rounding:
+        rows += [
+            ("scale", f"{loss.scale:g}"),
+            ("rounded to 0", f"{loss.dropped:,} of {loss.weights:,} weights"),
+            ("largest error", f"{loss.worst:.4g}"),
+            ("weight moved", f"{loss.share:.3%}"),
+        ]
+    out.print(facts(rows))

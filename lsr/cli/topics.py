@@ -1,0 +1,56 @@
+"""What is asked, and can it be answered? Queries of a file instead of the collection's; documents that are lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lsr.cli.console import say
+from lsr.errors import InputError
+from lsr.eval import TestCollection, read_topics
+from lsr.formats import VectorSource, holds_vectors
+from lsr.retrieval import Searcher, TopicEncoder, read_vector_topics
+
+
+def ask_from_file(
+    searcher: Searcher, collection: TestCollection, path: Path | None, field: str | None
+) -> tuple[Searcher, TestCollection]:
+    """The searcher and the judged queries that it is to be asked; both as they were without a file.
+
+    Raises:
+        InputError: a bad file, or none of its queries is judged.
+    """
+    if path is None:
+        return searcher, collection
+    if holds_vectors(path):
+        topics = read_vector_topics(VectorSource([path]), searcher.encoder)
+        texts = {name: name for name in topics.ids}
+        searcher = Searcher(searcher.collection, TopicEncoder(topics, searcher.encoder))
+        if topics.unknown:
+            say(f"{len(topics.unknown):,} terms of {path} are in no document ({topics.unknown[0]!r}, ...)")
+    else:
+        texts = read_topics(path, field)
+    queries = {name: texts[name] for name in collection.qrels if name in texts}
+    if not queries:
+        first, judged = next(iter(texts)), next(iter(collection.qrels))
+        raise InputError(f"{path}: no query is judged; it has the id {first!r}, the judgements {judged!r}, for example")
+    if missing := len(collection.qrels) - len(queries):
+        say(f"{missing:,} judged queries are not in {path}")
+    return searcher, TestCollection(collection.path, collection.split, queries, collection.qrels)
+
+
+def warn_of_unknown(searcher: Searcher, collection: TestCollection) -> None:
+    """Say how many relevant documents are not in the index: no search finds them, and measures count them as missed.
+
+    Raises:
+        InputError: all of them; the judgements are of another collection.
+    """
+    judged = {name for graded in collection.qrels.values() for name, grade in graded.items() if grade > 0}
+    known = searcher.collection.known(judged)
+    if judged and not known:
+        some, there = next(iter(judged)), searcher.collection.document_id(0)
+        raise InputError(
+            f"no relevant document is in the index: judged is {some!r}, for example, indexed {there!r}; "
+            "the judgements are of another collection"
+        )
+    if missing := judged - known:
+        say(f"{len(missing):,} of {len(judged):,} relevant documents are not in the index ({min(missing)!r}, ...)")
