@@ -1,6 +1,7 @@
 """How is lsr used from a shell? Parse, call, print; `main` is the console script.
 
-Exit codes: 0 done, 1 a fault of ours, 2 something the user can mend (one line on standard error).
+Exit codes: 0 done, 1 a fault of ours, 2 something the user can mend (one line on standard error), 3 nothing
+written by `lsr adapt`, because it was not better.
 """
 
 from __future__ import annotations

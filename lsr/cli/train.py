@@ -7,8 +7,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from lsr.cli.console import facts, out, progress_bars
+from lsr.cli.console import facts, out, progress_bars, say
 from lsr.errors import InputError
+from lsr.training.order import Order
 from lsr.training.recipe import read_recipe, recipe_names
 from lsr.training.session import Plan, prepare
 
@@ -20,6 +21,8 @@ def run(name: str, profile: str | None, plan: Plan, resume: bool) -> None:
     recipe = read_recipe(name, profile)
     started = time.perf_counter()
     trainer = prepare(recipe, plan, resume)
+    for fault in trainer.passed_over:
+        say(f"{fault}; going on from step {trainer.step:,}")
     latest: dict[str, float] = {}
     if not trainer.ranks.first:
         trainer.run()
@@ -51,18 +54,22 @@ def run_named(
     teachers: tuple[str, ...],
     seed: int,
     resume: bool,
+    mix: tuple[float, ...] = (),
 ) -> None:
     """Train from ``places``: model, data, dev sets, folder.
 
     Raises:
         InputError: one of them was not given.
+        TrainingError: mixing weights that do not fit the data.
     """
     model, data, dev, folder = places
     if model is None or not data or not dev or folder is None:
         given = {"--model": model, "--data": data, "--dev": dev, "--out": folder}
         missing = ", ".join(option for option, value in given.items() if not value)
         raise InputError(f"training needs {missing}; see lsr train --help")
-    run(name, profile, Plan(model, tuple(data), tuple(dev), folder, teachers, None, seed), resume)
+    if mix:
+        Order([1] * len(data), mix)  # refuses weights that do not fit, before anything is read
+    run(name, profile, Plan(model, tuple(data), tuple(dev), folder, teachers, mix or None, seed), resume)
 
 
 def list_recipes() -> None:

@@ -19,10 +19,11 @@ KEPT = 2  # checkpoints that stay
 
 
 class Checkpoint(NamedTuple):
-    """Tensors by name, and the rest as JSON."""
+    """Tensors by name, the rest as JSON, and what is wrong with newer ones that were passed over."""
 
     tensors: dict[str, torch.Tensor]
     state: dict[str, Any]
+    passed_over: tuple[str, ...] = ()
 
 
 def write_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
@@ -33,7 +34,7 @@ def write_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
     save_file(
         {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}, partial / TENSORS
     )
-    state = checkpoint.state | {"sha256": _hash(partial / TENSORS)}
+    state = checkpoint.state | {"sha256": _hash(partial / TENSORS, checkpoint.state)}
     (partial / STATE).write_bytes(msgspec.json.encode(state))
     shutil.rmtree(path, ignore_errors=True)
     partial.rename(path)
@@ -48,23 +49,27 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """The newest checkpoint in ``folder``.
+    """The newest checkpoint in ``folder`` that is whole. Nothing is removed.
 
     Raises:
-        TrainingError: there is none, or it is damaged; the message names the one before it. Nothing is removed.
+        TrainingError: there is none, or all are damaged.
     """
-    found = checkpoints(folder)
-    if not found:
+    if not (found := checkpoints(folder)):
         raise TrainingError(f"{folder} holds no checkpoint: start without --resume")
-    path = found[-1]
-    try:
-        state = msgspec.json.decode((path / STATE).read_bytes())
-        if _hash(path / TENSORS) != state["sha256"]:
-            raise ValueError("its checksum is wrong")
-        return Checkpoint(load_file(path / TENSORS), state)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        before = f"remove it to go on from {found[-2].name}" if len(found) > 1 else "start again without --resume"
-        raise TrainingError(f"{path}: the checkpoint is damaged ({error}); {before}") from None
+    faults: list[str] = []
+    for path in reversed(found):
+        try:
+            return Checkpoint(*_read(path), tuple(faults))
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+            faults.append(f"{path}: the checkpoint is damaged ({error})")
+    raise TrainingError(f"{'; '.join(faults)}; no other is there: start again without --resume")
+
+
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    state = msgspec.json.decode((path / STATE).read_bytes())
+    if state.pop("sha256") != _hash(path / TENSORS, state):
+        raise ValueError("its checksum is wrong")
+    return load_file(path / TENSORS), state
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
@@ -96,6 +101,9 @@ def restore_random(state: dict[str, torch.Tensor], device: torch.device) -> None
         torch.cuda.set_rng_state(state["random.cuda"], device)
 
 
-def _hash(path: Path) -> str:
+def _hash(path: Path, state: dict[str, Any]) -> str:
+    """Of the tensors and of the rest."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update(msgspec.json.encode(state))
+    return digest.hexdigest()

@@ -22,7 +22,8 @@ from lsr.training.data import TrainingData
 from lsr.training.examples import Answers, Examples
 from lsr.training.miners import Miner, miner
 
-BATCH = 4096  # pairs searched for together
+BATCH = 4096  # queries searched for together
+NOBODY = 2**31 - 1  # number of no text
 Progress = Callable[[str, int, int], None]  # hears (what is done, how far, of how much)
 Rows = NDArray[np.int64]
 
@@ -98,16 +99,23 @@ class Mined(NamedTuple):
     report: MiningReport
 
 
-def mine(data: TrainingData, settings: MiningSettings, progress: Progress = lambda stage, done, total: None) -> Mined:
+def mine(
+    data: TrainingData,
+    settings: MiningSettings,
+    progress: Progress = lambda stage, done, total: None,
+    origins: Rows | None = None,
+) -> Mined:
     """Negatives for every distinct pair of ``data``; negatives that it had are left out.
 
-    The same for the same seed. Memory holds the texts, and vectors and index of one encoder (and of the judge).
+    The same for the same seed. ``origins`` int64[documents] says which texts are versions of one, none of which is a
+    negative for another; None means texts that differ in case or space only. Memory holds the texts, and vectors and
+    index of one encoder (and of the judge).
 
     Raises:
         EncoderError: an encoder that cannot be read.
         MissingExtraError: a dense one without torch.
     """
-    run = _Run(data, settings, progress)
+    run = _Run(data, settings, progress, origins)
     judge = run.miner(settings.judge) if settings.judge else None
     picks: list[Rows] = []
     for name in settings.encoders:
@@ -128,20 +136,16 @@ class _Batch(NamedTuple):
 
 
 class _Run:
-    """One call of `mine`.
+    """One call of `mine`; documents of one text, or of one origin, have one number in ``_texts``."""
 
-    Attributes:
-        texts: number of the text of each document, int64[documents]; texts that differ in case or space share one.
-    """
-
-    def __init__(self, data: TrainingData, settings: MiningSettings, progress: Progress) -> None:
+    def __init__(self, data: TrainingData, settings: MiningSettings, progress: Progress, origins: Rows | None) -> None:
         self._settings, self._progress = settings, progress
         self._queries, self._documents = data.queries, data.documents
         self._answers = Answers(data.examples, len(self._queries))
         self._report = MiningReport(self._answers.documents.size)
         known: dict[int, int] = {}
-        self.texts = _numbers(self._documents, known)
-        self._asked = _numbers(self._queries, known)
+        self._texts = _numbers(self._documents, known) if origins is None else origins
+        self._asked = _numbers(self._queries, known) if origins is None else np.full(len(self._queries), NOBODY)
 
     def miner(self, name: str) -> Miner:
         """Encodes all documents."""
@@ -160,7 +164,7 @@ class _Run:
             scores = scores if judge is finder else judge.score(asked, rows)
             left = self._unknown(batch, rows)[batch.owner]
             for before in (column for picks in taken for column in picks[batch.pairs].T):
-                left &= self.texts[rows[batch.owner]] != self.texts[before][:, None]
+                left &= self._texts[rows[batch.owner]] != self._texts[before][:, None]
             left &= self._unlike(scores[batch.owner], self._positive_scores(judge, asked, batch), left)
             rng = np.random.default_rng([settings.seed, number, batch.pairs.start])
             picked[batch.pairs] = _drawn(rows[batch.owner], left, settings.negatives, rng)
@@ -203,10 +207,10 @@ class _Run:
 
     def _unknown(self, batch: _Batch, rows: Rows) -> NDArray[np.bool_]:
         """Candidates bool[n, k] that are there, with a text of their own: no answer's, not the query's."""
-        answers = self.texts[self._answers.documents[batch.pairs]]
+        answers = self._texts[self._answers.documents[batch.pairs]]
         own = np.concatenate([batch.owner << 32 | answers, _keys(self._asked[batch.queries])])
         there = rows >= 0
-        found = self.texts[rows]
+        found = self._texts[rows]
         known = there & (np.isin(_keys(found), own) | _repeated(np.where(there, found, -1)))
         self._report.candidates += int(there.sum())
         self._report.known += int(known.sum())

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,12 @@ class RunFolder:
         (self.path / "metrics.jsonl").write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in kept))
 
     def lines(self) -> list[dict[str, float]]:
-        """All measurements."""
-        path = self.path / "metrics.jsonl"
-        return [msgspec.json.decode(line) for line in path.read_bytes().splitlines()] if path.is_file() else []
+        """All measurements; a line that a kill cut short is none."""
+        path, found = self.path / "metrics.jsonl", []
+        for line in path.read_bytes().splitlines() if path.is_file() else ():
+            with suppress(msgspec.DecodeError):
+                found.append(msgspec.json.decode(line, type=dict[str, float]))
+        return found
 
     def keep_encoder(self, student: Student) -> None:
         """Put ``student`` in the place of the encoder, whole or not at all."""
@@ -101,8 +105,15 @@ class RunFolder:
             raise TrainingError(f"{self.path} holds a run: go on with --resume, or give a new folder to --out")
         if resume and not path.is_file():
             raise TrainingError(f"{self.path} holds no run to go on with: start without --resume")
-        if resume and msgspec.json.decode(path.read_bytes(), type=Recipe) != recipe:
+        if resume and _recipe_in(path) != recipe:
             raise TrainingError(f"{path} is another recipe or profile than was asked for; resume with the one it had")
+
+
+def _recipe_in(path: Path) -> Recipe:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Recipe)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise TrainingError(f"{path} is damaged ({error}): put the recipe there again, or start anew") from None
 
 
 def draw(lines: list[dict[str, float]], path: Path) -> None:

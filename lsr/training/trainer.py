@@ -22,6 +22,7 @@ from lsr.training.checkpoint import (
 )
 from lsr.training.dev import DevMeter, Measured, mean
 from lsr.training.engine import Engine
+from lsr.training.memory import memory_watched
 from lsr.training.objective import Objective
 from lsr.training.optimiser import Average, adamw, learning, set_rates
 from lsr.training.order import Position
@@ -91,6 +92,7 @@ class Trainer:
         self.average = Average(self.named, recipe.average)
         self.step, self.best, self._position = 0, Best(), drawer.order.position
         self._pending = Pending()
+        self.passed_over: tuple[str, ...] = ()
 
     def run(self, progress: Progress = lambda step, values: None, until: int | None = None) -> Result:
         """Train to the last step, to step ``until``, or until the dev set shows no gain.
@@ -98,21 +100,22 @@ class Trainer:
         Raises:
             TrainingError: the loss is not finite, or memory ran out; the last checkpoint and the best encoder stay.
         """
-        if self.step == 0:
-            self._measure(progress)
-        self.student.train(self.recipe.dropout)
         last = min(until or self.recipe.steps, self.recipe.steps)
-        while self.step < last and not self._waited_enough():
-            self._advance()
-            self._look(progress)
-        self._read(progress)
+        with memory_watched(self._stopped, lambda: self.step):
+            if self.step == 0:
+                self._measure(progress)
+            self.student.train(self.recipe.dropout)
+            while self.step < last and not self._waited_enough():
+                self._advance()
+                self._look(progress)
+            self._read(progress)
         if self.ranks.first:
             self.folder.close()
         return Result(self.best.before, self.best.ndcg, self.best.step, self.step)
 
     def resume(self) -> None:
-        """Go on from the newest checkpoint, as if never stopped."""
-        tensors, state = read_checkpoint(self.folder.checkpoints)
+        """Go on from the newest good checkpoint, as if never stopped; `passed_over` says which were damaged."""
+        tensors, state, self.passed_over = read_checkpoint(self.folder.checkpoints)
         with torch.no_grad():
             for name, parameter in self.named.items():
                 parameter.copy_(tensors[f"model.{name}"])
@@ -141,12 +144,7 @@ class Trainer:
         set_rates(self.optimiser, self.recipe, self.step)
         self.optimiser.zero_grad()
         drawn = self.drawer.ahead(self.step)
-        try:
-            values = self.engine.gradients(drawn, self.step)
-        except torch.OutOfMemoryError:
-            raise self._stopped(
-                f"out of memory at step {self.step}: set 'chunk' to encode fewer texts at a time, or lower 'batch'"
-            ) from None
+        values = self.engine.gradients(drawn, self.step)
         self.ranks.average(self.named.values())
         if self.recipe.clip:
             torch.nn.utils.clip_grad_norm_(self.named.values(), self.recipe.clip)

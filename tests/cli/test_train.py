@@ -25,6 +25,13 @@ def test_what_is_missing_is_named():
         CliRunner().invoke(app, ["train", "splade"], catch_exceptions=False)
 
 
+@pytest.mark.parametrize("mix", [["1"], ["1", "-1"], ["0", "0"], ["1", "inf"]])
+def test_weights_that_do_not_fit_the_data_are_refused_before_anything_is_read(mix):
+    words = ["train", "splade", "--model", "m", "--data", "a", "--data", "b", "--dev", "d", "--out", "o"]
+    with pytest.raises(TrainingError, match="for 2 sources: wanted one each, none negative, one above 0"):
+        CliRunner().invoke(app, words + [word for weight in mix for word in ("--mix", weight)], catch_exceptions=False)
+
+
 def test_a_recipe_file_trains_and_goes_on(tmp_path):
     pairs(tmp_path)
     bert(tmp_path / "bert")
@@ -36,10 +43,17 @@ def test_a_recipe_file_trains_and_goes_on(tmp_path):
     (dev / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\ta\t1\n")
     words = ["train", str(tmp_path / "mine.toml"), "--data", str(tmp_path / "pairs.jsonl"), "--dev", str(dev)]
     words += ["--model", str(tmp_path / "bert"), "--out", str(tmp_path / "run")]
+    words += ["--data", str(tmp_path / "pairs.jsonl"), "--mix", "3", "--mix", "1"]
     found = CliRunner().invoke(app, words, catch_exceptions=False)
     assert "nDCG@10 best" in found.output
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["examples"] == [12]
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (facts["examples"], facts["mixing"]) == ([12, 12], [3, 1])
     assert (tmp_path / "run" / "encoder" / "encoder.toml").is_file()
-    assert CliRunner().invoke(app, [*words, "--resume"], catch_exceptions=False).exit_code == 0
+    path = tmp_path / "run" / "checkpoints" / "step-00000008" / "state.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    resumed = CliRunner().invoke(app, [*words, "--resume"], catch_exceptions=False)
+    assert resumed.exit_code == 0
+    assert "step-00000008: the checkpoint is damaged" in resumed.output
+    assert "going on from step 4" in resumed.output
     with pytest.raises(TrainingError, match="learns from no teacher"):
         CliRunner().invoke(app, [*words, "--resume", "--teacher", "bm25"], catch_exceptions=False)

@@ -45,7 +45,7 @@ def test_negatives_are_neither_answers_nor_texts_like_them(tmp_path):
     data = data_of(tmp_path, *BEES)
     mined = mine(data, MiningSettings(negatives=9, share=np.inf))
     found = texts_of(data, mined)
-    assert found["bees dance", "a dance of bees"] == found["bees dance", "bees dance to tell bees"]
+    assert sorted(found["bees dance", "bees dance to tell bees"]) == ["bees in spring", "dance"]
     assert sorted(found["bees dance", "a dance of bees"]) == ["bees in spring", "dance"]
     assert sorted(found["tell bees", "BEES  dance to tell bees"]) == ["a dance of bees", "bees in spring"]
     assert found["castle", "castle walls"] == []

@@ -1,15 +1,24 @@
 """A run can be stopped anywhere, says what is wrong, and leaves an encoder that encodes as the student did."""
 
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from lsr.encoders import load
 from lsr.errors import TrainingError
+from lsr.training.checkpoint import read_checkpoint
+from lsr.training.memory import memory_watched
 from lsr.training.objective import Labels
 from lsr.training.schedules import Schedule
 from lsr.training.student import Encoded, set_idf
 from lsr.training.token_store import TokenStore
+from tests.conftest import ROOT
 from tests.training.runs import CODES, PENALTY, recipe, trainer
 
 QUIET = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -99,28 +108,102 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(tmp_path):
     assert trainer(tmp_path, resume=True).step == 4
 
 
-def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_named(tmp_path):
-    trainer(tmp_path).run()
-    path = tmp_path / "run" / "checkpoints" / "step-00000008" / "state.safetensors"
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path):
     data = bytearray(path.read_bytes())
-    data[-1] ^= 1
+    data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    with pytest.raises(
-        TrainingError, match=r"damaged \(its checksum is wrong\); remove it to go on from step-00000004"
-    ):
+
+
+@pytest.mark.parametrize("harm", [cut, flip, lambda path: path.unlink()])
+@pytest.mark.parametrize("name", ["state.safetensors", "state.json"])
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_it(whole_run, tmp_path, harm, name):
+    shutil.copytree(whole_run, tmp_path, dirs_exist_ok=True)
+    checkpoints = tmp_path / "run" / "checkpoints"
+    harm(checkpoints / "step-00000008" / name)
+    resumed = trainer(tmp_path, resume=True)
+    assert resumed.step == 4
+    assert len(resumed.passed_over) == 1
+    assert "step-00000008: the checkpoint is damaged" in resumed.passed_over[0]
+    harm(checkpoints / "step-00000004" / name)
+    with pytest.raises(TrainingError, match=r"step-00000004: .* no other is there: start again without --resume"):
         trainer(tmp_path, resume=True)
-    assert (path.parent.parent / "step-00000004" / "state.json").is_file()
+    assert len(list(checkpoints.iterdir())) == 2
 
 
-def test_running_out_of_memory_says_what_to_change(tmp_path, monkeypatch):
-    made = trainer(tmp_path)
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
+    """A folder with a run of 8 steps and two checkpoints."""
+    folder = tmp_path_factory.mktemp("whole")
+    with warnings.catch_warnings(action="ignore"):
+        trainer(folder).run()
+    return folder
 
-    def full(drawn, step):
-        raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(made.engine, "gradients", full)
-    with pytest.raises(TrainingError, match="out of memory at step 1: set 'chunk'"):
-        made.run()
+def test_a_run_goes_on_from_the_good_checkpoint_to_the_same_weights(whole_run, tmp_path):
+    shutil.copytree(whole_run, tmp_path, dirs_exist_ok=True)
+    kept = read_checkpoint(tmp_path / "run" / "checkpoints").tensors
+    wanted = {name: tensor.clone() for name, tensor in kept.items()}  # they are views of the file that is flipped now
+    flip(tmp_path / "run" / "checkpoints" / "step-00000008" / "state.safetensors")
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 8, "lo')  # killed while writing
+    trainer(tmp_path, resume=True).run()
+    found = read_checkpoint(tmp_path / "run" / "checkpoints")
+    assert not found.passed_over
+    assert [name for name, value in found.tensors.items() if not torch.equal(wanted[name], value)] == []
+
+
+def test_a_damaged_recipe_of_a_run_is_named(whole_run, tmp_path):
+    shutil.copytree(whole_run, tmp_path, dirs_exist_ok=True)
+    cut(tmp_path / "run" / "recipe.json")
+    with pytest.raises(TrainingError, match=r"recipe.json is damaged"):
+        trainer(tmp_path, resume=True)
+
+
+OUT_OF_MEMORY = """
+import resource, sys, warnings
+from pathlib import Path
+import torch
+from lsr.errors import TrainingError
+from lsr.training.memory import memory_watched
+from tests.training.runs import recipe, trainer
+
+warnings.simplefilter("ignore")
+made = trainer(Path(sys.argv[1]), recipe(batch=3000, steps=2, checkpoint_every=1))  # scores of 72 MB
+made.run(until=1)
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used, used))
+def torch_alone():
+    with memory_watched(TrainingError, lambda: 7):
+        torch.empty(2**30)
+
+for run in (made.run, torch_alone):
+    try:
+        run()
+    except TrainingError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's limit of address space")
+def test_running_out_of_memory_says_what_to_change_and_keeps_the_checkpoint(tmp_path):
+    found = subprocess.run(
+        [sys.executable, "-c", OUT_OF_MEMORY, str(tmp_path)], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    lines = found.stdout.splitlines()
+    assert len(lines) == 2, found.stderr
+    assert lines[0].startswith("out of memory at step 2: set 'chunk' to encode fewer texts at a time")
+    assert lines[0].endswith("the checkpoint step-00000001 is kept, --resume goes on from it")
+    assert lines[1].startswith("out of memory at step 7")
+    assert read_checkpoint(tmp_path / "run" / "checkpoints").state["step"] == 1
+
+
+def test_other_faults_stay_what_they_are():
+    with pytest.raises(RuntimeError, match="something else"), memory_watched(TrainingError, int):
+        raise RuntimeError("something else")
 
 
 def test_a_new_run_does_not_overwrite_and_a_resumed_one_needs_its_own_recipe(tmp_path):

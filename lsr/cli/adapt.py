@@ -1,0 +1,66 @@
+"""What does `lsr adapt` do? Tunes an encoder on a corpus and shows whether that helped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+from rich.table import Table
+
+from lsr.cli.console import out, progress_bars, say
+from lsr.corpus import DocumentReader
+from lsr.training.adaptation import Adaptation, Compared, Report, adapt
+from lsr.training.dev import read_dev
+
+REFUSED = 3  # exit code: done, and the encoder was not better
+
+
+def run(sources: Sequence[str], encoder: Path, folder: Path, settings: Adaptation, judged: Path | None) -> None:
+    """Adapt, print the comparison, and end with code 3 where nothing was written.
+
+    Raises:
+        typer.Exit: the adapted encoder was refused.
+    """
+    documents, task = list(DocumentReader(sources)), read_dev(judged) if judged else None
+    with progress_bars() as bars:
+        tasks = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total, items=0)
+            bars.update(tasks[stage], completed=done, items=done)
+
+        report = adapt(documents, encoder, folder, settings, task, show)
+    _print("questions kept back", report.held_out)
+    if report.judged and judged:
+        _print(f"judged queries of {judged.name}", report.judged)
+    say(f"{report.steps:,} steps on {report.pairs:,} pairs, {report.seconds:.0f} s in all; {folder / 'report.json'}")
+    _end(report, folder)
+
+
+def _end(report: Report, folder: Path) -> None:
+    difference = report.held_out.differences["nDCG@10"]
+    found = f"nDCG@10 {difference.a:.4f} before, {difference.b:.4f} after on questions kept back: {report.verdict}"
+    if report.written:
+        say(f"{found}; wrote {folder / 'encoder'}")
+        return
+    hint = "keep the one before" if report.verdict == "worse" else "--force keeps it all the same"
+    say(f"{found}; the adapted encoder was not written ({hint})")
+    raise typer.Exit(REFUSED)
+
+
+def _print(title: str, compared: Compared) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title_justify="left", title_style="")
+    for name in (f"{compared.queries:,} {title}", "bm25", "before", "after", "after - before", "95 %", "p"):
+        table.add_column(name, justify="left" if name == f"{compared.queries:,} {title}" else "right")
+    for name, one in compared.differences.items():
+        between = f"{one.delta.low:+.4f} {one.delta.high:+.4f}"
+        values = f"{compared.bm25.means[name]:.4f}", f"{one.a:.4f}", f"{one.b:.4f}", f"{one.delta.mean:+.4f}"
+        table.add_row(name, *values, between, f"{one.t_test:.4f}", style="bold" if one.t_test < 0.05 else None)
+    for kind, (old, new) in compared.kinds.items():
+        table.add_row(f"  nDCG@10, {kind}", "", f"{old:.4f}", f"{new:.4f}", f"{new - old:+.4f}", "", "")
+    for side in ("document", "query"):
+        terms = [getattr(one, f"{side}_terms") for one in (compared.bm25, compared.before, compared.after)]
+        table.add_row(f"terms a {side}", *(f"{value:.1f}" for value in terms), f"{terms[2] - terms[1]:+.1f}", "", "")
+    out.print(table)
