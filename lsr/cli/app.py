@@ -167,52 +167,91 @@ def serve_command(
     run(folder, host, port)
 
 
+Dataset = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="DATASET",
+        help="Judged collection: a BEIR folder or zip, or a folder of MS MARCO, TREC, WANDS or ESCI; irds:NAME; "
+        "with --topics and --index also a file of judgements.",
+    ),
+]
+Measures = Annotated[
+    list[str] | None, typer.Option(metavar="NAME...", help="Names of ir-measures.  [default: nDCG@10 RR@10 R@100]")
+]
+ConventionName = Annotated[
+    str,
+    typer.Option(help="trec (missing queries count 0) or beir (they do not, and documents of the query's id go)."),
+]
+BaselineRun = Annotated[
+    Path | None, typer.Option(metavar="RUN", help="With --report: a run to compare with, query by query.")
+]
+CertificateFile = Annotated[
+    Path | None, typer.Option(metavar="FILE.json", help="Write all that decided the numbers, for --verify.")
+]
+StatedFile = Annotated[
+    Path | None, typer.Option(metavar="FILE.json", help="Measure again what a certificate states, and compare.")
+]
+TopicsFile = Annotated[
+    Path | None, typer.Option(help="Ask these instead: TREC topics, id TAB text, or vectors of queries.")
+]
+
+
 @app.command("eval", cls=_ManyMeasures)
 def eval_command(  # noqa: PLR0913 - one parameter an option
-    dataset: Annotated[
-        str,
-        typer.Argument(
-            metavar="DATASET",
-            help="Judged collection: a BEIR folder or zip, or a folder of MS MARCO, TREC, WANDS or ESCI; irds:NAME; "
-            "with --topics and --index also a file of judgements.",
-        ),
-    ],
+    dataset: Dataset = None,
     encoder: Annotated[str | None, typer.Option(help="bm25, or the folder of a model.  [default: bm25]")] = None,
     index: Annotated[Path | None, typer.Option(help="Evaluate this index, as it is served.")] = None,
-    measures: Annotated[
-        list[str] | None, typer.Option(metavar="NAME...", help="Names of ir-measures.  [default: nDCG@10 RR@10 R@100]")
-    ] = None,
+    measures: Measures = None,
     split: Annotated[str | None, typer.Option(help="Judgements to use.  [default: test, or else dev]")] = None,
-    convention: Annotated[
-        str,
-        typer.Option(help="trec (missing queries count 0) or beir (they do not, and documents of the query's id go)."),
-    ] = "trec",
+    convention: ConventionName = "trec",
     exact: Annotated[bool, typer.Option("--exact", help="With --index: search exactly.")] = False,
     threads: Annotated[int, typer.Option(help="Threads for queries a second.", min=1)] = 1,
     run_file: Annotated[Path | None, typer.Option("--run", help="Write the results as a TREC run file.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the measured values as JSON.")] = None,
-    topics: Annotated[
-        Path | None, typer.Option(help="Ask these instead: TREC topics, id TAB text, or vectors of queries.")
-    ] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write tables and charts.")] = None,
+    baseline: BaselineRun = None,
+    certificate: CertificateFile = None,
+    verify: StatedFile = None,
+    topics: TopicsFile = None,
     topic_field: Annotated[str | None, typer.Option(help="Of TREC topics.  [default: title or query]")] = None,
     download: Annotated[bool, typer.Option("--download", help="Let ir_datasets fetch what irds:NAME lacks.")] = False,
 ) -> None:
     """Measure an encoder, or a finished index, on a judged collection.
 
+    With --verify exit code 1 says that something differs; DATASET, --encoder and --index say where things lie now.
+
     Example: lsr eval scifact.zip --encoder bm25 --measures nDCG@10 R@100
     """
-    from lsr.cli.evaluate import Outputs, Question, run
-    from lsr.eval import sub_collections
+    from lsr.cli import evaluate
+    from lsr.eval import Question, sub_collections
 
+    place = str(index) if index else None
+    if verify:
+        if not evaluate.verify(verify, {"dataset": dataset, "encoder": encoder, "index": place}):
+            raise typer.Exit(1)
+        return
+    if dataset is None:
+        raise typer.BadParameter("missing argument DATASET", param_hint="DATASET")
     _fetch([dataset] if download else [])
-    question = Question(measures or [], split, convention, exact, threads, topics, topic_field)
-    outputs = Outputs(run_file, json_file)
+    question = Question(
+        dataset=dataset,
+        encoder=encoder,
+        index=place,
+        measures=tuple(measures or ()),
+        split=split,
+        convention=convention,
+        exact=exact,
+        threads=threads,
+        topics=str(topics) if topics else None,
+        topic_field=topic_field,
+    )
+    outputs = evaluate.Outputs(run_file, json_file, report, certificate, baseline)
     if parts := sub_collections(dataset):
         from lsr.cli.evaluate_parts import run_parts
 
-        run_parts(parts, encoder, index, question, outputs)
+        run_parts(parts, question, outputs)
         return
-    run(dataset, encoder, index, question, outputs)
+    evaluate.run(question, outputs)
 
 
 @app.command("compare", cls=_ManyMeasures)
@@ -250,6 +289,26 @@ def fuse_command(
     from lsr.cli.fuse import run
 
     run(runs, out, method, weights, depth)
+
+
+@app.command("bench")
+def bench_command(
+    suite: Annotated[Path, typer.Argument(metavar="SUITE.toml", help="Systems and collections.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of cells and vectors.  [default: NAME.bench]")
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Folder for NAME.md, NAME.json and NAME.html.  [default: that of --out]")
+    ] = None,
+    stop_after: Annotated[float | None, typer.Option(metavar="MINUTES", help="Stop then; a later run goes on.")] = None,
+) -> None:
+    """Measure encoders, engines, fusions and runs of others on many collections; started again, the work goes on.
+
+    Example: lsr bench benchmarks/suites/sample.toml
+    """
+    from lsr.cli.bench import run
+
+    run(suite, out, results, stop_after)
 
 
 @app.command("tune")

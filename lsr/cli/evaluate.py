@@ -1,48 +1,39 @@
-"""What does `lsr eval` do? Indexes where needed, asks all queries, measures, and shows a table."""
+"""What does `lsr eval` do? Measures an encoder or an index, shows a table, and writes what is asked for."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
+from rich.progress import Progress as Bars
 from rich.table import Table
 
-from lsr import encoders
 from lsr.cli.console import out, progress_bars, say
 from lsr.cli.index import IndexBars
 from lsr.cli.topics import ask_from_file, warn_of_unknown
 from lsr.corpus import DocumentReader
 from lsr.errors import InputError
 from lsr.eval import (
-    DEFAULT_MEASURES,
-    Run,
-    Scores,
-    Subject,
+    Cell,
+    Line,
+    Question,
+    SweepPoint,
     TestCollection,
     check_trec_ids,
-    confidence_interval,
-    convention,
-    depth_of,
-    evaluate,
-    explain_oddities,
-    flops,
+    compare_certificates,
     load_collection,
-    load_judged,
-    measure_efficiency,
-    oddities,
-    parse_measures,
-    run_queries,
+    measured,
+    provenance,
+    read_certificate,
+    read_run,
     write_trec_run,
 )
-from lsr.retrieval import Searcher, index_documents
-from lsr.sparse import concatenate
+from lsr.eval.report import Measured, report_page
+from lsr.retrieval import Evaluation, Searcher, evaluate_system
 
-SAMPLE = 2000  # vectors of each side for FLOPS
 SHOWN = {
     "encode_ms": "{:.3f}",
     "p50_us": "{:,.0f}",
@@ -59,127 +50,173 @@ SHOWN = {
 
 
 class Outputs(NamedTuple):
-    """Files to write, or None."""
+    """Files to write, or None; ``baseline`` is a run file that the report compares with."""
 
-    run: Path | None
-    json: Path | None
-
-
-class Question(NamedTuple):
-    """What to measure: names of measures, the judgements, the convention, and whether an index is searched exactly.
-
-    ``topics`` is a file whose queries take the place of the collection's, ``topic_field`` which part of TREC topics.
-    """
-
-    measures: Sequence[str]
-    split: str | None
-    convention: str
-    exact: bool
-    threads: int = 1
-    topics: Path | None = None
-    topic_field: str | None = None
+    run: Path | None = None
+    json: Path | None = None
+    report: Path | None = None
+    certificate: Path | None = None
+    baseline: Path | None = None
 
 
-def run(dataset: str, encoder: str | None, index: Path | None, question: Question, outputs: Outputs) -> dict[str, Any]:
-    """Evaluate and print; what was measured."""
-    if encoder and index:
-        raise InputError("--encoder and --index exclude each other: an index keeps its own encoder")
-    measures, rules = parse_measures(question.measures or DEFAULT_MEASURES), convention(question.convention)
-    exact = question.exact or index is None
-    collection = (load_judged if question.topics else load_collection)(dataset, question.split)
+def run(question: Question, outputs: Outputs) -> dict[str, Any]:
+    """Evaluate, print and write; what was measured."""
+    if outputs.baseline and not outputs.report:
+        raise InputError("--baseline is what --report compares with: give --report FILE.html too")
+    if outputs.run and not question.topics:
+        check_trec_ids(load_collection(question.dataset, question.split).queries)
+    found = _evaluate(question, with_sweep=outputs.report is not None)
+    _print(found)
     if outputs.run:
-        check_trec_ids(collection.queries)
-    with tempfile.TemporaryDirectory(prefix="lsr-eval-") as temporary:
-        if index:
-            searcher, rate = Searcher.open(index), None
-        else:
-            searcher, rate = _index(collection, encoder or "bm25", Path(temporary) / "index")
-        searcher, collection = ask_from_file(searcher, collection, question.topics, question.topic_field)
-        warn_of_unknown(searcher, collection)
-        asked = _ask(searcher, collection, depth_of(measures) + rules.drops_self, exact)
-        costs = _costs(searcher, list(collection.queries.values()), exact, question.threads)
-    values = evaluate(collection.qrels, asked, measures, rules)
-    report = _report(collection, searcher, values, "exact" if exact else "approximate")
-    report |= {"convention": rules.name, "notes": explain_oddities(oddities(collection.qrels, asked), rules)}
-    report["efficiency"] = {"documents_per_second": rate, **costs}
-    _print(report)
-    if outputs.run:
-        write_trec_run(outputs.run, asked)
+        write_trec_run(outputs.run, found.run)
     if outputs.json:
-        _write_json(outputs.json, {**report, "per_query": values.per_query})
-    return report
+        _write(outputs.json, _json({**_summary(found), "per_query": found.values.per_query}))
+    if outputs.report:
+        _print_sweep(found.sweep)
+        _write(outputs.report, _report(found, outputs.baseline).encode())
+    if outputs.certificate:
+        _write(outputs.certificate, _json(found.certificate(["lsr", *sys.argv[1:]])))
+    return _summary(found)
 
 
-def _index(collection: TestCollection, encoder_name: str, folder: Path) -> tuple[Searcher, float | None]:
-    """A searcher, and the documents encoded and indexed a second."""
-    encoder = encoders.load(encoder_name)
-    reader = DocumentReader([collection.path])
+def verify(path: Path, changes: Mapping[str, str | None]) -> bool:
+    """Measure again what a certificate states, print what agrees and what differs; whether all that must agree does.
+
+    Args:
+        path: of the certificate.
+        changes: dataset, encoder or index where they lie elsewhere now; None keeps the stated path.
+    """
+    stated = read_certificate(path)
+    given = {name: value for name, value in changes.items() if value is not None}
+    question = msgspec.structs.replace(stated.question, **given)
+    lines = compare_certificates(stated, _evaluate(question).certificate(stated.command))
+    _print_lines(lines)
+    differing = [line.name for line in lines if line.agrees is False]
+    say(f"{len(differing)} lines differ: {', '.join(differing)}" if differing else "everything that must agree does")
+    return not differing
+
+
+class _Bars:
+    """Bars for encoding, building and searching."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._index: Any = None
+        self._search: Any = None
+
+    def reading(self, reader: DocumentReader) -> None:
+        self._index = IndexBars(self._bars, reader)
+
+    def encoded(self, documents: int) -> None:
+        self._index.encoded(documents)
+
+    def building(self, done: int, total: int) -> None:
+        self._index.building(done, total)
+
+    def asked(self, done: int, total: int) -> None:
+        if self._search is None:
+            self._search = self._bars.add_task("searching", total=total, unit="queries", items=0)
+        self._bars.update(self._search, completed=done, items=done)
+
+
+def _evaluate(question: Question, with_sweep: bool = False) -> Evaluation:
+    def prepare(searcher: Searcher, collection: TestCollection) -> tuple[Searcher, TestCollection]:
+        path = Path(question.topics) if question.topics else None
+        asked = ask_from_file(searcher, collection, path, question.topic_field)
+        warn_of_unknown(*asked)
+        return asked
+
     with progress_bars() as bars:
-        summary = index_documents(reader, encoder, folder, progress=IndexBars(bars, reader))
-    return Searcher.open(folder, encoder), summary.documents / summary.seconds
+        return evaluate_system(question, _Bars(bars), with_sweep, prepare)
 
 
-def _ask(searcher: Searcher, collection: TestCollection, depth: int, exact: bool) -> Run:
-    searcher.warm_up()
-    with progress_bars() as bars:
-        task = bars.add_task("searching", total=len(collection.queries), unit="queries", items=0)
-        return run_queries(
-            lambda texts, k: searcher.rank(texts, k, exact),
-            collection.queries,
-            depth,
-            lambda n: bars.update(task, completed=n, items=n),
-        )
-
-
-def _costs(searcher: Searcher, texts: Sequence[str], exact: bool, threads: int) -> dict[str, Any]:
-    index, encoder = searcher.collection, searcher.encoder
-    subject = Subject(
-        encoder.encode_queries,
-        lambda vectors, k, threads: index.search(vectors, k, exact, threads=threads).rows,
-        None if exact else lambda vectors, k: index.search(vectors, k, exact=True).rows,
-    )
-    measured = asdict(measure_efficiency(subject, texts, threads))
-    rows = np.random.default_rng(0).choice(len(index), min(len(index), SAMPLE), replace=False)
-    sample = concatenate([index.vector(row) for row in rows.tolist()])
-    measured["document_terms"] = index.manifest.nonzeros / len(index)
-    measured["bytes_per_document"] = index.manifest.bytes / len(index)
-    return {**measured, "flops": flops(encoder.encode_queries(texts[:SAMPLE]), sample)}
-
-
-def _report(collection: TestCollection, searcher: Searcher, values: Scores, search: str) -> dict[str, Any]:
+def _summary(found: Evaluation) -> dict[str, Any]:
     return {
-        "dataset": collection.name,
-        "split": collection.split,
-        "documents": len(searcher.collection),
-        "queries": len(collection.queries),
-        "encoder": searcher.encoder.name,
-        "fingerprint": searcher.encoder.fingerprint,
-        "search": search,
-        "measures": values.mean,
-        "intervals": {name: confidence_interval([*found.values()])[1:] for name, found in values.per_query.items()},
+        "dataset": found.collection.name,
+        "split": found.collection.split,
+        "documents": found.documents,
+        "queries": len(found.collection.queries),
+        "encoder": found.about["encoder"],
+        "fingerprint": found.about["fingerprint"],
+        "search": found.about["search"],
+        "measures": found.values.measures,
+        "intervals": found.values.intervals,
+        "convention": found.values.convention,
+        "notes": found.values.notes,
+        "efficiency": found.efficiency,
     }
 
 
-def _print(report: dict[str, Any]) -> None:
+def _print(found: Evaluation) -> None:
     line = "{dataset} ({split})  {encoder}  {search} search  {documents:,} documents  {queries:,} queries"
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(style="dim")
     table.add_column(justify="right")
     table.add_column(style="dim")
-    for name, value in report["measures"].items():
-        low, high = report["intervals"][name]
+    for name, value in found.values.measures.items():
+        low, high = found.values.intervals[name]
         table.add_row(name, f"{value:.4f}", f"95 %: {low:.4f} to {high:.4f}")
     for name, form in SHOWN.items():
-        if (cost := report["efficiency"][name]) is not None:
+        if (cost := found.efficiency[name]) is not None:
             table.add_row(name.replace("_", " "), form.format(cost))
-    out.print(line.format(**report), soft_wrap=True, markup=False)
+    out.print(line.format(**_summary(found)), soft_wrap=True, markup=False)
     out.print(table)
-    for note in report["notes"]:
-        say(f"{report['convention']} convention: {note}")
+    for note in found.values.notes:
+        say(f"{found.values.convention} convention: {note}")
 
 
-def _write_json(path: Path, value: dict[str, Any]) -> None:
+def _print_sweep(points: list[SweepPoint]) -> None:
+    if not points:
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    names = list(points[0].measures)
+    for name in ("recall@10", "p50 us", *names):
+        table.add_column(name, justify="right")
+    table.add_column("search")
+    for point in points:
+        means = (f"{point.measures[name]:.4f}" for name in names)
+        table.add_row(f"{point.recall:.4f}", f"{point.p50_us:.0f}", *means, point.way)
+    out.print(table)
+
+
+def _report(found: Evaluation, baseline: Path | None) -> str:
+    collection, made = found.collection, provenance()
+    names = list(found.values.measures)
+    shared: dict[str, Any] = {"key": "", "collection": collection.name, "documents": found.documents, "made": made}
+    facts: dict[str, Any] = {
+        "efficiency": found.efficiency,
+        "lengths": found.lengths,
+        "sweep": found.sweep,
+        "about": found.about,
+    }
+    cells = [Cell(system=found.about["encoder"], values=found.values, **facts, **shared)]
+    if baseline:
+        values = measured(collection.qrels, read_run(baseline, collection.queries), names, found.values.convention)
+        cells.append(Cell(system=baseline.stem, values=values, about={"run": str(baseline)}, **shared))
+    title = f"{found.about['encoder']} on {collection.name}"
+    one = Measured(collection.name, found.documents, collection.queries, cells, baseline.stem if baseline else None)
+    return report_page(title, made, [one], names[0])
+
+
+def _print_lines(lines: list[Line]) -> None:
+    words = {True: "agrees", False: "DIFFERS", None: "reported"}
+    for line in lines:
+        found = "" if line.stated == line.found else f"  now {_short(line.found)}"
+        text = f"{words[line.agrees]:<9} {line.name:<28} {_short(line.stated)}{found}"
+        out.print(text, soft_wrap=True, markup=False, style="bold red" if line.agrees is False else None)
+
+
+def _short(value: str) -> str:
+    """A checksum by its beginning."""
+    return f"{value[:16]}..." if len(value) == 64 and " " not in value else value
+
+
+def _json(value: Any) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value))
+
+
+def _write(path: Path, content: bytes) -> None:
     try:
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(value)))
+        path.write_bytes(content)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from None

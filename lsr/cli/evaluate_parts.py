@@ -6,22 +6,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 from rich.table import Table
 
 from lsr.cli.console import out, say
-from lsr.cli.evaluate import Outputs, Question, run
+from lsr.cli.evaluate import Outputs, run
 from lsr.errors import InputError
+from lsr.eval import Question
 
 
-def run_parts(parts: Sequence[Path], encoder: str | None, index: Path | None, question: Question, to: Outputs) -> None:
+def run_parts(parts: Sequence[Path], question: Question, to: Outputs) -> None:
     """Evaluate every part and print the means; cqadupstack's published number is the mean of its twelve.
 
     Raises:
         InputError: options that only make sense for one collection.
     """
-    if index or question.topics or to.run:
-        raise InputError(f"--index, --topics and --run are for one collection: give one of the parts, {parts[0]}")
-    reports = {part.name: run(str(part), encoder, None, question, Outputs(None, None)) for part in parts}
+    if question.index or question.topics or to.run or to.report or to.certificate:
+        raise InputError(
+            "--index, --topics, --run, --report and --certificate are for one collection: give one of the parts, "
+            f"{parts[0]}"
+        )
+    reports = {part.name: run(replace(question, dataset=str(part)), Outputs()) for part in parts}
     names = list(next(iter(reports.values()))["measures"])
     mean = {name: sum(report["measures"][name] for report in reports.values()) / len(reports) for name in names}
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")

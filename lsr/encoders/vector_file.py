@@ -10,12 +10,13 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -23,7 +24,7 @@ from lsr.corpus import Document, SeenIds
 from lsr.encoders.base import Encoder, Observation
 from lsr.errors import InputError, MismatchError, StorageError
 from lsr.formats.parquet import SCHEMA, terms_entry, vector_table
-from lsr.sparse import SparseMatrix, concatenate
+from lsr.sparse import SparseMatrix, concatenate, indptr_of, term_dtype
 
 BATCH_CHARACTERS = 2**20
 PART_DOCUMENTS = 2048  # lost at most when killed
@@ -81,6 +82,28 @@ def write_vectors(
         raise InputError("no documents to encode: the source is empty")
     parts.publish(summary)
     return summary
+
+
+def stored_vectors(path: Path, dim: int) -> Callable[[Sequence[str]], Observation]:
+    """A function that gives the rows of the Parquet file ``path`` in order, as many as it is given texts."""
+    batches = map(_matrix_of, pq.ParquetFile(path).iter_batches(PART_DOCUMENTS), itertools.repeat(dim))
+    held = [SparseMatrix.from_dicts([], dim)]
+
+    def observe(texts: Sequence[str]) -> Observation:
+        while sum(map(len, held)) < len(texts):
+            held.append(next(batches))
+        rows = concatenate(held)
+        held[:] = [rows.slice(len(texts), len(rows))]
+        return Observation(rows.slice(0, len(texts)), 0)
+
+    return observe
+
+
+def _matrix_of(batch: Any, dim: int) -> SparseMatrix:
+    terms, values = batch.column("indices"), batch.column("values")
+    sizes = np.diff(terms.offsets.to_numpy())
+    columns = terms.flatten().to_numpy().astype(term_dtype(dim)), values.flatten().to_numpy().astype(np.float32)
+    return SparseMatrix(indptr_of(sizes), *columns, dim)
 
 
 class _Parts:

@@ -8,39 +8,58 @@ runs; `read_run` and `write_trec_run` bring them from and to files;
 """
 
 from lsr.eval.catalogue import find_collections, missing_collections
+from lsr.eval.cells import Cell, CellStore, SweepPoint, Values, histogram, measured
+from lsr.eval.certificate import Certificate, Line, Question, compare_certificates, read_certificate
+from lsr.eval.checksums import data_checksums, run_checksum, values_checksum
 from lsr.eval.collection import Qrels, TestCollection, load_collection, load_judged, load_qrels, sub_collections
 from lsr.eval.conventions import Convention, Oddities, convention, explain_oddities, oddities
 from lsr.eval.diversity import alpha_ndcg, intra_list_distance
-from lsr.eval.efficiency import Efficiency, Subject, flops, measure_efficiency, shared_share
+from lsr.eval.efficiency import Efficiency, Subject, flops, measure_efficiency, seconds_each, shared_share
 from lsr.eval.fusion import fuse
 from lsr.eval.limit import LimitShape, extend_limit, invented_attributes, make_limit, read_limit
 from lsr.eval.measures import DEFAULT_MEASURES, Scores, depth_of, evaluate, parse_measures
+from lsr.eval.provenance import provenance
 from lsr.eval.run_files import read_run, run_of_ground_truth, write_ground_truth_run, write_msmarco_run
 from lsr.eval.runs import Ranking, Run, check_trec_ids, run_queries, write_trec_run
 from lsr.eval.significance import Difference, Interval, compare, confidence_interval, holm
+from lsr.eval.suite import Suite, SystemSpec, collection_name, read_suite
+from lsr.eval.tables import SuiteTable, markdown, suite_table
 from lsr.eval.tasks import self_task
 from lsr.eval.topics import read_topics
 from lsr.eval.write_collection import write_collection
 
 __all__ = [
     "DEFAULT_MEASURES",
+    "Cell",
+    "CellStore",
+    "Certificate",
     "Convention",
     "Difference",
     "Efficiency",
     "Interval",
     "LimitShape",
+    "Line",
     "Oddities",
     "Qrels",
+    "Question",
     "Ranking",
     "Run",
     "Scores",
     "Subject",
+    "Suite",
+    "SuiteTable",
+    "SweepPoint",
+    "SystemSpec",
     "TestCollection",
+    "Values",
     "alpha_ndcg",
     "check_trec_ids",
+    "collection_name",
     "compare",
+    "compare_certificates",
     "confidence_interval",
     "convention",
+    "data_checksums",
     "depth_of",
     "evaluate",
     "explain_oddities",
@@ -48,6 +67,7 @@ __all__ = [
     "find_collections",
     "flops",
     "fuse",
+    "histogram",
     "holm",
     "intra_list_distance",
     "invented_attributes",
@@ -55,18 +75,27 @@ __all__ = [
     "load_judged",
     "load_qrels",
     "make_limit",
+    "markdown",
     "measure_efficiency",
+    "measured",
     "missing_collections",
     "oddities",
     "parse_measures",
+    "provenance",
+    "read_certificate",
     "read_limit",
     "read_run",
+    "read_suite",
     "read_topics",
+    "run_checksum",
     "run_of_ground_truth",
     "run_queries",
+    "seconds_each",
     "self_task",
     "shared_share",
     "sub_collections",
+    "suite_table",
+    "values_checksum",
     "write_collection",
     "write_ground_truth_run",
     "write_msmarco_run",

@@ -67,7 +67,7 @@ def apply_convention(qrels: Qrels, run: Run, rules: Convention) -> dict[str, dic
     ordered: dict[str, dict[str, float]] = {}
     for query in qrels:
         names = [name for name in trec_order(run.get(query, [])) if not (rules.drops_self and name == query)]
-        if rules.counts_missing or query in run:
+        if rules.counts_missing or run.get(query):
             ordered[query] = {name: float(len(names) - place) for place, name in enumerate(names)}
     return ordered
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,19 @@ from lsr.sparse import SparseMatrix
 
 K = 10
 AT_MOST = 1000  # queries measured one by one
+
+
+class Vectors(Protocol):
+    """What queries become: sparse or dense rows."""
+
+    def __len__(self) -> int: ...
+
+    def slice(self, start: int, stop: int, /) -> Any:
+        """Some of the rows."""
+
+    @property
+    def nnz(self) -> int:
+        """Stored numbers of all rows."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +40,9 @@ class Subject:
         exact: (vectors, k) to the rows that score highest, or None where ``search`` is exact.
     """
 
-    encode: Callable[[Sequence[str]], SparseMatrix]
-    search: Callable[[SparseMatrix, int, int], NDArray[np.int64]]
-    exact: Callable[[SparseMatrix, int], NDArray[np.int64]] | None
+    encode: Callable[[Sequence[str]], Vectors]
+    search: Callable[[Any, int, int], NDArray[np.int64]]
+    exact: Callable[[Any, int], NDArray[np.int64]] | None
 
 
 @dataclass(frozen=True)
@@ -66,10 +79,10 @@ def measure_efficiency(subject: Subject, texts: Sequence[str], threads: int = 1)
     texts = texts[:AT_MOST]
     for text in texts[:10]:
         subject.search(subject.encode([text]), K, threads)
-    encoding = _seconds(lambda text: subject.encode([text]), texts)
+    encoding = seconds_each(lambda text: subject.encode([text]), texts)
     vectors = subject.encode(texts)
     singles = [vectors.slice(i, i + 1) for i in range(len(vectors))]
-    searching = 1e6 * _seconds(lambda vector: subject.search(vector, K, 1), singles)
+    searching = 1e6 * seconds_each(lambda vector: subject.search(vector, K, 1), singles)
     started = time.perf_counter()
     found = subject.search(vectors, K, threads)
     qps = len(texts) / (time.perf_counter() - started)
@@ -79,7 +92,8 @@ def measure_efficiency(subject: Subject, texts: Sequence[str], threads: int = 1)
     return Efficiency(encode_ms, p50, p95, p99, qps, threads, vectors.nnz / len(vectors), recall)
 
 
-def _seconds(call: Callable[[Any], object], items: Sequence[Any]) -> NDArray[np.float64]:
+def seconds_each(call: Callable[[Any], object], items: Sequence[Any]) -> NDArray[np.float64]:
+    """Seconds that ``call`` took for each item, float64[N]."""
     seconds = np.empty(len(items))
     for i, item in enumerate(items):
         started = time.perf_counter()

@@ -48,7 +48,7 @@ def check_trec_ids(ids: Iterable[str]) -> None:
 
 
 def write_trec_run(path: Path, run: Run, tag: str = "lsr") -> None:
-    """Write "query Q0 document rank score tag" lines.
+    """Write "query Q0 document rank score tag" lines; scores with all their digits, so that none tie in the file only.
 
     Raises:
         InputError: an id has white space, or the file cannot be written.
@@ -58,6 +58,6 @@ def write_trec_run(path: Path, run: Run, tag: str = "lsr") -> None:
         with path.open("w", encoding="utf-8") as file:
             for query, ranking in run.items():
                 for rank, (document, score) in enumerate(ranking, 1):
-                    file.write(f"{query} Q0 {document} {rank} {score:.6f} {tag}\n")
+                    file.write(f"{query} Q0 {document} {rank} {score!r} {tag}\n")
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from None

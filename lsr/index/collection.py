@@ -8,6 +8,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lsr.corpus import Document
 from lsr.errors import InputError, MismatchError, StorageError
 from lsr.index import manifest as manifests
@@ -135,6 +138,17 @@ class Collection:
         """The document vector at ``row``, as a matrix of one row."""
         segment, within = self._locate(row)
         return segment.vectors.slice(within, within + 1)
+
+    def terms_per_document(self) -> NDArray[np.int64]:
+        """How many terms each document has, int64[N], in order of rows."""
+        return np.concatenate([np.diff(segment.vectors.indptr) for segment in self._segments])
+
+    def known_settings(self, k: int) -> list[dict[str, Any]]:
+        """Changes of the engine's settings worth comparing at ``k``: the frontier of `lsr tune`, or careful guesses."""
+        tuning = self.manifest.tuning
+        if tuning is None or not tuning.points:
+            return [changes for _, changes in self._settings.choice.untuned]
+        return [point.settings for point in tuning.points if point.k == k]
 
     def _locate(self, row: int) -> tuple[Segment, int]:
         if not 0 <= row < len(self):

@@ -5,6 +5,8 @@
 `snippet` show why a document was found.
 """
 
+from lsr.retrieval.bench import Bench, Outcome
+from lsr.retrieval.evaluation import Evaluation, evaluate_system
 from lsr.retrieval.explanation import TermShare, explain
 from lsr.retrieval.ingest import IndexSummary, Progress, index_documents
 from lsr.retrieval.searcher import Hit, Searcher
@@ -13,13 +15,17 @@ from lsr.retrieval.tune import tune
 from lsr.retrieval.vectors import TopicEncoder, index_vectors, read_vector_topics
 
 __all__ = [
+    "Bench",
+    "Evaluation",
     "Hit",
     "IndexSummary",
+    "Outcome",
     "Progress",
     "Searcher",
     "Snippet",
     "TermShare",
     "TopicEncoder",
+    "evaluate_system",
     "explain",
     "index_documents",
     "index_vectors",

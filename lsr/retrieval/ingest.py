@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from lsr._version import __version__
 from lsr.corpus import Document, SeenIds
-from lsr.encoders import Encoder
+from lsr.encoders import Encoder, Observation
 from lsr.errors import InputError
 from lsr.index import CollectionWriter, EncoderInfo, IndexSettings, Manifest
 from lsr.sparse import SparseMatrix
@@ -65,16 +65,28 @@ def index_documents(
     folder: str | Path,
     settings: IndexSettings | None = None,
     progress: Progress | None = None,
+    observe: Callable[[Sequence[str]], Observation] | None = None,
 ) -> IndexSummary:
     """Encode ``documents`` and make them the index in ``folder``; an index there before is replaced at the very end.
 
     Memory holds one batch and, while building, one segment.
 
+    Args:
+        documents: read once, in order.
+        encoder: saved with the index.
+        folder: of the index.
+        settings: of the engine.
+        progress: hears how it goes on.
+        observe: gives the vectors of each batch of texts in order, where they were computed before; None asks
+            ``encoder``.
+
     Raises:
         InputError: an id given twice, no documents, or what the stream of documents raises.
         StorageError: the folder cannot be written.
     """
-    return write_index(_encoded(documents, encoder), lambda: encoder, folder, settings, progress)
+    return write_index(
+        _encoded(documents, encoder, observe or encoder.observe), lambda: encoder, folder, settings, progress
+    )
 
 
 class Encoded(NamedTuple):
@@ -116,9 +128,11 @@ def write_index(
     return _summary(manifest, time.perf_counter() - started)
 
 
-def _encoded(documents: Iterable[Document], encoder: Encoder) -> Iterator[Encoded]:
+def _encoded(
+    documents: Iterable[Document], encoder: Encoder, observe: Callable[[Sequence[str]], Observation]
+) -> Iterator[Encoded]:
     for places, batch in _batches(documents, encoder.batch_documents):
-        observation = encoder.observe([document.full_text for document in batch])
+        observation = observe([document.full_text for document in batch])
         yield Encoded(batch, places, observation.matrix, observation.truncated)
 
 

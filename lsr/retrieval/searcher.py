@@ -9,7 +9,7 @@ from typing import NamedTuple
 from lsr import encoders
 from lsr.encoders import Encoder
 from lsr.errors import InputError
-from lsr.index import Collection
+from lsr.index import Collection, TopK
 from lsr.retrieval.explanation import TermShare, common_terms, explain
 from lsr.retrieval.snippet import Snippet, snippet
 from lsr.sparse import SparseMatrix
@@ -81,7 +81,10 @@ class Searcher:
         Raises:
             InputError: k below 1.
         """
-        found = self.collection.search(self.encoder.encode_queries(queries), k, exact)
+        return self.named(self.collection.search(self.encoder.encode_queries(queries), k, exact))
+
+    def named(self, found: TopK) -> list[list[tuple[str, float]]]:
+        """(id, score) of what was found for each query, best first."""
         results = zip(found.rows.tolist(), found.scores.tolist(), strict=True)
         return [
             [(self.collection.document_id(row), score) for row, score in zip(rows, scores, strict=True) if row >= 0]

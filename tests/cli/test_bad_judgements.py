@@ -74,5 +74,5 @@ def test_a_folder_of_collections_is_measured_as_their_mean(tmp_path):
     }
     assert values["mean"] == {"RR@10": 0.5}
     assert "mean of 2" in shown
-    with pytest.raises(InputError, match="--index, --topics and --run are for one collection"):
+    with pytest.raises(InputError, match="--index, --topics, --run, --report and --certificate are for one"):
         run("eval", tmp_path / "cqa", "--run", tmp_path / "x.run")

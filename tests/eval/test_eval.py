@@ -144,7 +144,7 @@ def test_all_queries_are_asked_in_order():
 
 def test_runs_are_written_as_trec_lines(tmp_path):
     write_trec_run(tmp_path / "x.run", {"q": [("a", 2.5), ("b", 1.0)]})
-    assert (tmp_path / "x.run").read_text() == "q Q0 a 1 2.500000 lsr\nq Q0 b 2 1.000000 lsr\n"
+    assert (tmp_path / "x.run").read_text() == "q Q0 a 1 2.5 lsr\nq Q0 b 2 1.0 lsr\n"
 
 
 def test_ids_that_a_trec_run_cannot_hold_are_refused(tmp_path):
