@@ -1,4 +1,5 @@
 # make demo: the tour, in a virtual environment of its own.   make test: every check.
+# make recipes: trains the tiny profile of every recipe (about half an hour) and fails where one gains nothing.
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
@@ -6,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 MODELS := .cache/models
 
-.PHONY: demo test format lint types imports tests clean
+.PHONY: demo test recipes format lint types imports tests clean
 
 demo: $(VENV)/.base
 	$(BIN)/python docs/demo.py
@@ -29,6 +30,9 @@ imports: $(VENV)/.dev
 
 tests: $(VENV)/.dev $(MODELS)/splade-tiny
 	LSR_TEST_MODELS=$(MODELS) $(BIN)/pytest -n 2
+
+recipes: $(VENV)/.dev $(MODELS)/splade-tiny
+	$(BIN)/python benchmarks/recipes.py $(MODELS)/splade-tiny $(RECIPES)
 
 $(VENV)/.python:
 	@echo "making the virtual environment"

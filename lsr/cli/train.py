@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from rich.table import Table
+from rich.text import Text
 
 from lsr.cli.console import facts, out, progress_bars, say
 from lsr.errors import InputError
 from lsr.training.order import Order
-from lsr.training.recipe import read_recipe, recipe_names
+from lsr.training.recipe import Penalty, read_recipe, recipe_names
 from lsr.training.session import Plan, prepare
 
 SHOWN = ("loss", "terms", "flops", "dead", "k", "dev ndcg")
@@ -73,11 +73,28 @@ def run_named(
 
 
 def list_recipes() -> None:
-    """Print every recipe."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("recipe", "system", "losses", "what it is"):
-        table.add_column(column)
-    for name in recipe_names():
-        recipe = read_recipe(name)
-        table.add_row(name, recipe.system, ", ".join(recipe.losses) or "codes", recipe.title)
-    out.print(table)
+    """Print every recipe, as a table of Markdown."""
+    head = ("recipe", "system", "losses", "documents", "queries", "what it is")
+    rows = [head, *(_row(name) for name in recipe_names())]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    rows.insert(1, tuple("-" * width for width in widths))  # type: ignore[arg-type]
+    for row in rows:
+        cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+        out.print(Text(f"| {' | '.join(cells)} |"), soft_wrap=True)
+
+
+def _row(name: str) -> tuple[str, str, str, str, str, str]:
+    recipe = read_recipe(name)
+    losses = [*recipe.losses, *(["reconstruction"] if recipe.codes else [])]
+    losses += ["contrast of codes"] if recipe.codes and recipe.codes.contrast else []
+    sides = (_penalty(recipe.document), _penalty(recipe.query))
+    return name, recipe.system, ", ".join(losses), *sides, recipe.title
+
+
+def _penalty(penalty: Penalty | None) -> str:
+    """What keeps one side sparse."""
+    if penalty is None:
+        return ""
+    mask = f" above {penalty.above}" if penalty.above else ""
+    weight = penalty.weight if isinstance(penalty.weight, float) else penalty.weight.value
+    return f"{'DF-' if penalty.frequency else ''}{penalty.norm.upper()}{mask} {weight:g}"

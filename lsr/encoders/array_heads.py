@@ -32,7 +32,8 @@ class ArrayHead:
 
     def __init__(self, side: Side, parts: Parts, tokens: int) -> None:
         gates = [gate for gate in side.gates if gate not in GATES]
-        chosen = side.sparsifier in SPARSIFIERS or (side.threshold > 0 and side.sparsifier != "none")
+        self._threshold = parts.get("thresholds", np.float32(side.threshold))
+        chosen = side.sparsifier in SPARSIFIERS or (np.any(self._threshold > 0) and side.sparsifier != "none")
         if gates or not chosen:
             part = f"gate {gates[0]!r}" if gates else f"sparsifier {side.sparsifier!r} without a threshold"
             raise EncoderError(f"{part} runs in torch only: load the model that this export was made of")
@@ -148,7 +149,7 @@ class ArrayHead:
         return (
             vector
             if side.sparsifier == "none"
-            else np.asarray(np.where(vector >= side.threshold, vector, 0), np.float32)
+            else np.asarray(np.where(vector >= self._threshold, vector, 0), np.float32)
         )
 
 

@@ -40,7 +40,8 @@ def with_side(network: SideNetwork, side: Side) -> SideNetwork:
 def untrained(declaration: Declaration, folder: Path, codes: int = 0, seed: int = 0) -> Source:
     """A system on the network in ``folder``, with head and gates that have not been trained.
 
-    Where both sides have one backbone, they share it. Parts are small random numbers, tables 1 but for special tokens.
+    Where both sides have one backbone, they share it, unless the declaration separates them. Parts are small random
+    numbers, tables 1 but for special tokens.
 
     Args:
         declaration: which parts.
@@ -68,7 +69,7 @@ def untrained(declaration: Declaration, folder: Path, codes: int = 0, seed: int 
         return SideSource(part, folder / "tokenizer.json", model, None, parts)
 
     document, asking = side(declaration.document), side(declaration.asking)
-    query = None if shares(document.side, asking.side) else asking
+    query = None if shares(document.side, asking.side) and not declaration.separate else asking
     return Source(
         folder,
         declaration.replace(document=document.side, query=declaration.query and asking.side),

@@ -78,8 +78,12 @@ def read_body(folder: Path, kind: str) -> tuple[Body, nn.Linear | None]:
         raise EncoderError(f"{folder}: {type(model).__name__} has no vocabulary head; wanted a language model")
     vocabulary = nn.Linear(head.in_features, head.out_features)
     vocabulary.weight = head.weight
-    bias = head.bias if head.bias is not None else torch.zeros(head.out_features)
-    vocabulary.bias = bias if isinstance(bias, nn.Parameter) else nn.Parameter(bias, requires_grad=False)
+    bias: nn.Parameter | None = head.bias
+    if bias is not None:
+        vocabulary.bias = bias
+    else:  # zeros that neither learn nor are saved: the architecture has no place for them
+        del vocabulary.bias
+        vocabulary.register_buffer("bias", torch.zeros(head.out_features), persistent=False)
     _take_head_out(model, vocabulary, folder)
     return Body(model, kind).eval(), vocabulary
 

@@ -80,6 +80,7 @@ class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
         document: how documents are encoded.
         query: how queries are encoded; None means like documents, by the same weights.
         scorer: ``dot``; ``cosine`` and ``query-l2`` scale both sides, or queries only, to length 1.
+        separate: whether queries have weights of their own where they could share those of documents.
     """
 
     title: str
@@ -87,6 +88,7 @@ class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     document: Side
     query: Side | None = None
     scorer: Scorer = "dot"
+    separate: bool = False
 
     @property
     def asking(self) -> Side:

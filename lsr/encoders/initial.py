@@ -12,7 +12,9 @@ Parts = dict[str, NDArray[np.float32]]
 
 
 def part_shapes(side: Side, width: int, vocabulary: int, codes: int = 0, rows: int = 0) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the tensors beside the network.
+    """Names and shapes of the tensors beside the network that every folder has.
+
+    A trained choice over a batch also has "thresholds"; see `lsr.encoders.parts.sparsifiers.thresholds`.
 
     Args:
         side: which parts.

@@ -59,7 +59,12 @@ class SideNetwork(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Vectors after the sparsifier."""
-        return sparsify(self.base(batch), self.side.sparsifier, self.side.k, self.side.threshold)
+        return self.sparse(self.base(batch))
+
+    def sparse(self, base: torch.Tensor, k: int = 0) -> torch.Tensor:
+        """What the sparsifier leaves of ``base``; ``k`` above 0 takes the place of the declared one."""
+        threshold = self.parts.get("thresholds", self.side.threshold)
+        return sparsify(base, self.side.sparsifier, k or self.side.k, threshold)
 
     def base(self, batch: Batch) -> torch.Tensor:
         """Vectors before the sparsifier; regularisers look at these."""
@@ -104,20 +109,22 @@ class SideNetwork(nn.Module):
         return self.vocabulary.weight, self.vocabulary.bias
 
     def _vocabulary(self, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+        return self.gated(self.ungated(hidden, batch), hidden, batch)
+
+    def ungated(self, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Weights of a vocabulary head float32[B, V] before the gates."""
         weight, bias = self.head()
         hidden, weight = _halved(hidden), _halved(weight)
         pool = self.side.pool
         if pool in ("cls", "last"):
             states = pool_states(hidden, batch.pooled, pool)
             reps = self.activation.tensor(nn.functional.linear(states, weight, bias))
-            reps = reps * batch.pooled.any(1, keepdim=True)
-        elif self.side.stems:
+            return reps * batch.pooled.any(1, keepdim=True)
+        if self.side.stems:
             states, mask = heads.compacted(hidden, batch.pooled)
             reps = self._over_positions(states, weight, bias, mask)
-            reps = nn.functional.pad(reps, (0, self.terms - reps.shape[1]))
-        else:
-            reps = self._over_positions(hidden, weight, bias, batch.pooled)
-        return self._gated(reps, hidden, batch)
+            return nn.functional.pad(reps, (0, self.terms - reps.shape[1]))
+        return self._over_positions(hidden, weight, bias, batch.pooled)
 
     def _over_positions(
         self, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, mask: torch.Tensor
@@ -144,7 +151,8 @@ class SideNetwork(nn.Module):
         rows = head.max_logits_of([states[i, kept[i]] for i in range(len(states))])
         return torch.from_numpy(rows)
 
-    def _gated(self, reps: torch.Tensor, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+    def gated(self, reps: torch.Tensor, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """The same after them."""
         chosen, parts = self.side.gates, self.parts
         if "quality" in chosen:
             reps = reps * gates.quality(hidden[:, 0], parts["quality_weight"], parts["quality_bias"])
@@ -162,6 +170,11 @@ class SideNetwork(nn.Module):
     def _tokens(self, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
         weights = self.activation.tensor(self.token_logits(hidden))
         return heads.token_weights(weights, batch.terms, batch.pooled & batch.literal, self.terms, self.side.pool)
+
+    def token_scores(self, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Logits of the tokens at their own terms, float[B, V], before the activation; 0 where a term is not there."""
+        logits = self.token_logits(hidden)
+        return heads.token_weights(logits, batch.ids, batch.pooled & batch.literal, self.terms, self.side.pool, True)
 
     def _codes(self, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
         return self.codes(self.code_states(hidden, batch))

@@ -183,7 +183,7 @@ def _read_own(folder: Path) -> Source:
     query = None
     if (folder / "query").is_dir():
         query = _own_side(folder / "query", declaration.asking, folder / "tokenizer.json")
-    elif declaration.query and declaration.query.backbone != declaration.document.backbone:
+    elif declaration.separate or declaration.asking.backbone not in ("none", declaration.document.backbone):
         raise EncoderError(f"{folder} holds no complete model: the folder query is missing")
     return Source(folder, declaration, document, query, manifest.get("fingerprint"))
 

@@ -71,7 +71,7 @@ class View:
         self._side, self._tokenizer = side, tokenizer
         self._echo, self._special = side.view == "echo", side.view == "plain"
         self._specials = special_ids(tokenizer)
-        self._separator = _separator(tokenizer) if self._echo else -1
+        self._separator = _known_separator(tokenizer) if self._echo else -1
         self.length = (side.max_length - 1) // 2 if self._echo else side.max_length
         tokenizer.no_padding()
         tokenizer.enable_truncation(max(1, self.length))
@@ -165,8 +165,13 @@ def special_ids(tokenizer: Tokenizer) -> set[int]:
     return {int(token) for token, added in tokenizer.get_added_tokens_decoder().items() if added.special}
 
 
-def _separator(tokenizer: Tokenizer) -> int:
-    for name in SEPARATORS:
-        if (token := tokenizer.token_to_id(name)) is not None:
-            return int(token)
-    raise EncoderError(f"view 'echo' needs a separator, but the tokenizer has none of {', '.join(SEPARATORS)}")
+def separator(tokenizer: Tokenizer) -> int | None:
+    """The token that stands between texts, or None where ``tokenizer`` has none."""
+    found = (tokenizer.token_to_id(name) for name in SEPARATORS)
+    return next((int(token) for token in found if token is not None), None)
+
+
+def _known_separator(tokenizer: Tokenizer) -> int:
+    if (token := separator(tokenizer)) is None:
+        raise EncoderError(f"view 'echo' needs a separator, but the tokenizer has none of {', '.join(SEPARATORS)}")
+    return token

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from lsr.encoders.parts.heads import decode
-from lsr.encoders.parts.sparsifiers import topk
+from lsr.encoders.parts.sparsifiers import choose
 
 FIRES = 1e-5  # a latent above it is active
 GATHERED = 8  # a product by gathered rows beats the whole one while this many times k are fewer than all latents
@@ -24,29 +24,38 @@ class Decoder:
         """States float[B, H] of codes float[B, h]."""
         return decode(codes, self.weight, self.centre)
 
-    def of_largest(self, codes: torch.Tensor, k: int) -> torch.Tensor:
-        """States float[B, H] of the k largest codes of each row of float[B, h]."""
-        if k * GATHERED > codes.shape[1]:
-            return self(topk(codes, k))
+    def of_chosen(self, codes: torch.Tensor, k: int, kind: str = "topk") -> torch.Tensor:
+        """States float[B, H] of what the sparsifier ``kind`` keeps of codes float[B, h]."""
+        k = min(k, codes.shape[1])
+        if kind != "topk" or k * GATHERED > codes.shape[1]:
+            return self(choose(codes, kind, k))
         values, latents = codes.float().topk(k, 1)
         bag = torch.nn.functional.embedding_bag
         return bag(latents, self.weight, per_sample_weights=values, mode="sum") + self.centre
 
 
-def reconstruction(states: torch.Tensor, codes: torch.Tensor, k: int, decoder: Decoder) -> torch.Tensor:
-    """Mean squared error of states float[B, H] from the k largest of codes float[B, h] (CSR, arXiv 2503.01776, eq. 3).
+def reconstruction(
+    states: torch.Tensor, codes: torch.Tensor, k: int, decoder: Decoder, kind: str = "topk"
+) -> torch.Tensor:
+    """Mean squared error of states float[B, H] from what is kept of codes float[B, h] (CSR, arXiv 2503.01776, eq. 3).
 
     Args:
         states: what the encoder saw.
-        codes: activated latents before top-k.
+        codes: activated latents before the sparsifier.
         k: latents kept.
         decoder: the tied one.
+        kind: the sparsifier.
     """
-    return torch.nn.functional.mse_loss(decoder.of_largest(codes, k), states)
+    return torch.nn.functional.mse_loss(decoder.of_chosen(codes, k, kind), states)
 
 
 def auxiliary(
-    states: torch.Tensor, codes: torch.Tensor, chosen: torch.Tensor, k: tuple[int, int], decoder: Decoder
+    states: torch.Tensor,
+    codes: torch.Tensor,
+    chosen: torch.Tensor,
+    k: tuple[int, int],
+    decoder: Decoder,
+    kind: str = "topk",
 ) -> torch.Tensor:
     """How well ``chosen`` latents explain what the others left, over how well its mean does (arXiv 2503.01776, eq. 4).
 
@@ -58,13 +67,14 @@ def auxiliary(
         chosen: bool[h], the latents that shall learn.
         k: latents kept by the main path and by this one.
         decoder: the tied one.
+        kind: the sparsifier of the main path; this one takes the largest, whatever their signs for signed codes.
 
     Returns:
         A scalar; 0 where nothing is chosen or nothing is left over.
     """
-    rest = states - decoder.of_largest(codes.detach(), k[0]).detach() + decoder.centre.detach()
+    rest = states - decoder.of_chosen(codes.detach(), k[0], kind).detach() + decoder.centre.detach()
     codes = codes.masked_fill(~chosen, 0)
-    error = torch.nn.functional.mse_loss(decoder.of_largest(codes, k[1]), rest)
+    error = torch.nn.functional.mse_loss(decoder.of_chosen(codes, k[1], kind if kind == "abs-topk" else "topk"), rest)
     scale = torch.nn.functional.mse_loss(rest.mean(0, keepdim=True).expand_as(rest), rest)
     found = torch.nan_to_num(error / scale, nan=0.0, posinf=0.0)
     return torch.where(chosen.any(), found, 0.0)

@@ -14,7 +14,7 @@ from lsr.training.ragged import Rows, moved
 from lsr.training.ranks import ALONE, Ranks
 from lsr.training.recipe import Recipe
 from lsr.training.student import Encoded, Student
-from lsr.training.teachers import Teacher
+from lsr.training.teachers import Ensemble, Teacher
 
 GROUP, GROUPS = 256, 3  # texts from which a batch is cut into groups of like length, and the most groups
 INFINITE = "infinite teacher scores"
@@ -78,25 +78,26 @@ class Engine:
         after = random_state(self.device)
         for query in sides:
             own = [(rows, state) for (q, rows), state in zip(chunks, states, strict=True) if q == query]
-            self._backward_chunks(query, own, leaves[query].base.grad)
+            self._backward_chunks(query, own, leaves[query])
         restore_random(after, self.device)
         return values
 
-    def _backward_chunks(
-        self, query: bool, chunks: list[tuple[Rows, dict[str, torch.Tensor]]], gradient: torch.Tensor | None
-    ) -> None:
-        if gradient is None:
-            return
-        for (rows, state), part in zip(chunks, torch.split(gradient, [rows.size for rows, _ in chunks]), strict=True):
+    def _backward_chunks(self, query: bool, chunks: list[tuple[Rows, dict[str, torch.Tensor]]], leaf: Encoded) -> None:
+        sizes = [rows.size for rows, _ in chunks]
+        gradients = [None if x is None or x.grad is None else torch.split(x.grad, sizes) for x in leaf]
+        for i, (rows, state) in enumerate(chunks):
             restore_random(state, self.device)
-            base = self._encode(query, rows).base
-            if base.requires_grad:
-                base.backward(part)  # type: ignore[no-untyped-call]
+            found = zip(self._encode(query, rows), gradients, strict=True)
+            pairs = [(x, g[i]) for x, g in found if x is not None and g is not None and x.requires_grad]
+            if pairs:
+                torch.autograd.backward([x for x, _ in pairs], [g for _, g in pairs])
 
     def _lower(self, drawn: Drawn, step: int, sides: dict[bool, Share], found: dict[bool, Encoded]) -> Values:
         """Gradients of the loss on vectors that this process and others found."""
         queries, documents = (self._whole(found[side], sides[side]) for side in (True, False))
         labels = drawn.labels_on(self.device, self._taught(drawn))
+        if "sparse_mse" in self.recipe.losses and isinstance(self.teacher, Ensemble):
+            labels = labels._replace(copied=self.teacher.vectors(drawn.documents))
         parts = self.objective(queries, documents, labels, step)
         seen = self.objective.observe(documents.base.detach(), step)
         loss = torch.stack(list(parts.values())).sum()
@@ -120,8 +121,7 @@ class Engine:
         if part.places is None:
             return own
         places = moved(part.places, self.device)
-        base = self.ranks.gather(own.base).index_select(0, places)
-        return Encoded(base, None if own.states is None else self.ranks.gather(own.states).index_select(0, places))
+        return Encoded(*(x if x is None else self.ranks.gather(x).index_select(0, places) for x in own))  # type: ignore[arg-type]
 
     def _encode(self, query: bool, rows: Rows) -> Encoded:
         with self.accelerator.autocast():
@@ -147,10 +147,13 @@ def share(rows: Rows, lengths: Rows, ranks: Ranks = ALONE, chunk: int = 0) -> Sh
 def _joined(encoded: list[Encoded]) -> Encoded:
     if len(encoded) == 1:
         return encoded[0]
-    states = [e.states for e in encoded if e.states is not None]
-    return Encoded(torch.cat([e.base for e in encoded]), torch.cat(states) if states else None)
+    return Encoded(*(None if x[0] is None else torch.cat(x) for x in zip(*encoded, strict=True)))  # type: ignore[arg-type]
 
 
 def _leaf(encoded: list[Encoded]) -> Encoded:
-    joined = _joined(encoded)
-    return Encoded(joined.base.detach().requires_grad_(), joined.states)
+    """What is kept of a first pass: its vectors ask for a gradient, states never do."""
+    joined = Encoded(*(None if x is None else x.detach() for x in _joined(encoded)))  # type: ignore[arg-type]
+    for vectors in (joined.base, joined.plain):
+        if vectors is not None:
+            vectors.requires_grad_()
+    return joined

@@ -28,6 +28,23 @@ def info_nce(
     return _mean(logits.logsumexp(1) - right, kept.any(1))
 
 
+def softmax(
+    scores: torch.Tensor,
+    positive: torch.Tensor,
+    candidates: torch.Tensor | None = None,
+    temperature: float = 1.0,
+) -> torch.Tensor:
+    """Mean over queries of 1 - the probability of all positives together (EPIC, as in arXiv 2303.13416's code).
+
+    It saturates: a query that is far off adds almost no gradient, so labels that are wrong do little harm.
+    """
+    logits = _only(scores.float() / temperature, candidates)
+    kept = positive if candidates is None else positive & candidates
+    right = (_only(logits, kept).logsumexp(1) - logits.logsumexp(1)).exp()
+    asked = kept.any(1)
+    return (1 - right)[asked].sum() / asked.sum().clamp(min=1)
+
+
 def kl(
     scores: torch.Tensor,
     teacher: torch.Tensor,
@@ -92,8 +109,41 @@ def spread_codes(codes: torch.Tensor, temperature: float = 0.2) -> torch.Tensor:
     return info_nce(unit @ unit.T, own, None, temperature)
 
 
-def mean_square(reps: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """Mean squared error of vectors float[N, V] (DeepCT's term recall, arXiv 1910.10687, eq. 4; SparseMSE)."""
+def term_recall(queries: torch.Tensor, documents: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
+    """Mean squared error of term weights from the share of a document's queries that hold the term.
+
+    DeepCT, arXiv 1910.10687, section 3.1. Over documents that answer a query, and their own terms. The share is over
+    queries of the batch; with one of them at a time the gradient is, on the mean, that of the share over all.
+
+    Args:
+        queries: float[Q, V], above 0 where a query holds a term.
+        documents: float[N, V], before the ReLU; 0 where a term is not in the document.
+        positive: bool[Q, N].
+    """
+    asked = positive.sum(0)
+    recall = positive.T.float() @ (queries > 0).float() / asked.clamp(min=1)[:, None]
+    kept = (documents != 0) & (asked > 0)[:, None]
+    return ((documents.float() - recall).square() * kept).sum() / kept.sum().clamp(min=1)
+
+
+def next_token(logits: torch.Tensor, ids: torch.Tensor, rectified: float = 1.0) -> torch.Tensor:
+    """Cross-entropy of the next token by logits, plus ``rectified`` times that by log(1 + relu(logits)).
+
+    The second term keeps logits of likely terms above 0, so that a ReLU does not die when sparse training begins
+    (CSPLADE, arXiv 2504.10816, section 3.2).
+
+    Args:
+        logits: float[B, L, V].
+        ids: int64[B, L], the tokens read.
+        rectified: weight of the second term.
+    """
+    found, wanted = logits[:, :-1].flatten(0, 1).float(), ids[:, 1:].flatten()
+    plain = torch.nn.functional.cross_entropy(found, wanted)
+    return plain + rectified * torch.nn.functional.cross_entropy(found.relu().log1p(), wanted)
+
+
+def sparse_mse(reps: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Mean squared error of vectors float[N, V] from those of a teacher (SparseMSELoss of sentence-transformers)."""
     if reps.shape != wanted.shape:
         raise InputError(f"vectors {list(reps.shape)} but targets {list(wanted.shape)}; wanted one shape")
     return torch.nn.functional.mse_loss(reps.float(), wanted.float())

@@ -7,16 +7,17 @@ from typing import NamedTuple
 import torch
 
 from lsr.encoders.parts.scorers import scales_to_one, unit_tensor
-from lsr.encoders.parts.sparsifiers import sparsify
+from lsr.encoders.parts.sparsifiers import OVER_A_BATCH, sparsify, thresholds
 from lsr.training import losses
 from lsr.training.autoencoder import DeadLatents, Decoder, auxiliary, reconstruction, under_zipf
 from lsr.training.ranks import ALONE, Ranks
-from lsr.training.recipe import Penalty, Recipe
+from lsr.training.recipe import TAUGHT, Penalty, Recipe
 from lsr.training.regularisers import Regulariser, anti_zero, frequency_weights
-from lsr.training.schedules import SparsityController
+from lsr.training.schedules import Course, SparsityController, value_at
 from lsr.training.student import Encoded, Student
 
 KEEP = 0.99  # of the running share of documents that fire a term
+KEEP_THRESHOLDS = 0.9  # they follow codes that change quickly at first
 
 
 class Labels(NamedTuple):
@@ -27,6 +28,7 @@ class Labels(NamedTuple):
     teacher: torch.Tensor | None
     first: torch.Tensor  # int64[Q]: column of each query's positive
     answer: torch.Tensor  # int64[Q]: row of that document, equal for queries with one answer
+    copied: torch.Tensor | None = None  # float[N, V]: a teacher's vectors of the documents
 
 
 class Objective:
@@ -53,8 +55,12 @@ class Objective:
     def __call__(self, queries: Encoded, documents: Encoded, labels: Labels, step: int) -> dict[str, torch.Tensor]:
         """Every part of the loss times its weight, by name."""
         sides = self._sparse(queries.base, True, step), self._sparse(documents.base, False, step)
-        parts = self._supervision(self._scores(*sides), labels)
-        parts |= self._penalties(queries.base, documents.base, step)
+        parts = self._supervision(sides, labels, step)
+        if weight := self._now(self.recipe.losses.get("term_recall", 0.0), step):
+            assert documents.plain is not None  # noqa: S101
+            parts["term_recall"] = weight * losses.term_recall(queries.base, documents.plain, labels.positive)
+        plain = [side.base if side.plain is None else side.plain for side in (queries, documents)]
+        parts |= self._penalties(plain[0], plain[1], step)
         if self.recipe.codes:
             parts |= self._codes(queries, documents, labels, step)
         return parts
@@ -64,7 +70,8 @@ class Objective:
         with torch.no_grad():
             sparse = self._sparse(documents, False, step)
             shares = (sparse > 0).float().mean(0)
-            self.fired = shares if step == 1 else KEEP * self.fired + (1 - KEEP) * shares
+            self.fired = self.fired.lerp(shares, 1.0 if step == 1 else 1 - KEEP)
+            self._follow_thresholds(documents, step)
             terms = shares.sum()
             found = {"terms": terms, "flops": sparse.mean(0).square().sum()}
             if self.controller:
@@ -87,7 +94,16 @@ class Objective:
 
     def _sparse(self, base: torch.Tensor, query: bool, step: int) -> torch.Tensor:
         side = self.student.side(query).side
-        return sparsify(base, side.sparsifier, self.k(step) or side.k, side.threshold)
+        course = self.recipe.k.get("query" if query else "document")
+        k = self.k(step) or (course.whole(step, self.recipe.steps) if course else side.k)
+        return sparsify(base, side.sparsifier, k, side.threshold)
+
+    def _follow_thresholds(self, codes: torch.Tensor, step: int) -> None:
+        """Move the values that a choice over a batch stands for towards those of this batch."""
+        side, parts = self.student.document.side, self.student.document.parts
+        if side.sparsifier in OVER_A_BATCH and "thresholds" in parts:
+            found = thresholds(codes, side.sparsifier, self.k(step) or side.k)
+            parts["thresholds"].lerp_(found, max(1 / step, 1 - KEEP_THRESHOLDS))
 
     def _scores(self, queries: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
         scorer = self.student.source.declaration.scorer
@@ -95,20 +111,28 @@ class Objective:
         right = unit_tensor(documents) if scales_to_one(scorer, False) else documents
         return self.ranks.product(left.float(), right.float())
 
-    def _supervision(self, scores: torch.Tensor, labels: Labels) -> dict[str, torch.Tensor]:
-        wanted, kept = self.recipe.losses, None if self.recipe.in_batch else labels.own
-        parts = {}
-        if weight := wanted.get("info_nce"):
-            parts["info_nce"] = weight * losses.info_nce(scores, labels.positive, None, self.recipe.temperature)
-        if labels.teacher is None:
-            return parts
-        if weight := wanted.get("kl"):
-            parts["kl"] = weight * losses.kl(scores, labels.teacher, kept)
-        if weight := wanted.get("margin_mse"):
-            parts["margin_mse"] = weight * losses.margin_mse(scores, labels.teacher, labels.positive, kept)
-        if weight := wanted.get("margin_mse_list"):
-            parts["margin_mse_list"] = weight * losses.margin_mse_list(scores, labels.teacher, kept)
+    def _supervision(
+        self, sides: tuple[torch.Tensor, torch.Tensor], labels: Labels, step: int
+    ) -> dict[str, torch.Tensor]:
+        recipe, scores, kept = self.recipe, self._scores(*sides), None if self.recipe.in_batch else labels.own
+        contrasts = {"info_nce": losses.info_nce, "softmax": losses.softmax}
+        parts: dict[str, torch.Tensor] = {}
+        for name, course in recipe.losses.items():
+            weight = self._now(course, step)
+            if not weight:
+                continue
+            if name in contrasts:
+                temperature = self._now(recipe.temperature, step)
+                parts[name] = weight * contrasts[name](scores, labels.positive, kept, temperature)
+            elif name == "sparse_mse" and labels.copied is not None:
+                parts[name] = weight * losses.sparse_mse(sides[1], labels.copied)
+            elif name in TAUGHT and recipe.teaching and labels.teacher is not None:
+                teacher = labels.teacher * self._now(recipe.teaching.scale, step)
+                parts[name] = weight * _taught(name, scores, teacher, labels.positive, kept)
         return parts
+
+    def _now(self, course: Course, step: int) -> float:
+        return value_at(course, step, self.recipe.steps)
 
     def _penalties(self, queries: torch.Tensor, documents: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
         parts, recipe = {}, self.recipe
@@ -127,23 +151,24 @@ class Objective:
     def _penalty(self, penalty: Penalty, reps: torch.Tensor, step: int, groups: int) -> torch.Tensor:
         weights = frequency_weights(self.fired) if penalty.frequency else None
         regulariser = Regulariser(penalty.norm, weights, penalty.above, groups)
-        return penalty.weight.at(step, self.recipe.steps) * regulariser(reps)
+        return self._now(penalty.weight, step) * regulariser(reps)
 
     def _codes(self, queries: Encoded, documents: Encoded, labels: Labels, step: int) -> dict[str, torch.Tensor]:
         settings, k, network = self.recipe.codes, self.k(step), self.student.document
         assert settings is not None  # noqa: S101
         assert queries.states is not None  # noqa: S101
         assert documents.states is not None  # noqa: S101
+        kind = network.side.sparsifier
         states = torch.cat([queries.states, documents.states]).detach()
         codes = torch.cat([queries.base, documents.base])
         decoder = Decoder(network.parts["code_weight"], network.parts["centre"])
-        chosen = under_zipf(self.fired, k) if settings.zipf else self.latents.dead
-        wide = min(4 * k, codes.shape[1])
-        parts = {
-            "reconstruction": reconstruction(states, codes, k, decoder),
-            "wide reconstruction": settings.wide * reconstruction(states, codes, wide, decoder),
-            "auxiliary": settings.auxiliary * auxiliary(states, codes, chosen, (k, settings.aux_k), decoder),
-        }
+        parts = {"reconstruction": reconstruction(states, codes, k, decoder, kind)}
+        if settings.wide:
+            wide = reconstruction(states, codes, 4 * k, decoder, kind)
+            parts["wide reconstruction"] = settings.wide * wide
+        if settings.auxiliary:
+            idle = self._idle(codes.shape[1], k)
+            parts["auxiliary"] = settings.auxiliary * auxiliary(states, codes, idle, (k, settings.aux_k), decoder, kind)
         self.latents.update(self._sparse(codes.detach(), False, step))
         if settings.contrast:
             pairs = torch.cat([queries.base, documents.base[labels.first]])
@@ -152,3 +177,17 @@ class Objective:
             contrast = losses.contrast_codes(sparse, known) if settings.supervised else losses.spread_codes(sparse)
             parts["contrast"] = settings.contrast * contrast
         return parts
+
+    def _idle(self, latents: int, k: int) -> torch.Tensor:
+        """Latents that the auxiliary loss shall wake, bool[h]; signed ones have a column for each sign."""
+        zipf = self.recipe.codes is not None and self.recipe.codes.zipf
+        idle = under_zipf(self.fired, k) if zipf else self.latents.dead
+        return idle.view(-1, latents).all(0)
+
+
+def _taught(
+    name: str, scores: torch.Tensor, teacher: torch.Tensor, positive: torch.Tensor, kept: torch.Tensor | None
+) -> torch.Tensor:
+    if name == "margin_mse":
+        return losses.margin_mse(scores, teacher, positive, kept)
+    return (losses.kl if name == "kl" else losses.margin_mse_list)(scores, teacher, kept)

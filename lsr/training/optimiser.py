@@ -19,7 +19,7 @@ def learning(student: Student, recipe: Recipe) -> Named:
     Raises:
         TrainingError: none is left.
     """
-    named = {name: p for name, p in student.named_parameters() if not any(part in name for part in recipe.freeze)}
+    named = {name: p for name, p in student.named_parameters() if _learns(name, recipe)}
     for name, parameter in student.named_parameters():
         parameter.requires_grad_(name in named)
     if not named:
@@ -27,9 +27,13 @@ def learning(student: Student, recipe: Recipe) -> Named:
     return named
 
 
+def _learns(name: str, recipe: Recipe) -> bool:
+    return "lora_" in name or not any(part in name for part in recipe.freeze)
+
+
 def adamw(named: Named, recipe: Recipe) -> torch.optim.AdamW:
     """AdamW with a group for each rate and decay; one kernel does a step."""
-    return torch.optim.AdamW(_groups(named, recipe), fused=True)
+    return torch.optim.AdamW(_groups(named, recipe), eps=recipe.epsilon, fused=True)
 
 
 def set_rates(optimiser: torch.optim.Optimizer, recipe: Recipe, step: int) -> None:

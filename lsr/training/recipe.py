@@ -9,14 +9,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from lsr.encoders.declaration import system_names
+from lsr.encoders.declaration import NEEDS_POSITIVE_K, read_system, system_names
 from lsr.errors import InputError, TrainingError
 from lsr.training.regularisers import Norm
-from lsr.training.schedules import Schedule
+from lsr.training.schedules import Course, Schedule
 from lsr.training.teachers import Normaliser
 
-Loss = Literal["info_nce", "kl", "margin_mse", "margin_mse_list"]
-TAUGHT: tuple[Loss, ...] = ("kl", "margin_mse", "margin_mse_list")
+Loss = Literal["info_nce", "softmax", "kl", "margin_mse", "margin_mse_list", "sparse_mse", "term_recall"]
+SideName = Literal["document", "query"]
+TAUGHT: tuple[Loss, ...] = ("kl", "margin_mse", "margin_mse_list", "sparse_mse")
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,14 +28,14 @@ class Penalty(Strict, frozen=True):
     """How vectors of one side are kept sparse; see `lsr.training.regularisers.Regulariser`.
 
     Attributes:
-        weight: lambda over the steps.
+        weight: lambda, a number or a schedule.
         norm: flops or l1.
         above: rows with as many non-zeros or fewer are left alone.
         frequency: whether terms weigh as DF-FLOPS says.
         target: terms a document that a controller aims at; 0 for none.
     """
 
-    weight: Schedule
+    weight: Course
     norm: Norm = "flops"
     above: int = 0
     frequency: bool = False
@@ -84,12 +85,55 @@ class StemChoice(Strict, frozen=True):
 
 
 class Teaching(Strict, frozen=True):
-    """Who teaches: "scores" (in the data), "bm25" or folders of encoders, and how they are put together."""
+    """Who teaches: "scores" (in the data), "bm25" or folders of encoders, and how they are put together.
+
+    Attributes:
+        teachers: one or more.
+        weights: of each; None means equal.
+        normaliser: what brings them to one scale; see `lsr.training.teachers.Ensemble`.
+        scale: S, what the mean of normalised scores is multiplied by.
+    """
 
     teachers: tuple[str, ...]
     weights: tuple[float, ...] | None = None
     normaliser: Normaliser = "minmax"
-    scale: float = 30.0
+    scale: Course = 30.0
+
+
+class Pretraining(Strict, frozen=True):
+    """How a causal language model gets ready for a sparse head; see `lsr.training.pretraining`.
+
+    Attributes:
+        steps: optimisation steps.
+        batch: sequences a step.
+        length: tokens of a sequence.
+        rate: learning rate over the steps.
+        rectified: weight of the loss on log(1 + relu(logits)).
+        chunk: sequences whose logits are in memory together.
+    """
+
+    steps: int
+    rate: Schedule
+    batch: int = 32
+    length: int = 2048
+    rectified: float = 1.0
+    chunk: int = 1
+
+
+class Adapter(Strict, frozen=True):
+    """Low-rank factors that learn in the place of matrices; see `lsr.training.adapter`.
+
+    Attributes:
+        rank: r.
+        alpha: factors count alpha / r.
+        dropout: share of their input that is left out.
+        layers: names of the matrices.
+    """
+
+    rank: int = 16
+    alpha: float = 32.0
+    dropout: float = 0.0
+    layers: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 class Recipe(Strict, frozen=True):
@@ -99,7 +143,7 @@ class Recipe(Strict, frozen=True):
         title: what it is called.
         paper: where the hyper-parameters are stated, with the section.
         system: a declared system of `lsr.encoders`.
-        losses: weight of each loss on the score matrix.
+        losses: weight of each loss, a number or a schedule.
         steps: optimisation steps.
         batch: queries a step.
         negatives: documents a query beside its positive, as many as the data has.
@@ -108,14 +152,18 @@ class Recipe(Strict, frozen=True):
         decay: weight decay of matrices.
         clip: largest norm of a gradient; 0 for none.
         average: decay of the moving average of weights; 0 for none.
-        temperature: of InfoNCE.
-        in_batch: whether teachers score the documents of other queries too.
+        epsilon: of Adam.
+        temperature: of InfoNCE and softmax.
+        in_batch: whether the documents of other queries take part in the losses.
+        k: entries that a top-k sparsifier of a side keeps, over the steps; the last value is that of the encoder.
         document: penalty of documents.
         query: penalty of queries.
         anti_zero: weight of the term that keeps vectors from vanishing.
         codes: for autoencoders.
         teaching: for losses that need a teacher.
         stems: for systems of stems.
+        pretraining: of a causal language model, before the first step.
+        adapter: low-rank factors that learn instead of the matrices they are added to.
         freeze: parameters whose name holds one of these do not learn.
         dropout: whether the network's dropout is on.
         document_length: word-pieces kept of a document.
@@ -128,7 +176,7 @@ class Recipe(Strict, frozen=True):
     title: str
     paper: str
     system: str
-    losses: dict[Loss, float]
+    losses: dict[Loss, Course]
     steps: int
     batch: int
     rate: Schedule
@@ -137,14 +185,18 @@ class Recipe(Strict, frozen=True):
     decay: float = 0.01
     clip: float = 1.0
     average: float = 0.0
-    temperature: float = 1.0
+    epsilon: float = 1e-8
+    temperature: Course = 1.0
     in_batch: bool = True
+    k: dict[SideName, Schedule] = {}
     document: Penalty | None = None
     query: Penalty | None = None
     anti_zero: float = 0.0
     codes: Codes | None = None
     teaching: Teaching | None = None
     stems: StemChoice = StemChoice()
+    pretraining: Pretraining | None = None
+    adapter: Adapter | None = None
     freeze: tuple[str, ...] = ()
     dropout: bool = True
     document_length: int = 256
@@ -167,8 +219,29 @@ def _fault(recipe: Recipe) -> str | None:
         return f"rate {recipe.rate.value:g}: wanted more than 0"
     if not recipe.losses and recipe.codes is None:
         return "no loss; wanted [losses] or [codes]"
+    if recipe.adapter and "body" not in recipe.freeze:
+        return "factors learn in the place of a network that does not: add 'body' to freeze"
+    if fault := _fault_of_sides(recipe):
+        return fault
+    return _fault_of_teachers(recipe)
+
+
+def _fault_of_teachers(recipe: Recipe) -> str | None:
     if taught := [name for name in TAUGHT if recipe.losses.get(name) and recipe.teaching is None]:
         return f"loss {taught[0]!r} needs a teacher; add [teaching] with teachers"
+    teachers = recipe.teaching.teachers if recipe.teaching else ()
+    if "sparse_mse" in recipe.losses and (len(teachers) != 1 or teachers == ("scores",)):
+        return f"loss 'sparse_mse' copies the vectors of one encoder, found the teachers {', '.join(teachers)}"
+    return None
+
+
+def _fault_of_sides(recipe: Recipe) -> str | None:
+    declaration = read_system(recipe.system)
+    if "term_recall" in recipe.losses and declaration.document.head != "token-weight":
+        return f"loss 'term_recall' weighs a document's own tokens, but system {recipe.system!r} does not"
+    for name, side in (("document", declaration.document), ("query", declaration.asking)):
+        if name in recipe.k and side.sparsifier not in NEEDS_POSITIVE_K:
+            return f"k of the {name} side, but system {recipe.system!r} has sparsifier {side.sparsifier!r} there"
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import msgspec
@@ -9,7 +10,7 @@ import torch
 
 from lsr.errors import InputError
 
-Kind = Literal["constant", "linear", "quadratic", "warmup-decay", "anneal"]
+Kind = Literal["constant", "linear", "quadratic", "warmup-decay", "warmup-cosine", "anneal"]
 
 
 class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -20,6 +21,7 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     linear            ``value * min(1, t / T)``
     quadratic         ``value * min(1, t / T) ** 2`` (SPLADE's penalties: arXiv 2004.05665, section 4)
     warmup-decay      rises to ``value`` until T, then falls in a straight line to 0 at the last step
+    warmup-cosine     rises to ``value`` until T, then falls along half a cosine to 0 (arXiv 1608.03983, eq. 5)
     anneal            from ``start`` to ``value`` in a straight line until T (CSRv2, arXiv 2602.05735, section 3)
     ================  ====================================================================================
 
@@ -43,9 +45,10 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The value at ``step`` of ``total``."""
         turn = max(1, int(self.share * total))
         part = min(1.0, step / turn)
-        if self.kind == "warmup-decay":
+        if self.kind.startswith("warmup"):
             rest = max(0, total - step) / max(1, total - turn)
-            return self.value * (part if step <= turn else rest)
+            fall = rest if self.kind == "warmup-decay" else (1 - math.cos(math.pi * rest)) / 2
+            return self.value * (part if step <= turn else fall)
         if self.kind == "anneal":
             return self.start + (self.value - self.start) * part
         return self.value * part ** {"constant": 0, "linear": 1, "quadratic": 2}[self.kind]
@@ -53,6 +56,14 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def whole(self, step: int, total: int) -> int:
         """The value rounded, for a number of latents or terms."""
         return round(self.at(step, total))
+
+
+Course = float | Schedule
+
+
+def value_at(course: Course, step: int, total: int) -> float:
+    """A hyper-parameter at ``step`` of ``total``: a number is the same at every step."""
+    return course.at(step, total) if isinstance(course, Schedule) else course
 
 
 class SparsityController:

@@ -16,6 +16,7 @@ from lsr.errors import TrainingError
 from lsr.training.batches import Drawer
 from lsr.training.data import TrainingData, read_data
 from lsr.training.dev import DevMeter, read_devs
+from lsr.training.pretraining import pretrained
 from lsr.training.ranks import accelerator
 from lsr.training.recipe import Recipe
 from lsr.training.run_folder import RunFolder
@@ -76,14 +77,16 @@ def prepare(recipe: Recipe, plan: Plan, resume: bool = False) -> Trainer:
 
 
 def _model(recipe: Recipe, plan: Plan, data: TrainingData) -> Path:
-    """Where weights are; a system of stems gets its vocabulary first."""
+    """Where training starts: a language model is pretrained first, a system of stems gets its vocabulary."""
     declaration, folder = read_system(recipe.system), plan.out / "start"
-    if not declaration.document.stems or (plan.model / "encoder.toml").is_file():
+    if (plan.model / "encoder.toml").is_file():
         return plan.model
-    if not (folder / "lsr.json").is_file():
+    if recipe.pretraining:
+        return pretrained(plan.model, data.documents, recipe.pretraining, plan.out / "pretrained", plan.seed)
+    if declaration.document.stems and not (folder / "lsr.json").is_file():
         shutil.rmtree(folder, ignore_errors=True)
         write_start(declaration, plan.model, data.documents, recipe.stems, folder)
-    return folder
+    return folder if declaration.document.stems else plan.model
 
 
 def _with_teachers(recipe: Recipe, teachers: Sequence[str]) -> Recipe:
@@ -103,7 +106,7 @@ def teacher_of(recipe: Recipe, data: TrainingData, device: torch.device, cache: 
         ScoredLists(data, device) if name == "scores" else frozen(load(name, device=str(device)), data, device, cache)
         for name in teaching.teachers
     ]
-    return Ensemble(made, teaching.weights, teaching.normaliser, teaching.scale)
+    return Ensemble(made, teaching.weights, teaching.normaliser)
 
 
 def _facts(plan: Plan, data: TrainingData) -> dict[str, object]:

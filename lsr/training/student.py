@@ -20,13 +20,14 @@ from lsr.encoders.declaration import read_system
 from lsr.encoders.network import Batch, SideNetwork
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.parts.scorers import scales_to_one, unit_rows
-from lsr.encoders.parts.sparsifiers import sparsify
+from lsr.encoders.parts.sparsifiers import OVER_A_BATCH
 from lsr.encoders.rows import Rows
 from lsr.encoders.source import SideSource, Source, read_source
 from lsr.encoders.tables import CorpusTable
 from lsr.encoders.view import read_tokenizer, special_ids
 from lsr.errors import TrainingError
 from lsr.sparse import SparseMatrix
+from lsr.training.adapter import add_adapter, merged
 from lsr.training.ragged import as_rows, moved
 from lsr.training.recipe import Recipe
 from lsr.training.states import FrozenStates, texts_together
@@ -34,10 +35,18 @@ from lsr.training.token_store import TokenStore
 
 
 class Encoded(NamedTuple):
-    """Vectors float32[N, V] before the sparsifier; what an autoencoder saw, float32[N, H], or None."""
+    """Vectors of N texts.
+
+    Attributes:
+        base: float32[N, V], before the sparsifier.
+        states: what an autoencoder saw, float32[N, H], or None.
+        plain: ``base`` before its last step, or None: without the literal residual, which penalties look at (PROSPER,
+            eq. 13), or before the ReLU, where DeepCT learns term recall.
+    """
 
     base: torch.Tensor
     states: torch.Tensor | None = None
+    plain: torch.Tensor | None = None
 
 
 class Student(nn.Module):
@@ -46,15 +55,20 @@ class Student(nn.Module):
     Args:
         source: where they start.
         frozen: states of a body that does not learn; None where it does.
+
+    Attributes:
+        recalls: whether documents' token weights are learned as numbers of any sign, before the ReLU (DeepCT).
     """
 
     def __init__(self, source: Source, frozen: FrozenStates | None = None) -> None:
         super().__init__()
-        self.source, self.frozen = source, frozen
+        self.source, self.frozen, self.recalls = source, frozen, False
         self.document = read_network(source.document)
         asking = source.declaration.asking
         shared = self.document if asking == source.document.side else with_side(self.document, asking)
         self.query = read_network(source.query) if source.query else shared
+        if self.query.side.backbone == self.document.side.backbone and not source.declaration.separate:
+            self.query.body = self.document.body  # a side with parts of its own, like LexSemBridge's queries
 
     def side(self, query: bool) -> SideNetwork:
         """The network of one side."""
@@ -63,6 +77,13 @@ class Student(nn.Module):
     def encode(self, batch: Batch, query: bool) -> Encoded:
         """Vectors of a batch, with gradients."""
         network = self.side(query)
+        if "literal-residual" in network.side.gates:
+            hidden = network.states(batch)
+            plain = network.ungated(hidden, batch)
+            return Encoded(network.gated(plain, hidden, batch), None, plain)
+        if self.recalls and not query:
+            plain = network.token_scores(network.states(batch), batch)
+            return Encoded(network.activation.tensor(plain), None, plain)
         if network.side.head != "autoencoder":
             return Encoded(network.base(batch))
         states = network.code_states(network.states(batch), batch)
@@ -83,9 +104,8 @@ class Student(nn.Module):
         """Vectors of all texts, as a saved encoder gives them; ``k`` above 0 takes the place of the declared one."""
         network, rows = self.side(query), Rows(len(store), self.side(query).terms)
         for part, encoded in self._encoded(store, query):
-            base = encoded.base
-            found = sparsify(base, network.side.sparsifier, k or network.side.k, network.side.threshold)
-            texts, terms = (found > 0).nonzero(as_tuple=True)
+            found = network.sparse(encoded.base, k)
+            texts, terms = (found != 0 if network.side.dense else found > 0).nonzero(as_tuple=True)
             counts, weights = torch.bincount(texts, minlength=len(part)), found[texts, terms].float()
             rows.put(part, *(values.cpu().numpy() for values in (counts, terms, weights)))
         matrix = rows.matrix()
@@ -140,6 +160,9 @@ def start(recipe: Recipe, model: Path, seed: int = 0, cache: Path | None = None)
     student = Student(_cut(source, recipe), frozen)
     if source.asking.side.table == "learned":
         _grow_table(student, seed)
+    student.recalls = "term_recall" in recipe.losses
+    for body in {student.document.body, student.query.body} - {None} if recipe.adapter else ():
+        add_adapter(body, recipe.adapter, seed)  # type: ignore[arg-type]
     return student
 
 
@@ -153,10 +176,18 @@ def set_idf(student: Student, documents: TokenStore) -> None:
 
 
 def _first_weights(source: SideSource) -> None:
-    """Tokens start with weight 1 each, as in a bag of words: a head of random sign would lose half of them."""
+    """Tokens start with weight 1 each, as in a bag of words: a head of random sign would lose half of them.
+
+    A literal residual starts small: it would drown the other weights (PROSPER, section 3).
+    """
+    if "residual_weight" in source.parts:
+        source.parts["residual_weight"] *= np.float32(0.1)
     if source.side.head == "token-weight":
         source.parts["token_weight"] *= np.float32(0.1)
         source.parts["token_bias"] += np.float32(1)
+    if source.side.sparsifier in OVER_A_BATCH:
+        columns = source.parts["code_bias"].size if source.side.sparsifier == "feature-choice" else 1
+        source.parts["thresholds"] = np.zeros(columns, np.float32)
 
 
 def _grow_table(student: Student, seed: int) -> None:
@@ -173,13 +204,17 @@ def _grow_table(student: Student, seed: int) -> None:
 
 
 def _cut(source: Source, recipe: Recipe) -> Source:
-    """The same, documents no longer than the recipe says."""
-    side = source.document.side
+    """The same, documents no longer than the recipe says, and with the k that training ends with."""
+    declaration, steps = source.declaration, recipe.steps
+    side, asking = declaration.document, declaration.query
     side = msgspec.structs.replace(side, max_length=min(side.max_length, recipe.document_length))
-    if recipe.codes:
-        side = msgspec.structs.replace(side, k=recipe.codes.k.whole(1, 1))
-    document = replace(source.document, side=side)
-    return replace(source, document=document, declaration=source.declaration.replace(document=side))
+    if kept := recipe.codes.k if recipe.codes else recipe.k.get("document"):
+        side = msgspec.structs.replace(side, k=kept.whole(steps, steps))
+    if asking and (kept := recipe.k.get("query")):
+        asking = msgspec.structs.replace(asking, k=kept.whole(steps, steps))
+    declaration = declaration.replace(document=side, query=asking)
+    query = source.query and replace(source.query, side=asking or side)
+    return replace(source, document=replace(source.document, side=side), query=query, declaration=declaration)
 
 
 def _side(source: SideSource, network: SideNetwork, folder: Path) -> SideSource:
@@ -192,5 +227,6 @@ def _side(source: SideSource, network: SideNetwork, folder: Path) -> SideSource:
     if network.body is None:
         return replace(source, parts=parts)
     folder.mkdir()
-    write_body(network.body, network.vocabulary, folder)
+    with merged(network.body):
+        write_body(network.body, network.vocabulary, folder)
     return replace(source, parts=parts, model=folder)

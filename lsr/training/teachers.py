@@ -89,6 +89,10 @@ class DenseVectors:
         """Dot products."""
         return self._rows(self._queries, queries) @ self._rows(self._documents, documents).T
 
+    def vectors(self, documents: Rows) -> torch.Tensor:
+        """Stored vectors, float32[N, H]."""
+        return self._rows(self._documents, documents)
+
     def _rows(self, vectors: torch.Tensor, rows: Rows) -> torch.Tensor:
         return vectors[moved(rows, vectors.device)].to(self._device, non_blocking=True).float()
 
@@ -117,6 +121,10 @@ class SparseVectors:
         width = min(self._dim, int(self._queries.lengths[queries].sum()) + 1)
         column = torch.where(used, used.cumsum(0) - 1, width)
         return _dense(column[terms], weights, width) @ _dense(*self._documents.columns(documents, column), width).T
+
+    def vectors(self, documents: Rows) -> torch.Tensor:
+        """Stored vectors, float32[N, V]."""
+        return _dense(*self._documents.padded(documents), self._dim)
 
 
 class _Lists:
@@ -170,7 +178,7 @@ def frozen(encoder: Encoder, data: TrainingData, device: torch.device = CPU, cac
 
 
 class Ensemble:
-    """Weighted mean of normalised scores, times ``scale`` (arXiv 2411.04403, section 3.3).
+    """Weighted mean of normalised scores (arXiv 2411.04403, section 3.3); a recipe multiplies it by its scale.
 
     An entry is the mean over the teachers that have an opinion on it. An infinite score stays infinite.
 
@@ -179,7 +187,6 @@ class Ensemble:
         weights: of each; None means equal.
         normaliser: "minmax" to [0, 1] a query, "z" to mean 0 and deviation 1 a query, "affine" to mean and deviation of
             the first teacher a query (SPLADE-v3, section 2), "none".
-        scale: S; the larger, the sharper the distribution that a student shall copy.
 
     Raises:
         TrainingError: weights that do not fit the teachers.
@@ -190,14 +197,13 @@ class Ensemble:
         teachers: Sequence[Teacher],
         weights: Sequence[float] | None = None,
         normaliser: Normaliser = "minmax",
-        scale: float = 30.0,
     ) -> None:
         self._weights = [1.0] * len(teachers) if weights is None else list(weights)
         if len(self._weights) != len(teachers) or not teachers or min(self._weights) <= 0:
             raise TrainingError(
                 f"{len(self._weights)} weights for {len(teachers)} teachers: wanted one above 0 for each"
             )
-        self._teachers, self._normaliser, self._scale = teachers, normaliser, scale
+        self._teachers, self._normaliser = teachers, normaliser
 
     def scores(self, queries: Rows, documents: Rows) -> torch.Tensor:
         """The teachers together."""
@@ -208,7 +214,17 @@ class Ensemble:
             total += weight * known
             brought = normalised(scores, self._normaliser, given[0]).masked_fill(~known, 0)
             mean += weight * torch.where(scores.isinf(), scores, brought)
-        return (self._scale * mean / total).masked_fill(total == 0, torch.nan)
+        return (mean / total).masked_fill(total == 0, torch.nan)
+
+    def vectors(self, documents: Rows) -> torch.Tensor:
+        """What the one teacher says of documents, float32[N, V].
+
+        Raises:
+            TrainingError: it has no vectors.
+        """
+        if not isinstance(teacher := self._teachers[0], DenseVectors | SparseVectors):
+            raise TrainingError("loss 'sparse_mse' copies vectors: wanted the folder of an encoder as teacher")
+        return teacher.vectors(documents)
 
 
 def normalised(scores: torch.Tensor, kind: Normaliser, model: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from lsr.cli.app import app
 from lsr.errors import InputError, TrainingError
+from tests.conftest import ROOT
 from tests.encoders.models import bert
 from tests.training.runs import PENALTY, TOML, pairs
 
@@ -17,7 +18,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_list_names_every_recipe():
     found = CliRunner().invoke(app, ["train", "list"])
     assert found.exit_code == 0
-    assert re.search(r"^idf-flops\s+opensearch-doc-v2", found.output, re.MULTILINE)
+    assert re.search(r"^\| idf-flops +\| opensearch-doc-v2 +\| kl ", found.output, re.MULTILINE)
+    assert found.output in (ROOT / "docs" / "TRAINING.md").read_text()
 
 
 def test_what_is_missing_is_named():

@@ -1,6 +1,7 @@
 """Every published system against its formula, written out over all logits, on small random weights."""
 
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from lsr.encoders import load
 from lsr.encoders.declaration import read_system, system_names
+from lsr.errors import EncoderError
 
 torch = pytest.importorskip("torch")
 
@@ -106,6 +108,20 @@ def test_max_pooled_systems_are_the_largest_saturated_logit(name, bert):
     rows = [splade(encoder, oracle, text) for text in TEXTS]
     agree(encoder.encode_documents(TEXTS), rows)
     agree(encoder.encode_queries(TEXTS), rows)
+
+
+def test_two_towers_encode_queries_by_weights_of_their_own(bert, tmp_path):
+    shared, encoder = build("splade-v2", bert), build("splade-efficient", bert)
+    assert shared.source.query is None
+    assert encoder.source.query is not None
+    encoder.save(tmp_path)
+    assert (tmp_path / "query" / "model.safetensors").is_file()
+    rows = [splade(encoder, Oracle(bert), text) for text in TEXTS]
+    agree(load(tmp_path, device="cpu").encode_queries(TEXTS), rows)
+    shutil.rmtree(tmp_path / "query")
+    (tmp_path / "lsr.json").write_text('{"format": 1}')
+    with pytest.raises(EncoderError, match="the folder query is missing"):
+        load(tmp_path, device="cpu")
 
 
 def test_splade_sum_adds_saturated_logits(bert):

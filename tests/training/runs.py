@@ -13,7 +13,7 @@ from lsr.training.recipe import Recipe, parse_recipe
 from lsr.training.run_folder import RunFolder
 from lsr.training.student import start
 from lsr.training.trainer import Trainer
-from tests.encoders.models import WORDS, bert
+from tests.encoders.models import WORDS, bert, llama
 
 TOML = """
 title = "Small"
@@ -28,6 +28,13 @@ losses = {{ info_nce = 1.0 }}
 evaluate_every = 4
 checkpoint_every = 4
 {more}
+"""
+DECODERS = ("csplade", "echo-splade", "prosper")
+ADAPTER = """
+freeze = ["body", "vocabulary"]
+[adapter]
+rank = 2
+layers = ["q_proj", "down_proj"]
 """
 PENALTY = """
 [document]
@@ -68,9 +75,10 @@ def trainer(
 ) -> Trainer:
     chosen = chosen or recipe()
     data = pairs(folder)
-    if not (folder / "bert").exists():
-        bert(folder / "bert")
-    student = start(chosen, folder / "bert")
+    make = llama if chosen.system in DECODERS else bert
+    if not (folder / make.__name__).exists():
+        make(folder / make.__name__)
+    student = start(chosen, folder / make.__name__)
     drawer = Drawer(data, student, chosen)
     dev = DevSet({"q": "bees dance"}, {"a": "bees dance to tell", "b": "a castle had walls"}, {"q": {"a": 1}})
     run = RunFolder(folder / name, chosen, {"seed": 0}, resume, writes=os.environ.get("RANK", "0") == "0")

@@ -155,7 +155,7 @@ def test_an_ensemble_takes_those_who_know(tmp_path):
     queries, documents = np.arange(2), np.arange(3)
     assert lists.scores(queries, documents).isnan().tolist() == [[False, False, True], [True, True, True]]
     dense = np.eye(3, dtype=np.float32)
-    both = Ensemble([lists, DenseVectors(dense[:2], dense)], None, "none", 1).scores(queries, documents)
+    both = Ensemble([lists, DenseVectors(dense[:2], dense)], None, "none").scores(queries, documents)
     assert both[0].tolist() == [2.0, 0.5, 0.0]
     assert not both.isnan().any()
 

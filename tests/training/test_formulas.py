@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from lsr.encoders.parts.heads import table_weights
-from lsr.encoders.parts.sparsifiers import topk
+from lsr.encoders.parts.sparsifiers import choose, topk
 from lsr.errors import InputError
 from lsr.training import autoencoder, losses
 from lsr.training.regularisers import Regulariser, anti_zero, frequency_weights, inverse_idf, masked_rows
-from lsr.training.schedules import Schedule, SparsityController
+from lsr.training.schedules import Schedule, SparsityController, value_at
 
 RNG = np.random.default_rng(0)
 
@@ -109,6 +109,51 @@ def test_a_query_without_positive_adds_nothing_and_no_nan():
     assert not scores.grad[0].any()
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.2])
+def test_softmax_is_one_less_the_probability_of_the_answers(temperature):
+    scores, _, positive, candidates = matrix()
+    s, total = np.exp(scores.numpy().astype(float) / temperature), 0.0
+    for i in range(4):
+        kept = [j for j in range(7) if candidates[i, j]]
+        total += 1 - sum(s[i, j] for j in kept if positive[i, j]) / sum(s[i, j] for j in kept)
+    found = losses.softmax(scores, positive, candidates, temperature)
+    assert float(found) == pytest.approx(total / 4, rel=1e-5)
+
+
+def test_term_recall_is_the_share_of_a_documents_queries_that_hold_the_term():
+    queries, documents = sparse_rows(4), sparse_rows(5) * torch.tensor([1, -1, 1, 1, -1])[:, None]
+    positive = torch.tensor([[1, 0, 0, 0, 1], [1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 0, 1, 0]], dtype=torch.bool)
+    errors = []
+    for d in range(5):
+        asking = [q for q in range(4) if positive[q, d]]
+        for t in range(9):
+            if asking and documents[d, t] != 0:
+                share = sum(float(queries[q, t]) > 0 for q in asking) / len(asking)
+                errors.append((float(documents[d, t]) - share) ** 2)
+    found = losses.term_recall(queries, documents, positive)
+    assert float(found) == pytest.approx(np.mean(errors), rel=1e-5)
+
+
+def test_term_recall_of_one_query_at_a_time_has_the_gradient_of_all_of_them():
+    queries, documents = (torch.rand(6, 9) > 0.5).float(), torch.rand(1, 9, requires_grad=True)
+    whole = losses.term_recall(queries, documents, torch.ones(6, 1, dtype=torch.bool))
+    single = [losses.term_recall(q[None], documents, torch.ones(1, 1, dtype=torch.bool)) for q in queries]
+    wanted, found = (torch.autograd.grad(x, documents)[0] for x in (whole, torch.stack(single).mean()))
+    assert torch.allclose(wanted, found, atol=1e-6)
+
+
+def test_next_token_adds_the_cross_entropy_of_rectified_logits():
+    logits, ids = torch.randn(2, 5, 7), torch.randint(0, 7, (2, 5))
+    x, total = logits.numpy().astype(float), {False: 0.0, True: 0.0}
+    for b in range(2):
+        for i in range(4):
+            for rectified in total:
+                row = np.log1p(np.maximum(x[b, i], 0)) if rectified else x[b, i]
+                total[rectified] -= row[ids[b, i + 1]] - np.log(np.exp(row).sum())
+    found = losses.next_token(logits, ids, 0.5)
+    assert float(found) == pytest.approx((total[False] + 0.5 * total[True]) / 8, rel=1e-5)
+
+
 def test_kl_equals_a_loop_and_leaves_unknown_scores_out():
     scores, teacher, _, candidates = matrix()
     teacher[0, 1] = torch.nan
@@ -158,11 +203,11 @@ def test_unsupervised_contrast_of_codes_equals_a_loop():
     assert float(losses.spread_codes(codes)) == pytest.approx(wanted, rel=1e-5)
 
 
-def test_mean_square_refuses_other_shapes():
+def test_sparse_mse_refuses_other_shapes():
     reps = sparse_rows()
-    assert float(losses.mean_square(reps, reps + 2)) == pytest.approx(4)
+    assert float(losses.sparse_mse(reps, reps + 2)) == pytest.approx(4)
     with pytest.raises(InputError, match="wanted one shape"):
-        losses.mean_square(reps, reps[:2])
+        losses.sparse_mse(reps, reps[:2])
 
 
 def autoencoder_parts():
@@ -182,28 +227,31 @@ def test_reconstruction_equals_its_formula():
 def test_gathered_rows_give_the_states_and_gradients_of_the_whole_product():
     _, codes, decoder = autoencoder_parts()
     few, all_of_them = (codes.clone().requires_grad_() for _ in range(2))
-    gathered, whole = decoder.of_largest(few, 1), decoder(topk(all_of_them, 1))
+    gathered, whole = decoder.of_chosen(few, 1), decoder(topk(all_of_them, 1))
     gathered.square().sum().backward()
     whole.square().sum().backward()
     assert torch.allclose(gathered, whole, atol=1e-6)
     assert torch.allclose(few.grad, all_of_them.grad, atol=1e-5)
 
 
-def test_auxiliary_loss_uses_chosen_latents_only_and_does_not_change_its_input():
+@pytest.mark.parametrize("kind", ["topk", "abs-topk"])
+def test_auxiliary_loss_uses_chosen_latents_only_and_does_not_change_its_input(kind):
     states, codes, decoder = autoencoder_parts()
+    codes = codes if kind == "topk" else codes - 0.5
     chosen = torch.zeros(12, dtype=torch.bool)
     chosen[[2, 7]] = True
     before = codes.clone()
     codes.requires_grad_()
-    found = autoencoder.auxiliary(states, codes, chosen, (3, 4), decoder)
+    found = autoencoder.auxiliary(states, codes, chosen, (3, 4), decoder, kind)
     found.backward()
     assert torch.equal(codes.detach(), before)
     assert not codes.grad[:, ~chosen].any()
-    rest = states - decoder(topk(before, 3)) + decoder.centre
+    rest = states - decoder(choose(before, kind, 3)) + decoder.centre
     error = (before * chosen) @ decoder.weight + decoder.centre - rest
     wanted = error.square().mean() / (rest - rest.mean(0)).square().mean()
     assert float(found.detach()) == pytest.approx(float(wanted), rel=1e-5)
-    assert float(autoencoder.auxiliary(states, before, torch.zeros(12, dtype=torch.bool), (3, 4), decoder)) == 0
+    none = torch.zeros(12, dtype=torch.bool)
+    assert float(autoencoder.auxiliary(states, before, none, (3, 4), decoder, kind)) == 0
 
 
 def test_a_latent_is_dead_after_so_many_steps_without_firing():
@@ -245,6 +293,9 @@ def test_schedules_have_the_values_that_papers_state():
     assert [Schedule(2.0).at(t, 100) for t in (1, 100)] == [2.0, 2.0]
     course = Schedule(1.0, "warmup-decay", 0.1)
     assert [course.at(t, 100) for t in (5, 10, 55, 100)] == [0.5, 1.0, 0.5, 0.0]
+    cosine = Schedule(2.0, "warmup-cosine", 0.2)
+    assert [cosine.at(t, 100) for t in (10, 20, 60, 100)] == pytest.approx([1.0, 2.0, 1.0, 0.0])
+    assert [value_at(course, 25, 100) for course in (3.0, Schedule(2.0, "quadratic", 0.5))] == [3.0, 0.5]
     anneal = Schedule(4, "anneal", 0.7, 64)
     assert [anneal.whole(t, 100) for t in (0, 35, 70, 100)] == [64, 34, 4, 4]
     with pytest.raises(InputError, match="share 0"):

@@ -6,20 +6,25 @@ import sys
 import warnings
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 
 from lsr.encoders import load
+from lsr.encoders.neural import NeuralEncoder
 from lsr.errors import TrainingError
 from lsr.training.checkpoint import read_checkpoint
 from lsr.training.memory import memory_watched
 from lsr.training.objective import Labels
+from lsr.training.recipe import parse_recipe
 from lsr.training.schedules import Schedule
 from lsr.training.student import Encoded, set_idf
+from lsr.training.teachers import Ensemble, frozen
 from lsr.training.token_store import TokenStore
 from tests.conftest import ROOT
-from tests.training.runs import CODES, PENALTY, recipe, trainer
+from tests.encoders.models import bert
+from tests.training.runs import ADAPTER, CODES, PENALTY, TOML, pairs, recipe, trainer
 
 QUIET = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 pytestmark = QUIET
@@ -29,7 +34,10 @@ def weights(made):
     return {name: p.detach().clone() for name, p in made.student.named_parameters() if p.requires_grad}
 
 
-@pytest.mark.parametrize(("system", "more"), [("splade-v2", PENALTY), ("csr", CODES), ("li-lsr", PENALTY)])
+@pytest.mark.parametrize(
+    ("system", "more"),
+    [("splade-v2", PENALTY), ("csr", CODES), ("li-lsr", PENALTY), ("feature-choice", CODES), ("csplade", ADAPTER)],
+)
 def test_a_resumed_run_ends_with_exactly_the_weights_of_one_that_never_stopped(tmp_path, system, more):
     chosen = recipe(system, more)
     whole = trainer(tmp_path, chosen, "whole")
@@ -46,7 +54,7 @@ def test_a_resumed_run_ends_with_exactly_the_weights_of_one_that_never_stopped(t
     assert steps == list(range(1, 9))
 
 
-@pytest.mark.parametrize("system", ["splade-v2", "opensearch-doc-v2", "unicoil"])
+@pytest.mark.parametrize("system", ["splade-v2", "opensearch-doc-v2", "unicoil", "prosper"])
 def test_gradcache_gives_the_gradients_of_a_plain_step(tmp_path, system):
     plain = trainer(tmp_path, recipe(system, dropout=False), "plain")
     cached = trainer(tmp_path, recipe(system, dropout=False, chunk=3), "cached")
@@ -71,21 +79,65 @@ def test_training_lowers_the_loss_and_leaves_curves_checkpoints_and_an_encoder(t
     assert [path.name for path in sorted(made.folder.checkpoints.iterdir())] == ["step-00000020", "step-00000024"]
 
 
-@pytest.mark.parametrize("system", ["splade-v2", "li-lsr", "unicoil", "csr"])
+SAVED = {
+    "splade-v2": PENALTY,
+    "splade-efficient": PENALTY,
+    "li-lsr": PENALTY,
+    "unicoil": PENALTY,
+    "prosper": PENALTY,
+    "csplade": ADAPTER,
+    "csr": CODES,
+    "abs-topk": CODES,
+    "batch-topk": CODES,
+    "feature-choice": CODES,
+    "lexsembridge": "",
+}
+
+
+@pytest.mark.parametrize("system", SAVED)
 def test_a_saved_encoder_gives_the_vectors_of_the_student(tmp_path, system):
-    made = trainer(tmp_path, recipe(system, CODES if system == "csr" else PENALTY))
+    made = trainer(tmp_path, recipe(system, SAVED[system]))
     made.run()
     made.student.eval()
     folder = tmp_path / "saved"
     folder.mkdir()
     made.student.save(folder)
     texts, encoder = ["bees dance", "a castle had walls"], load(folder, device="cpu")
-    for query, run in ((False, encoder.encode_documents), (True, encoder.encode_queries)):
+    assert isinstance(encoder, NeuralEncoder)
+    sides = {False: encoder.encode_documents, True: encoder.encode_queries}
+    for query, run in sides.items():
         side = made.student.side(query).side
         store = TokenStore(texts, made.student.source.document.tokenizer, side)
         wanted = made.student.vectors(store, query).to_scipy().toarray()
         assert wanted.any()
-        assert np.allclose(run(texts).to_scipy().toarray(), wanted, atol=1e-4)
+        dense = encoder.declaration.document.dense
+        found = encoder.encode_dense(texts, query) if dense else run(texts).to_scipy().toarray()
+        assert np.allclose(found, wanted, atol=1e-4)
+
+
+def test_a_student_learns_the_vectors_of_its_teacher(tmp_path):
+    bert(tmp_path / "teacher", seed=1)
+    copying = 'losses = { sparse_mse = 1.0 }\n[teaching]\nteachers = ["an encoder"]\n'
+    text = TOML.format(system="splade-v2", more=copying).replace("losses = { info_nce = 1.0 }\n", "", 1)
+    chosen = msgspec.structs.replace(parse_recipe(text, "test"), steps=30, dropout=False)
+    data, losses = pairs(tmp_path), []
+    encoder = load(tmp_path / "teacher", device="cpu")
+    teacher = Ensemble([frozen(encoder, data)])
+    made = trainer(tmp_path, chosen, teacher=teacher)
+    made.run(lambda step, values: losses.append(values["sparse_mse"]) if "sparse_mse" in values else None)
+    rows = np.arange(3)
+    wanted = encoder.encode_documents([data.documents[row] for row in rows]).to_scipy().toarray()
+    assert np.allclose(teacher.vectors(rows), wanted, atol=1e-5)
+    assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
+    with pytest.raises(TrainingError, match="wanted the folder of an encoder as teacher"):
+        Ensemble([Known()]).vectors(rows)
+
+
+class Known:
+    """A teacher without vectors."""
+
+    def scores(self, queries, documents):
+        return torch.zeros(len(queries), len(documents))
 
 
 def test_the_idf_table_is_the_formula(tmp_path):

@@ -53,14 +53,18 @@ def compacted(hidden: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, t
     return hidden.gather(1, order[..., None].expand(-1, -1, hidden.shape[2])), mask.gather(1, order)
 
 
-def token_weights(weights: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, terms: int, pool: str) -> torch.Tensor:
+def token_weights(
+    weights: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, terms: int, pool: str, signed: bool = False
+) -> torch.Tensor:
     """Weights float[B, L] put at their own term, float[B, V]; repeated tokens by ``pool``, "max" or "sum".
+
+    Without ``signed`` no maximum is below 0.
 
     The token heads of uniCOIL, DeepImpact, DeepCT and TILDEv2 (arXiv 2303.13416, section 3, "MLP").
     """
     kept = torch.where(mask, weights, torch.zeros_like(weights))
     reps = kept.new_zeros(ids.shape[0], terms)
-    return reps.scatter_reduce(1, ids, kept, reduce="amax" if pool == "max" else "sum")
+    return reps.scatter_reduce(1, ids, kept, reduce="amax" if pool == "max" else "sum", include_self=not signed)
 
 
 def table_weights(table: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

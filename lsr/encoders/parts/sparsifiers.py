@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import torch
 
+OVER_A_BATCH = ("batch-topk", "feature-choice")
 
-def sparsify(reps: torch.Tensor, kind: str, k: int = 0, threshold: float = 0.0) -> torch.Tensor:
+
+def sparsify(reps: torch.Tensor, kind: str, k: int = 0, threshold: float | torch.Tensor = 0.0) -> torch.Tensor:
     """float[B, V] with fewer non-zeros; ``kind`` as in a declaration.
 
     ``threshold`` is the share of the largest entry that "relative" asks for, and, when it is above 0, the fixed value
-    that replaces the choice over a whole batch in "batch-topk", so that a text's vector depends on the text alone.
+    that replaces the choice over a whole batch in "batch-topk" and "feature-choice", so that a text's vector depends on
+    the text alone; a tensor holds one value for all columns, float[1], or one each, float[V].
     """
-    if kind == "topk":
-        return topk(reps, k)
     if kind == "abs-topk":
         return split_signs(abs_topk(reps, k))
-    if kind == "batch-topk":
-        return above(reps, threshold) if threshold > 0 else batch_topk(reps, k)
-    if kind == "feature-choice":
-        return above(reps, threshold) if threshold > 0 else feature_choice(reps, k)
-    return relative(reps, threshold) if kind == "relative" else reps
+    if kind == "relative":
+        return relative(reps, float(threshold))
+    fixed = kind in OVER_A_BATCH and bool(torch.as_tensor(threshold > 0).any())
+    return above(reps, threshold) if fixed else choose(reps, kind, k)
+
+
+def choose(reps: torch.Tensor, kind: str, k: int) -> torch.Tensor:
+    """The entries that ``kind`` keeps, signs and width as they are."""
+    kinds = {"topk": topk, "abs-topk": abs_topk, "batch-topk": batch_topk, "feature-choice": feature_choice}
+    return kinds[kind](reps, k) if kind in kinds else reps
 
 
 def topk(reps: torch.Tensor, k: int) -> torch.Tensor:
@@ -43,15 +49,20 @@ def batch_topk(reps: torch.Tensor, k: int) -> torch.Tensor:
     return topk(flat, k * reps.shape[0]).view_as(reps)
 
 
-def batch_threshold(reps: torch.Tensor, k: int) -> float:
-    """The smallest value that `batch_topk` keeps: average it over batches for use on single texts."""
-    return float(reps.reshape(-1).topk(min(k * reps.shape[0], reps.numel())).values[-1])
+def thresholds(reps: torch.Tensor, kind: str, k: int) -> torch.Tensor:
+    """The smallest values that a choice over a batch keeps: average them over batches for use on single texts.
+
+    Returns:
+        float[1] for "batch-topk", float[V] for "feature-choice".
+    """
+    if kind == "batch-topk":
+        return reps.reshape(-1).topk(min(k * reps.shape[0], reps.numel())).values[-1:]
+    return reps.topk(_share(reps, k), 0).values[-1]
 
 
 def feature_choice(reps: torch.Tensor, k: int) -> torch.Tensor:
     """The m = B * k / V largest entries of each column, at least one (feature choice, arXiv 2411.02124)."""
-    most = max(1, round(reps.shape[0] * k / reps.shape[1]))
-    return _keep(reps, reps.topk(min(most, reps.shape[0]), 0).indices, 0)
+    return _keep(reps, reps.topk(_share(reps, k), 0).indices, 0)
 
 
 def relative(reps: torch.Tensor, share: float) -> torch.Tensor:
@@ -59,9 +70,14 @@ def relative(reps: torch.Tensor, share: float) -> torch.Tensor:
     return reps * (reps > share * reps.amax(1, keepdim=True))
 
 
-def above(reps: torch.Tensor, threshold: float) -> torch.Tensor:
+def above(reps: torch.Tensor, threshold: float | torch.Tensor) -> torch.Tensor:
     """Entries of ``threshold`` or more."""
     return reps * (reps >= threshold)
+
+
+def _share(reps: torch.Tensor, k: int) -> int:
+    """Entries of a column that feature choice keeps."""
+    return min(reps.shape[0], max(1, round(reps.shape[0] * k / reps.shape[1])))
 
 
 def _keep(reps: torch.Tensor, indices: torch.Tensor, axis: int) -> torch.Tensor:

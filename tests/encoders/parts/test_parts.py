@@ -110,7 +110,7 @@ def test_gradients_flow_through_kept_entries_only():
 def test_batch_topk_shares_its_budget_over_the_batch():
     reps = torch.tensor([[9.0, 8, 7, 6], [1, 2, 3, 4]])
     assert sparsifiers.batch_topk(reps, 2).tolist() == [[9, 8, 7, 6], [0, 0, 0, 0]]
-    assert sparsifiers.batch_threshold(reps, 2) == 6
+    assert sparsifiers.thresholds(reps, "batch-topk", 2).tolist() == [6]
 
 
 def test_feature_choice_leaves_no_feature_dead():
