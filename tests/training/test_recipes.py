@@ -66,7 +66,7 @@ def test_the_recipe_in_the_manual_works():
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("name", ["unicoil", "deepct", "feature-choice"])
+@pytest.mark.parametrize("name", ["unicoil", "feature-choice"])
 def test_the_tiny_profile_gains_on_the_judged_sample_from_titles_alone(name, splade_tiny, tmp_path):
     plan = Plan(splade_tiny, (str(SAMPLE),), SAMPLE, tmp_path / "run")
     result = prepare(read_recipe(name, "tiny"), plan).run()
