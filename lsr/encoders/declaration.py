@@ -36,7 +36,8 @@ class Side(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
             ``stems`` (terms are stems of words, whose first tokens pool), ``content-stems`` (the same, and the network
             reads no function words).
         activation: applied to logits; ``log1pN`` is relu and N times log(1 + x).
-        pool: how positions become one vector; for ``token-weight`` how repeated tokens add up.
+        pool: how positions become one vector; for ``token-weight`` how repeated tokens add up; for ``table`` whether a
+            repeated token counts once (``max``) or each time (``sum``).
         gates: further factors, in this order.
         sparsifier: which entries stay; ``k`` and ``threshold`` are its settings.
         table: where the numbers of a ``table`` head come from; ``corpus`` is one that follows the document
@@ -146,8 +147,8 @@ def fault_of(side: Side) -> str | None:
         )
     if side.head == "vocabulary" and side.pool == "mean":
         return "head 'vocabulary' pools logits by max, sum, cls or last, found 'mean'"
-    if side.head == "token-weight" and side.pool not in ("max", "sum"):
-        return f"head 'token-weight' pools repeated tokens by max or sum, found {side.pool!r}"
+    if side.head in ("token-weight", "table") and side.pool not in ("max", "sum"):
+        return f"head {side.head!r} pools repeated tokens by max or sum, found {side.pool!r}"
     if side.head in ("autoencoder", "dense") and side.pool not in ("mean", "cls", "last"):
         return f"head {side.head!r} pools states by mean, cls or last, found {side.pool!r}"
     if side.sparsifier in NEEDS_POSITIVE_K and side.k < 1:

@@ -69,7 +69,7 @@ class SideNetwork(nn.Module):
     def base(self, batch: Batch) -> torch.Tensor:
         """Vectors before the sparsifier; regularisers look at these."""
         if self.side.head == "table":
-            return heads.table_weights(self.table(), batch.terms, batch.pooled)
+            return heads.table_weights(self.table(), batch.terms, batch.pooled, self.side.pool)
         hidden = self.states(batch)
         heads_by_name = {"vocabulary": self._vocabulary, "token-weight": self._tokens, "autoencoder": self._codes}
         return heads_by_name.get(self.side.head, self._dense)(hidden, batch)

@@ -19,7 +19,7 @@ from lsr.sparse import SparseMatrix, indptr_of, term_dtype
 
 
 class TableRunner:
-    """Every distinct token of a text weighs what the table says (arXiv 2411.04403, eq. 2); no torch.
+    """Every token of a text weighs what the table says, once (arXiv 2411.04403, eq. 2) or each time; no torch.
 
     Args:
         side: its view and length.
@@ -41,7 +41,7 @@ class TableRunner:
         if not np.isfinite(table).all():
             raise EncoderError(f"{tokenizer.parent}: the query table holds NaN or infinity; the weights are damaged")
         self._short, self._prompt = side.view == "bare" or side.stems, side.prompt
-        self._dtype = term_dtype(self.terms)
+        self._dtype, self._each = term_dtype(self.terms), side.pool == "sum"
         self.set_table(table)
 
     def set_table(self, table: NDArray[np.float32]) -> None:
@@ -55,8 +55,9 @@ class TableRunner:
             return self._one(texts[0])
         tokens = self._view(texts)
         rows = [self._row(_terms(t)) for t in tokens]
-        terms = np.concatenate([np.zeros(0, self._dtype), *rows])
-        matrix = SparseMatrix(indptr_of([row.size for row in rows]), terms, self._table[terms], self.terms)
+        terms = np.concatenate([np.zeros(0, self._dtype), *(own for own, _ in rows)])
+        weights = self._table[terms] * np.concatenate([np.zeros(0, np.float32), *(counts for _, counts in rows)])
+        matrix = SparseMatrix(indptr_of([own.size for own, _ in rows]), terms, weights, self.terms)
         return matrix, sum(t.cut for t in tokens)
 
     def origins(self, text: str) -> tuple[SparseMatrix, Tokens, NDArray[np.int64]]:
@@ -74,6 +75,8 @@ class TableRunner:
         weights = self._weights
         own = sorted(term for term in set(found) if term in weights)
         terms, values = np.array(own, self._dtype), np.array([weights[term] for term in own], np.float32)
+        if self._each and len(own) < len(found):
+            values *= np.array([found.count(term) for term in own], np.float32)
         matrix = SparseMatrix.unchecked(np.array([0, len(own)], np.int64), terms, values, self.terms)
         return matrix, cut
 
@@ -83,9 +86,12 @@ class TableRunner:
         encoding = self.tokenizer.encode(text, add_special_tokens=False)
         return encoding.ids, int(bool(encoding.overflowing))
 
-    def _row(self, ids: list[int]) -> NDArray[Any]:
-        terms = np.array(sorted(set(ids)), self._dtype)
-        return np.asarray(terms[self._table[terms] > 0])
+    def _row(self, ids: list[int]) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Terms that weigh something, and how often each counts."""
+        terms, counts = np.unique(np.array(ids, self._dtype), return_counts=True)
+        kept = self._table[terms] > 0
+        times = counts if self._each else np.ones_like(counts)
+        return terms[kept], times[kept].astype(np.float32)
 
 
 class CorpusTable:

@@ -131,15 +131,19 @@ def test_numpy_and_torch_give_one_vector_and_one_origin(start):
     assert origins["bee"] == (0, 4)
 
 
-def test_a_query_weighs_the_distinct_terms_that_stand_in_it(start):
+def test_a_query_weighs_the_terms_that_stand_in_it_each_time(start):
     encoder = load(start, device="cpu")
+    network = read_network(read_source(start).asking)
+    view = view_of(start / "tokenizer.json", network.side)
+    wanted = network(Batch.of(collate(view(["the walls of walls", "bees"])))).detach().numpy()
+    assert dense(encoder.encode_queries(["the walls of walls", "bees"])) == pytest.approx(wanted, rel=1e-6)
     one, several = (
         encoder.encode_queries(["the walls of walls"]),
         encoder.encode_queries(["the walls of walls", "bees"]),
     )
     term = encoder.terms.index("wall")
     assert one.to_dicts() == several.to_dicts()[:1]
-    assert one.to_dicts()[0].keys() == {term}
+    assert one.to_dicts()[0] == {term: pytest.approx(2 * encoder.encode_queries(["wall"]).to_dicts()[0][term])}
     assert [(s.start, s.end, s.term) for s in encoder.spans("the walls")] == [(4, 9, term)]
 
 

@@ -67,10 +67,13 @@ def token_weights(
     return reps.scatter_reduce(1, ids, kept, reduce="amax" if pool == "max" else "sum", include_self=not signed)
 
 
-def table_weights(table: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """``table[t]`` for every distinct token t that counts, float[B, V] (arXiv 2411.04403, eq. 2)."""
+def table_weights(table: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, pool: str = "max") -> torch.Tensor:
+    """``table[t]`` for every token t that counts, float[B, V]: once or each time.
+
+    Once, ``pool`` "max", is eq. 2 of arXiv 2411.04403; each time, "sum", is what BM25 does.
+    """
     present = torch.zeros(ids.shape[0], table.shape[0], dtype=table.dtype, device=table.device)
-    present = present.scatter_reduce(1, ids, mask.to(table.dtype), reduce="amax")
+    present = present.scatter_reduce(1, ids, mask.to(table.dtype), reduce="amax" if pool == "max" else "sum")
     return present * table
 
 
