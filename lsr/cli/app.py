@@ -498,7 +498,7 @@ def encoders_export_command(
     layout: Annotated[
         str, typer.Option("--to", help="onnx (runs without torch), sentence-transformers, or lsr.")
     ] = "onnx",
-    int8: Annotated[bool, typer.Option("--int8", help="With onnx: quantise the network's products.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="With onnx: a byte a number, a quarter of the size.")] = False,
     keep_terms_of: Annotated[
         str | None,
         typer.Option(metavar="SOURCE", help="With onnx: leave out terms that these documents never fire."),

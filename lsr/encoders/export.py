@@ -18,16 +18,16 @@ from lsr.encoders.initial import Parts
 from lsr.encoders.network import SideNetwork
 from lsr.encoders.neural import NeuralEncoder, copy_vocabulary, save_side, write_manifest
 from lsr.encoders.pruning import Pruning
-from lsr.encoders.source import BODY, SideSource
+from lsr.encoders.source import BODY, LARGE, SideSource, as_bytes
 from lsr.errors import EncoderError, MissingExtraError
 
 
 def export_onnx(encoder: NeuralEncoder, folder: Path, int8: bool = False, pruning: Pruning | None = None) -> None:
     """Write ``encoder`` into the new folder ``folder`` so that onnxruntime and our kernels run it.
 
-    Vectors agree to about 1e-5 and the fingerprint is kept. With ``int8`` the body's products are quantised at run
-    time (weights change in the second digit), with ``pruning`` a vocabulary head holds only its rows; the fingerprint
-    says so.
+    Vectors agree to about 1e-5 and the fingerprint is kept. With ``int8`` matrices are stored as a byte a number and a
+    scale a row, a quarter of the size, and multiplied as floats; with ``pruning`` a vocabulary head holds only its
+    rows; the fingerprint says so.
 
     Raises:
         EncoderError: ``folder`` is there already, or the body cannot be exported.
@@ -55,10 +55,10 @@ def _export_side(source: SideSource, folder: Path, int8: bool, pruning: Pruning 
         return
     network = read_network(source)
     parts = {**source.parts, **_vocabulary(network, pruning)}
-    save_side(replace(source, model=None, parts=parts), folder)
+    save_side(replace(source, model=None, parts=parts), folder, int8=int8)
     _export_body(network, folder / BODY)
     if int8:
-        _quantise(folder / BODY)
+        _store_bytes(folder / BODY)
 
 
 def _vocabulary(network: SideNetwork, pruning: Pruning | None) -> Parts:
@@ -100,14 +100,28 @@ def _export_body(network: SideNetwork, path: Path) -> None:
     program.save(str(path), external_data=False)
 
 
-def _quantise(path: Path) -> None:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+def _store_bytes(path: Path) -> None:
+    """Keep every matrix of the network as bytes and a scale a row; onnxruntime makes floats of them as it reads."""
+    import onnx
+    from onnx import helper, numpy_helper
 
-    whole = path.with_suffix(".float.onnx")
-    path.rename(whole)
-    with _quietly():
-        quantize_dynamic(whole, path, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm"])
-    whole.unlink()
+    model = onnx.load(path)
+    graph = model.graph
+    kept, made = [], []
+    for tensor in graph.initializer:
+        array = numpy_helper.to_array(tensor)
+        if array.dtype != np.float32 or array.ndim != 2 or array.size < LARGE:
+            kept.append(tensor)
+            continue
+        small = as_bytes(array)
+        names = f"{tensor.name}.bytes", f"{tensor.name}.scale"
+        kept += [numpy_helper.from_array(part, name) for part, name in zip(small, names, strict=True)]
+        made.append(helper.make_node("DequantizeLinear", names, [tensor.name], axis=0))
+    nodes = [*made, *graph.node]
+    for field, values in ((graph.initializer, kept), (graph.node, nodes)):
+        del field[:]
+        field.extend(values)
+    onnx.save(model, path)
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ from lsr.encoders.source import (
     file_hashes,
     fingerprint,
     network_files,
+    small_parts,
     weight_files,
 )
 from lsr.encoders.stem_view import terms_of
@@ -267,8 +268,8 @@ def copy_vocabulary(source: SideSource, folder: Path) -> None:
         shutil.copyfile(source.tokenizer.parent / STEMS, folder / STEMS)
 
 
-def save_side(source: SideSource, folder: Path, own_tokenizer: bool = False) -> None:
-    """Copy one side's network and write its tensors."""
+def save_side(source: SideSource, folder: Path, own_tokenizer: bool = False, int8: bool = False) -> None:
+    """Copy one side's network and write its tensors, large ones as bytes with ``int8``."""
     from safetensors.numpy import save_file
 
     folder.mkdir()
@@ -282,7 +283,8 @@ def save_side(source: SideSource, folder: Path, own_tokenizer: bool = False) -> 
     if own_tokenizer:
         shutil.copyfile(source.tokenizer, folder / "tokenizer.json")
     if source.parts:
-        save_file(dict(sorted(source.parts.items())), folder / PARTS)
+        parts = small_parts(source.parts) if int8 else source.parts
+        save_file(dict(sorted(parts.items())), folder / PARTS)
 
 
 def write_manifest(folder: Path, stated: str | None) -> None:

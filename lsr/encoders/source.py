@@ -24,6 +24,8 @@ from lsr.errors import EncoderError
 FORMAT = 1
 PARTS = "parts.safetensors"
 BODY = "body.onnx"
+SCALE = ".scale"
+LARGE = 1 << 12  # numbers from which a matrix is worth storing as bytes
 STEMS = "stems.txt"  # beside tokenizer.json
 ADAPTER = "adapter"  # folder of a low-rank adapter, below that of the network
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -159,8 +161,28 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def read_parts(path: Path) -> Parts:
-    """The tensors of a safetensors file as float32."""
-    return {name: tensor.astype(np.float32, copy=False) for name, tensor in read_tensors(path).items()}
+    """The tensors of a safetensors file as float32; bytes are multiplied by the scale of their row."""
+    found = read_tensors(path)
+    scales = {name.removesuffix(SCALE): found.pop(name) for name in list(found) if name.endswith(SCALE)}
+    return {name: tensor.astype(np.float32) * scales.get(name, np.float32(1)) for name, tensor in found.items()}
+
+
+def as_bytes(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """A matrix float32[n, m] as int8[n, m] and a scale float32[n]; off by half a scale at most."""
+    scale = np.maximum(np.abs(matrix).max(1), 1e-12) / 127
+    return np.round(matrix / scale[:, None]).astype(np.int8), scale.astype(np.float32)
+
+
+def small_parts(parts: Parts) -> dict[str, NDArray[Any]]:
+    """The same with large matrices as bytes; `read_parts` gives them back."""
+    found: dict[str, NDArray[Any]] = {}
+    for name, part in parts.items():
+        if part.ndim == 2 and part.size >= LARGE:
+            found[name], scale = as_bytes(part)
+            found[name + SCALE] = scale[:, None]
+        else:
+            found[name] = part
+    return found
 
 
 def refuse_remote_code(folder: Path) -> None:
