@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jobs import RESULTS, Job, did_one_job, markdown, options, parsed, run_jobs, worker_option, write
+from jobs import RESULTS, Job, did_one_job, markdown, options, parsed, run_jobs, student, worker_option, write
 
 from lsr.training.recipe import Penalty, Recipe, Teaching
 from lsr.training.schedules import Schedule
@@ -30,21 +30,13 @@ SHOWN = ("dev ndcg", "dev document_terms", "dev flops")
 
 def recipe(kind: str, weight: float, arguments: Namespace) -> Recipe:
     """One student."""
-    return Recipe(
+    return student(
+        arguments,
         f"{kind}, lambda {weight:g}",
         "Geng et al., 2024, arXiv 2411.04403, section 3.2",
         SYSTEMS[kind],
-        {"kl": 1.0},
-        arguments.steps,
-        arguments.batch,
-        Schedule(arguments.rate, "warmup-decay", 0.05),
-        document=Penalty(Schedule(weight, "quadratic")),
-        teaching=Teaching(tuple(arguments.teacher)),
-        freeze=("parts.table",),
-        dropout=False,
-        document_length=arguments.length,
-        evaluate_every=arguments.steps,
-        checkpoint_every=max(1, arguments.steps // 4),
+        Penalty(Schedule(weight, "quadratic")),
+        Teaching(tuple(arguments.teacher)),
     )
 
 

@@ -21,7 +21,8 @@ from lsr.corpus import DocumentReader
 from lsr.eval import load_collection, write_collection
 from lsr.training.data import read_data
 from lsr.training.ranks import accelerator
-from lsr.training.recipe import Recipe
+from lsr.training.recipe import Penalty, Recipe, Teaching
+from lsr.training.schedules import Schedule
 from lsr.training.session import Plan, prepare, teacher_of
 
 RESULTS = Path(__file__).parent / "results"
@@ -51,6 +52,28 @@ def options(parser: ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--per-gpu", type=int, default=2, help="runs at a time on one GPU")
     parser.add_argument("--quick", action="store_true", help="a few steps of each run, on data/sample")
+
+
+def student(
+    arguments: Namespace, title: str, paper: str, system: str, penalty: Penalty, teaching: Teaching
+) -> Recipe:
+    """A student with a frozen query table that only copies its teachers, measured at the last step."""
+    return Recipe(
+        title,
+        paper,
+        system,
+        {"kl": 1.0},
+        arguments.steps,
+        arguments.batch,
+        Schedule(arguments.rate, "warmup-decay", 0.05),
+        document=penalty,
+        teaching=teaching,
+        freeze=("parts.table",),
+        dropout=False,
+        document_length=arguments.length,
+        evaluate_every=arguments.steps,
+        checkpoint_every=max(1, arguments.steps // 4),
+    )
 
 
 def parsed(parser: ArgumentParser) -> Namespace:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import statistics
 from argparse import ArgumentParser, Namespace
 
-from jobs import Job, did_one_job, markdown, options, parsed, run_jobs, worker_option, write
+from jobs import Job, did_one_job, markdown, options, parsed, run_jobs, student, worker_option, write
 
 from lsr.training.recipe import Penalty, Recipe, Teaching
 from lsr.training.schedules import Schedule
@@ -24,21 +24,13 @@ SCALE = 30.0
 
 def recipe(name: str, teachers: tuple[str, ...], arguments: Namespace) -> Recipe:
     """The student of some teachers."""
-    return Recipe(
+    return student(
+        arguments,
         f"Taught by {name}",
         "Geng et al., 2024, arXiv 2411.04403, section 3.3",
         arguments.system,
-        {"kl": 1.0},
-        arguments.steps,
-        arguments.batch,
-        Schedule(arguments.rate, "warmup-decay", 0.05),
-        document=Penalty(Schedule(arguments.penalty, "quadratic"), target=arguments.terms),
-        teaching=Teaching(teachers, None, "minmax", SCALE),
-        freeze=("parts.table",),
-        dropout=False,
-        document_length=arguments.length,
-        evaluate_every=arguments.steps,
-        checkpoint_every=max(1, arguments.steps // 4),
+        Penalty(Schedule(arguments.penalty, "quadratic"), target=arguments.terms),
+        Teaching(teachers, None, "minmax", SCALE),
     )
 
 
