@@ -54,9 +54,7 @@ def options(parser: ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="a few steps of each run, on data/sample")
 
 
-def student(
-    arguments: Namespace, title: str, paper: str, system: str, penalty: Penalty, teaching: Teaching
-) -> Recipe:
+def student(arguments: Namespace, title: str, paper: str, system: str, penalty: Penalty, teaching: Teaching) -> Recipe:
     """A student with a frozen query table that only copies its teachers, measured at the last step."""
     return Recipe(
         title,
