@@ -1,5 +1,5 @@
 # make demo: the tour, in a virtual environment of its own.   make test: every check.
-# make recipes: trains the tiny profile of every recipe (about half an hour) and fails where one gains nothing.
+# make recipes: trains the tiny profile of every recipe and fails where one gains nothing.
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
