@@ -164,7 +164,8 @@ def read_parts(path: Path) -> Parts:
     """The tensors of a safetensors file as float32; bytes are multiplied by the scale of their row."""
     found = read_tensors(path)
     scales = {name.removesuffix(SCALE): found.pop(name) for name in list(found) if name.endswith(SCALE)}
-    return {name: tensor.astype(np.float32) * scales.get(name, np.float32(1)) for name, tensor in found.items()}
+    whole = {name: tensor.astype(np.float32, copy=False) for name, tensor in found.items()}
+    return whole | {name: whole[name] * scale for name, scale in scales.items()}
 
 
 def as_bytes(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

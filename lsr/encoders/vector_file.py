@@ -8,7 +8,6 @@ parts become ``FILE``, again in one step.
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from lsr.corpus import Document, SeenIds
 from lsr.encoders.base import Encoder, Observation
 from lsr.errors import InputError, MismatchError, StorageError
 from lsr.formats.parquet import SCHEMA, terms_entry, vector_table
+from lsr.replacing import replace_file
 from lsr.sparse import SparseMatrix, concatenate, indptr_of, term_dtype
 
 BATCH_CHARACTERS = 2**20
@@ -117,7 +117,7 @@ class _Parts:
         state = self._folder / "encoder.json"
         if state.is_file() and msgspec.json.decode(state.read_bytes())["fingerprint"] != encoder.fingerprint:
             raise MismatchError(f"{self._folder} comes from another encoder; delete it to start again")
-        _replace(state, lambda new: new.write_bytes(msgspec.json.encode(self._about)))
+        replace_file(state, lambda new: new.write_bytes(msgspec.json.encode(self._about)))
         self._next = 0
         self.counts = {"truncated": 0, "empty": 0, "nonzeros": 0}
         self._dim = 0
@@ -140,7 +140,7 @@ class _Parts:
         empty = int((matrix.indptr[1:] == matrix.indptr[:-1]).sum())
         counts = {"truncated": truncated, "empty": empty, "nonzeros": matrix.nnz, "dim": matrix.dim}
         table = vector_table(ids, matrix).replace_schema_metadata({key: str(value) for key, value in counts.items()})
-        _replace(self._name(self._next), lambda new: pq.write_table(table, new, compression="zstd"))
+        replace_file(self._name(self._next), lambda new: pq.write_table(table, new, compression="zstd"))
         self._add({key.encode(): str(value).encode() for key, value in counts.items()})
         self._next += 1
 
@@ -156,7 +156,7 @@ class _Parts:
                 for number in range(self._next):
                     writer.write_table(pq.read_table(self._name(number)).replace_schema_metadata(about))
 
-        _replace(self._path, merge)
+        replace_file(self._path, merge)
         shutil.rmtree(self._folder)
 
     def _add(self, metadata: Any) -> None:
@@ -235,12 +235,3 @@ def _skip(stream: Iterator[Document], ids: list[str], path: Path, seen: SeenIds)
 def _refuse_repeated(seen: SeenIds, ids: list[str]) -> None:
     for at in seen.add(ids):
         raise InputError(f"the id {ids[at]!r} was given before; every document needs an id of its own")
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file beside ``path``, flush it, and give it the name in one step."""
-    new = path.with_name(f".{path.name}.new")
-    write(new)
-    with new.open("rb") as file:
-        os.fsync(file.fileno())
-    new.replace(path)

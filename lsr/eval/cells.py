@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -20,6 +19,7 @@ from lsr.eval.measures import evaluate, parse_measures
 from lsr.eval.run_files import read_run
 from lsr.eval.runs import Run, write_trec_run
 from lsr.eval.significance import confidence_interval
+from lsr.replacing import replace_file
 
 
 class SweepPoint(msgspec.Struct, frozen=True):
@@ -136,19 +136,11 @@ class CellStore:
             path.unlink(missing_ok=True)  # an old JSON never stands beside a new run
             columns = {_column(query): [(_column(name), score) for name, score in hits] for query, hits in run.items()}
             target, tag = self._run_path(cell.system, cell.collection), slug(cell.system)
-            _replace(target, lambda new: write_trec_run(new, columns, tag))
-        _replace(path, lambda new: new.write_bytes(msgspec.json.format(msgspec.json.encode(cell))))
+            replace_file(target, lambda new: write_trec_run(new, columns, tag))
+        replace_file(path, lambda new: new.write_bytes(msgspec.json.format(msgspec.json.encode(cell))))
 
     def _run_path(self, system: str, collection: str) -> Path:
         return self.path(system, collection).with_suffix(".run")
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    new = path.with_name(f".{path.name}.new")
-    write(new)
-    with new.open("rb") as file:
-        os.fsync(file.fileno())
-    new.replace(path)
 
 
 def _column(name: str) -> str:

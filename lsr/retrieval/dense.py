@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lsr.errors import StorageError
 from lsr.index import TopK
+from lsr.replacing import save_array
 
 PART = 256  # documents; lost at most when killed
 BLOCK = 64  # queries scored at a time
@@ -60,10 +61,7 @@ def encode_documents(
 
 def _part(encoder: Any, texts: Sequence[str], path: Path) -> NDArray[np.float32]:
     if not path.is_file():
-        new = path.with_name(f".{path.name}.new")
-        with new.open("wb") as file:
-            np.save(file, encoder.encode_dense(texts), allow_pickle=False)
-        new.replace(path)
+        save_array(path, encoder.encode_dense(texts))
     try:
         found: NDArray[np.float32] = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from lsr.encoders.network import SideNetwork
 from lsr.encoders.source import SideSource, network_files
+from lsr.replacing import save_array
 from lsr.training.ragged import home
 from lsr.training.token_store import TokenStore
 
@@ -92,6 +91,4 @@ def _hash(path: Path, changed: int) -> bytes:
 
 def _write(states: NDArray[np.float32], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as file:
-        np.save(file, states)
-    os.replace(file.name, path)  # noqa: PTH105  one rename: a reader sees all or nothing
+    save_array(path, states)

@@ -6,7 +6,6 @@ import functools
 import hashlib
 import multiprocessing
 import os
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -21,6 +20,7 @@ from lsr.encoders.network import Batch
 from lsr.encoders.source import STEMS
 from lsr.encoders.stem_view import arrays_of, begin
 from lsr.encoders.view import View, read_tokenizer, special_ids
+from lsr.replacing import save_array
 from lsr.training.ragged import Ragged, Rows, as_rows, home
 
 TEXTS = 4096  # tokenised together, on all cores
@@ -170,6 +170,4 @@ def _key(texts: Sequence[str], tokenizer: Path, side: Side) -> str:
 
 def _write(flat: NDArray[np.int32], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npy", delete=False) as file:
-        np.save(file, flat)
-    os.replace(file.name, path)  # noqa: PTH105  one rename: a reader sees all or nothing
+    save_array(path, flat)

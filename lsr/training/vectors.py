@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 
 from lsr.encoders import Encoder
 from lsr.encoders.neural import NeuralEncoder
+from lsr.replacing import replace_file
 from lsr.sparse import SparseMatrix, concatenate
 
 Vectors = SparseMatrix | NDArray[np.float32]
@@ -72,7 +71,6 @@ def _read(arrays: Any, side: str) -> Vectors:
 
 
 def _write(path: Path, *sides: Vectors) -> None:
-    """One rename: a reader sees all or nothing."""
     arrays: dict[str, Any] = {}
     for side, vectors in zip(("documents", "queries"), sides, strict=True):
         if isinstance(vectors, SparseMatrix):
@@ -80,9 +78,12 @@ def _write(path: Path, *sides: Vectors) -> None:
         values = vectors.values if isinstance(vectors, SparseMatrix) else vectors
         arrays[side] = values.astype(np.float16)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-        np.savez(file, **arrays)
-    os.replace(file.name, path)  # noqa: PTH105
+
+    def save(new: Path) -> None:
+        with new.open("wb") as file:
+            np.savez(file, **arrays)
+
+    replace_file(path, save)
 
 
 def _parts(encoder: Encoder, texts: Sequence[str], count: Count) -> Iterator[Sequence[str]]:
