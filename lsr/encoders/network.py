@@ -122,9 +122,18 @@ class SideNetwork(nn.Module):
             return reps * batch.pooled.any(1, keepdim=True)
         if self.side.stems:
             states, mask = heads.compacted(hidden, batch.pooled)
-            reps = self._over_positions(states, weight, bias, mask)
-            return nn.functional.pad(reps, (0, self.terms - reps.shape[1]))
+            return self.widened(self._over_positions(states, weight, bias, mask))
         return self._over_positions(hidden, weight, bias, batch.pooled)
+
+    def stem_logits(self, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Largest logits float32[B, R] of the stems that have a row, before the activation."""
+        weight, bias = self.head()
+        states, mask = heads.compacted(_halved(hidden), batch.pooled)
+        return heads.max_logits(states, _halved(weight), bias, mask)[0]
+
+    def widened(self, reps: torch.Tensor) -> torch.Tensor:
+        """Weights of the first stems float32[B, R] with 0 for all others, float32[B, V]."""
+        return nn.functional.pad(reps, (0, self.terms - reps.shape[1]))
 
     def _over_positions(
         self, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, mask: torch.Tensor

@@ -153,7 +153,7 @@ def _joined(encoded: list[Encoded]) -> Encoded:
 def _leaf(encoded: list[Encoded]) -> Encoded:
     """What is kept of a first pass: its vectors ask for a gradient, states never do."""
     joined = Encoded(*(None if x is None else x.detach() for x in _joined(encoded)))  # type: ignore[arg-type]
-    for vectors in (joined.base, joined.plain):
+    for vectors in (joined.base, joined.plain, joined.logits):
         if vectors is not None:
             vectors.requires_grad_()
     return joined

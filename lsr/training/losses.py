@@ -149,6 +149,23 @@ def sparse_mse(reps: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.mse_loss(reps.float(), wanted.float())
 
 
+def expansion_mse(logits: torch.Tensor, wanted: torch.Tensor, asked: torch.Tensor) -> torch.Tensor:
+    """Squared error of the weights log(1 + relu(logit)) from a teacher's, summed over terms, mean over documents.
+
+    Where a weight is wanted, the logarithm goes on as a straight line below 0: behind a ReLU no term that a text does
+    not fire would ever learn to.
+
+    Args:
+        logits: float[N, R]; minus infinity in a text without words.
+        wanted: float[N, R], 0 or above.
+        asked: bool[N, R]; other terms are left alone.
+    """
+    found, kept = logits.float(), asked & logits.isfinite()
+    found = found.masked_fill(~kept, 0)
+    weights = found.relu().log1p() + torch.where(wanted > 0, found.clamp(max=0), 0.0)
+    return ((weights - wanted).square() * kept).sum() / len(logits)
+
+
 def _mean(values: torch.Tensor, asked: torch.Tensor) -> torch.Tensor:
     """Mean of those ``asked`` for; a choice by index would make the host wait for a GPU."""
     return values.masked_fill(~asked, 0).sum() / asked.sum().clamp(min=1)

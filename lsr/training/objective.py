@@ -11,7 +11,7 @@ from lsr.encoders.parts.sparsifiers import OVER_A_BATCH, sparsify, thresholds
 from lsr.training import losses
 from lsr.training.autoencoder import DeadLatents, Decoder, auxiliary, reconstruction, under_zipf
 from lsr.training.ranks import ALONE, Ranks
-from lsr.training.recipe import TAUGHT, Penalty, Recipe
+from lsr.training.recipe import SCORED, Penalty, Recipe
 from lsr.training.regularisers import Regulariser, anti_zero, frequency_weights
 from lsr.training.schedules import Course, SparsityController, value_at
 from lsr.training.student import Encoded, Student
@@ -56,6 +56,8 @@ class Objective:
         """Every part of the loss times its weight, by name."""
         sides = self._sparse(queries.base, True, step), self._sparse(documents.base, False, step)
         parts = self._supervision(sides, labels, step)
+        if labels.copied is not None and (weight := self._now(self.recipe.losses["sparse_mse"], step)):
+            parts["sparse_mse"] = weight * _copied(documents, sides[1], labels.copied)
         if weight := self._now(self.recipe.losses.get("term_recall", 0.0), step):
             assert documents.plain is not None  # noqa: S101
             parts["term_recall"] = weight * losses.term_recall(queries.base, documents.plain, labels.positive)
@@ -124,9 +126,7 @@ class Objective:
             if name in contrasts:
                 temperature = self._now(recipe.temperature, step)
                 parts[name] = weight * contrasts[name](scores, labels.positive, kept, temperature)
-            elif name == "sparse_mse" and labels.copied is not None:
-                parts[name] = weight * losses.sparse_mse(sides[1], labels.copied)
-            elif name in TAUGHT and recipe.teaching and labels.teacher is not None:
+            elif name in SCORED and recipe.teaching and labels.teacher is not None:
                 teacher = labels.teacher * self._now(recipe.teaching.scale, step)
                 parts[name] = weight * _taught(name, scores, teacher, labels.positive, kept)
         return parts
@@ -183,6 +183,15 @@ class Objective:
         zipf = self.recipe.codes is not None and self.recipe.codes.zipf
         idle = under_zipf(self.fired, k) if zipf else self.latents.dead
         return idle.view(-1, latents).all(0)
+
+
+def _copied(documents: Encoded, sparse: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Distance from a teacher's vectors; for stems of all that do not stand in the text, whose weight is their own."""
+    if documents.logits is None or documents.plain is None:
+        return losses.sparse_mse(sparse, wanted)
+    rows = documents.logits.shape[1]
+    absent = documents.base[:, :rows] == documents.plain[:, :rows]
+    return losses.expansion_mse(documents.logits, wanted[:, :rows], absent)
 
 
 def _taught(

@@ -17,7 +17,8 @@ from lsr.training.teachers import Normaliser
 
 Loss = Literal["info_nce", "softmax", "kl", "margin_mse", "margin_mse_list", "sparse_mse", "term_recall"]
 SideName = Literal["document", "query"]
-TAUGHT: tuple[Loss, ...] = ("kl", "margin_mse", "margin_mse_list", "sparse_mse")
+SCORED: tuple[Loss, ...] = ("kl", "margin_mse", "margin_mse_list")
+TAUGHT: tuple[Loss, ...] = (*SCORED, "sparse_mse")
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,12 +93,14 @@ class Teaching(Strict, frozen=True):
         weights: of each; None means equal.
         normaliser: what brings them to one scale; see `lsr.training.teachers.Ensemble`.
         scale: S, what the mean of normalised scores is multiplied by.
+        copied: what vectors of the first teacher are multiplied by, where they are copied.
     """
 
     teachers: tuple[str, ...]
     weights: tuple[float, ...] | None = None
     normaliser: Normaliser = "minmax"
     scale: Course = 30.0
+    copied: float = 1.0
 
 
 class Pretraining(Strict, frozen=True):
@@ -230,8 +233,8 @@ def _fault_of_teachers(recipe: Recipe) -> str | None:
     if taught := [name for name in TAUGHT if recipe.losses.get(name) and recipe.teaching is None]:
         return f"loss {taught[0]!r} needs a teacher; add [teaching] with teachers"
     teachers = recipe.teaching.teachers if recipe.teaching else ()
-    if "sparse_mse" in recipe.losses and (len(teachers) != 1 or teachers == ("scores",)):
-        return f"loss 'sparse_mse' copies the vectors of one encoder, found the teachers {', '.join(teachers)}"
+    if "sparse_mse" in recipe.losses and teachers[0] in ("scores", "bm25"):
+        return f"loss 'sparse_mse' copies the vectors of the first teacher: wanted an encoder, found {teachers[0]!r}"
     return None
 
 

@@ -12,17 +12,23 @@ import torch
 
 from lsr.encoders import load
 from lsr.encoders.declaration import read_system
+from lsr.encoders.neural import NeuralEncoder
+from lsr.encoders.source import STEMS, SideSource
+from lsr.encoders.stems import read_stems
 from lsr.errors import TrainingError
+from lsr.sparse import SparseMatrix
 from lsr.training.batches import Drawer
 from lsr.training.data import TrainingData, read_data
 from lsr.training.dev import DevMeter, read_devs
 from lsr.training.pretraining import pretrained
 from lsr.training.ranks import accelerator
-from lsr.training.recipe import Recipe
+from lsr.training.recipe import Recipe, Teaching
 from lsr.training.run_folder import RunFolder
-from lsr.training.student import set_idf, start
-from lsr.training.teachers import Ensemble, ScoredLists, Teacher, frozen
+from lsr.training.student import Student, set_idf, start
+from lsr.training.teachers import Ensemble, ScoredLists, SparseVectors, Teacher, frozen
 from lsr.training.trainer import Trainer
+from lsr.training.translation import stems_of_pieces, translated
+from lsr.training.vectors import both_vectors, is_dense
 from lsr.training.vocabulary import write_start
 
 
@@ -67,7 +73,7 @@ def prepare(recipe: Recipe, plan: Plan, resume: bool = False) -> Trainer:
         student = start(recipe, _model(recipe, plan, data), plan.seed, cache)
         folder = RunFolder(plan.out, recipe, _facts(plan, data), resume, place.is_main_process)
         drawer = Drawer(data, student, recipe, plan.seed, plan.mixing, cache)
-        teacher = teacher_of(recipe, data, place.device, cache)
+        teacher = teacher_of(recipe, data, place.device, cache, student)
     if student.query.side.table == "idf" and not (plan.model / "encoder.toml").is_file():
         set_idf(student, drawer.store(False))
     trainer = Trainer(recipe, student, drawer, DevMeter(dev, student), folder, plan.seed, teacher, place)
@@ -98,15 +104,42 @@ def _with_teachers(recipe: Recipe, teachers: Sequence[str]) -> Recipe:
     return msgspec.structs.replace(recipe, teaching=teaching)
 
 
-def teacher_of(recipe: Recipe, data: TrainingData, device: torch.device, cache: Path | None = None) -> Teacher | None:
-    """Who teaches, ready to score; vectors are taken from ``cache`` or put there."""
+def teacher_of(
+    recipe: Recipe,
+    data: TrainingData,
+    device: torch.device,
+    cache: Path | None = None,
+    student: Student | None = None,
+) -> Teacher | None:
+    """Who teaches, ready to score; vectors are taken from ``cache`` or put there.
+
+    ``student`` says in which terms it copies vectors; None where those of its teacher are its own.
+    """
     if (teaching := recipe.teaching) is None:
         return None
     made = [
         ScoredLists(data, device) if name == "scores" else frozen(load(name, device=str(device)), data, device, cache)
         for name in teaching.teachers
     ]
-    return Ensemble(made, teaching.weights, teaching.normaliser)
+    translate = student is not None and student.copies and student.document.side.stems
+    copied = _copied(teaching, data, device, cache, student.source.document) if student and translate else None
+    return Ensemble(made, teaching.weights, teaching.normaliser, copied)
+
+
+def _copied(
+    teaching: Teaching, data: TrainingData, device: torch.device, cache: Path | None, wanted: SideSource
+) -> SparseVectors:
+    """The vectors of the first teacher in the stems of a student."""
+    teacher = load(teaching.teachers[0], device=str(device))
+    if not isinstance(teacher, NeuralEncoder) or is_dense(teacher) or teacher.declaration.document.stems:
+        raise TrainingError(f"{teaching.teachers[0]}: stems copy an encoder of word-pieces, which this is not")
+    stems = read_stems(wanted.tokenizer.parent / STEMS)
+    terms = stems_of_pieces(teacher.source.document.tokenizer, stems)
+    sides = both_vectors(teacher, data.documents, data.queries, cache)
+    documents, queries = (
+        translated(side, terms, len(stems), teaching.copied) for side in sides if isinstance(side, SparseMatrix)
+    )
+    return SparseVectors(queries, documents, device)
 
 
 def _facts(plan: Plan, data: TrainingData) -> dict[str, object]:

@@ -41,12 +41,14 @@ class Encoded(NamedTuple):
         base: float32[N, V], before the sparsifier.
         states: what an autoencoder saw, float32[N, H], or None.
         plain: ``base`` before its last step, or None: without the literal residual, which penalties look at (PROSPER,
-            eq. 13), or before the ReLU, where DeepCT learns term recall.
+            eq. 13), without the counts of stems, or before the ReLU, where DeepCT learns term recall.
+        logits: of stems that have a row, float32[N, R], where these are to be like a teacher's weights.
     """
 
     base: torch.Tensor
     states: torch.Tensor | None = None
     plain: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
 
 
 class Student(nn.Module):
@@ -58,11 +60,12 @@ class Student(nn.Module):
 
     Attributes:
         recalls: whether documents' token weights are learned as numbers of any sign, before the ReLU (DeepCT).
+        copies: whether documents' vectors are to be like a teacher's.
     """
 
     def __init__(self, source: Source, frozen: FrozenStates | None = None) -> None:
         super().__init__()
-        self.source, self.frozen, self.recalls = source, frozen, False
+        self.source, self.frozen, self.recalls, self.copies = source, frozen, False, False
         self.document = read_network(source.document)
         asking = source.declaration.asking
         shared = self.document if asking == source.document.side else with_side(self.document, asking)
@@ -81,6 +84,11 @@ class Student(nn.Module):
             hidden = network.states(batch)
             plain = network.ungated(hidden, batch)
             return Encoded(network.gated(plain, hidden, batch), None, plain)
+        if "literal-counts" in network.side.gates and network.side.pool == "max":
+            hidden = network.states(batch)
+            logits = network.stem_logits(hidden, batch)
+            plain = network.widened(network.activation.tensor(logits))
+            return Encoded(network.gated(plain, hidden, batch), None, plain, logits if self.copies else None)
         if self.recalls and not query:
             plain = network.token_scores(network.states(batch), batch)
             return Encoded(network.activation.tensor(plain), None, plain)
@@ -160,7 +168,7 @@ def start(recipe: Recipe, model: Path, seed: int = 0, cache: Path | None = None)
     student = Student(_cut(source, recipe), frozen)
     if source.asking.side.table == "learned":
         _grow_table(student, seed)
-    student.recalls = "term_recall" in recipe.losses
+    student.recalls, student.copies = "term_recall" in recipe.losses, "sparse_mse" in recipe.losses
     for body in {student.document.body, student.query.body} - {None} if recipe.adapter else ():
         add_adapter(body, recipe.adapter, seed)  # type: ignore[arg-type]
     return student

@@ -187,6 +187,7 @@ class Ensemble:
         weights: of each; None means equal.
         normaliser: "minmax" to [0, 1] a query, "z" to mean 0 and deviation 1 a query, "affine" to mean and deviation of
             the first teacher a query (SPLADE-v3, section 2), "none".
+        copied: vectors of the first teacher as the student shall have them; None where they are the same.
 
     Raises:
         TrainingError: weights that do not fit the teachers.
@@ -197,13 +198,14 @@ class Ensemble:
         teachers: Sequence[Teacher],
         weights: Sequence[float] | None = None,
         normaliser: Normaliser = "minmax",
+        copied: SparseVectors | None = None,
     ) -> None:
         self._weights = [1.0] * len(teachers) if weights is None else list(weights)
         if len(self._weights) != len(teachers) or not teachers or min(self._weights) <= 0:
             raise TrainingError(
                 f"{len(self._weights)} weights for {len(teachers)} teachers: wanted one above 0 for each"
             )
-        self._teachers, self._normaliser = teachers, normaliser
+        self._teachers, self._normaliser, self._copied = teachers, normaliser, copied
 
     def scores(self, queries: Rows, documents: Rows) -> torch.Tensor:
         """The teachers together."""
@@ -217,13 +219,13 @@ class Ensemble:
         return (mean / total).masked_fill(total == 0, torch.nan)
 
     def vectors(self, documents: Rows) -> torch.Tensor:
-        """What the one teacher says of documents, float32[N, V].
+        """What the first teacher says of documents, float32[N, V].
 
         Raises:
             TrainingError: it has no vectors.
         """
-        if not isinstance(teacher := self._teachers[0], DenseVectors | SparseVectors):
-            raise TrainingError("loss 'sparse_mse' copies vectors: wanted the folder of an encoder as teacher")
+        if not isinstance(teacher := self._copied or self._teachers[0], DenseVectors | SparseVectors):
+            raise TrainingError("loss 'sparse_mse' copies vectors: wanted the folder of an encoder as first teacher")
         return teacher.vectors(documents)
 
 

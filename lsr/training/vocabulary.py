@@ -32,7 +32,7 @@ from lsr.training.recipe import StemChoice
 
 COUNTED, SAMPLED = 200_000, 2_000  # texts that stems are counted in, texts that biases are set by
 FIRE = 120.0  # of all rows, how many the first network lets a text fire
-STEP = 0.35  # weight of a stem that fires, at first
+STEP = 0.15  # weight of a stem that fires, at first
 K1, B = 0.9, 0.4  # of the BM25 that training starts from
 AT_ONCE = 64
 

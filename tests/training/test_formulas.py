@@ -1,5 +1,7 @@
 """Losses, penalties and schedules against slow loops in numpy, and the properties that they promise."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -208,6 +210,26 @@ def test_sparse_mse_refuses_other_shapes():
     assert float(losses.sparse_mse(reps, reps + 2)) == pytest.approx(4)
     with pytest.raises(InputError, match="wanted one shape"):
         losses.sparse_mse(reps, reps[:2])
+
+
+def test_expansion_mse_equals_a_loop_and_pulls_terms_that_do_not_fire():
+    logits = torch.tensor([[-2.0, -1.0, 0.5], [3.0, -0.5, 1.0]], requires_grad=True)
+    wanted = torch.tensor([[0.4, 0.0, 0.0], [0.7, 0.2, 0.9]])
+    asked = torch.tensor([[True, True, True], [True, True, False]])
+    found = losses.expansion_mse(logits, wanted, asked)
+    total = 0.0
+    for row, column in asked.nonzero().tolist():
+        logit, aim = logits[row, column].item(), wanted[row, column].item()
+        weight = math.log1p(max(logit, 0)) if logit > 0 or aim == 0 else logit
+        total += (weight - aim) ** 2
+    assert found.item() == pytest.approx(total / 2, rel=1e-5)
+    found.backward()
+    assert logits.grad[0, 0] < 0  # wanted but silent: up
+    assert logits.grad[0, 1] == 0  # neither wanted nor firing
+    assert logits.grad[0, 2] > 0
+    assert logits.grad[1, 2] == 0  # not asked for
+    silent = losses.expansion_mse(torch.full((1, 2), -torch.inf), torch.ones(1, 2), torch.ones(1, 2, dtype=torch.bool))
+    assert silent.item() == 0
 
 
 def autoencoder_parts():

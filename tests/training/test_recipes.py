@@ -39,8 +39,8 @@ def test_every_published_system_has_a_recipe():
         (("batch = 4", "batches = 4"), "unknown field `batches`"),
         (("info_nce = 1.0", "sparse_mse = 1.0, kl = 1.0"), "loss 'kl' needs a teacher"),
         (
-            ("info_nce = 1.0 }", "sparse_mse = 1.0 }\nteaching = { teachers = ['a', 'b'] }"),
-            "copies the vectors of one encoder, found the teachers a, b",
+            ("info_nce = 1.0 }", "sparse_mse = 1.0 }\nteaching = { teachers = ['bm25', 'b'] }"),
+            "copies the vectors of the first teacher: wanted an encoder, found 'bm25'",
         ),
         (("info_nce", "term_recall"), "loss 'term_recall' weighs a document's own tokens"),
         (("batch = 4", "batch = 4\nk = { query = { value = 3 } }"), "has sparsifier 'none' there"),
