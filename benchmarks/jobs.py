@@ -31,11 +31,12 @@ SAMPLE = Path(__file__).parent.parent / "data" / "sample"
 
 
 class Job(msgspec.Struct, frozen=True):
-    """One run: its name, its recipe, and its seed."""
+    """One run: its name, its recipe, its seed, and where it starts if not where all do."""
 
     name: str
     recipe: Recipe
     seed: int
+    model: str = ""
 
 
 def options(parser: ArgumentParser) -> None:
@@ -96,9 +97,11 @@ def _small_dev(folder: Path) -> Path:
 
 
 def drawn_pairs(arguments: Namespace) -> Path:
-    """The pairs of all runs in one file, drawn once."""
+    """The pairs of all runs in one file, drawn once; a training folder is taken whole."""
     import pyarrow.parquet as pq
 
+    if Path(arguments.data[0]).is_dir():
+        return Path(arguments.data[0])
     path = arguments.work / f"pairs-{arguments.pairs}.jsonl"
     if not path.is_file():
         tables = [pq.read_table(source, columns=["query", "positive"]).to_pylist() for source in arguments.data]
@@ -134,7 +137,8 @@ def run_jobs(jobs: Sequence[Job], arguments: Namespace) -> dict[str, dict[str, f
 def work(job: Job, pairs: Path, arguments: Namespace) -> None:
     """Do one job, from its last checkpoint if there is one."""
     out = _result(job, arguments).with_suffix("")
-    plan = Plan(arguments.model, (str(pairs),), tuple(arguments.dev), out, (), None, job.seed, arguments.work / "cache")
+    model = Path(job.model) if job.model else arguments.model
+    plan = Plan(model, (str(pairs),), tuple(arguments.dev), out, (), None, job.seed, arguments.work / "cache")
     started, latest = time.perf_counter(), dict[str, float]()
 
     def note(step: int, values: dict[str, float]) -> None:
@@ -157,7 +161,7 @@ def _make_vectors(jobs: Sequence[Job], pairs: Path, arguments: Namespace) -> Non
         for name in () if teaching is None else teaching.teachers:
             if data and teaching and name not in done:
                 one = msgspec.structs.replace(teaching, teachers=(name,), weights=None)
-                recipe = msgspec.structs.replace(job.recipe, teaching=one)
+                recipe = msgspec.structs.replace(job.recipe, losses={"kl": 1.0}, teaching=one)
                 teacher_of(recipe, data, accelerator().device, arguments.work / "cache")
                 done.add(name)
     torch.cuda.empty_cache()
