@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 
 from lsr.encoders import given
@@ -10,14 +11,17 @@ from lsr.encoders.bm25 import BM25Encoder
 from lsr.errors import EncoderError
 
 
-def load(name_or_dir: str | Path, device: str | None = None, half: bool = False, system: str | None = None) -> Encoder:
-    """The encoder called ``name_or_dir``, or the one saved in that folder.
+DEFAULT = "default"
+
+
+def load(name_or_dir: str | Path = DEFAULT, device: str | None = None, half: bool = False, system: str | None = None) -> Encoder:
+    """The encoder called ``name_or_dir``, or the one saved in that folder; without either the model that comes with lsr.
 
     A folder holds what `Encoder.save` wrote, a sentence-transformers model, or a Hugging Face masked language model.
     Nothing is downloaded, nothing is unpickled, and no code from a folder is run.
 
     Args:
-        name_or_dir: "bm25" or a folder.
+        name_or_dir: "default", "bm25" or a folder.
         device: where a network runs: "cpu", "cuda", "cuda:1"; None takes a GPU where there is one.
         half: bfloat16 on a GPU.
         system: parts of a plain Hugging Face folder, one of `system_names`; None means splade-v2, or, with an
@@ -29,11 +33,11 @@ def load(name_or_dir: str | Path, device: str | None = None, half: bool = False,
     """
     if str(name_or_dir) == "bm25":
         return BM25Encoder()
-    folder = Path(name_or_dir)
+    folder = default_folder() if str(name_or_dir) == DEFAULT else Path(name_or_dir)
     if not folder.is_dir():
         raise EncoderError(
-            f"unknown encoder {str(name_or_dir)!r}: wanted bm25 or a folder that holds a model; nothing is downloaded, "
-            "so fetch a hub model first, for example with: hf download NAME --local-dir DIR"
+            f"unknown encoder {str(name_or_dir)!r}: wanted default, bm25 or a folder that holds a model; nothing is "
+            "downloaded, so fetch a hub model first, for example with: hf download NAME --local-dir DIR"
         )
     if (folder / "bm25.json").is_file():
         return BM25Encoder.load(folder)
@@ -43,3 +47,8 @@ def load(name_or_dir: str | Path, device: str | None = None, half: bool = False,
     from lsr.encoders.source import read_source
 
     return NeuralEncoder(read_source(folder, system), device, half)
+
+
+def default_folder() -> Path:
+    """Where the model lies that comes with lsr."""
+    return Path(str(files("lsr.encoders").joinpath(DEFAULT)))

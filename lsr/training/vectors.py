@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lsr.encoders import Encoder
 from lsr.encoders.neural import NeuralEncoder
 from lsr.replacing import replace_file
-from lsr.sparse import SparseMatrix, concatenate
+from lsr.sparse import SparseMatrix, concatenate, indptr_of
 
 Vectors = SparseMatrix | NDArray[np.float32]
 Count = Callable[[int, int], None]  # hears (done, of how many)
@@ -46,7 +46,10 @@ def query_vectors(encoder: Encoder, texts: Sequence[str]) -> Vectors:
 def both_vectors(
     encoder: Encoder, documents: Sequence[str], queries: Sequence[str], cache: Path | None = None
 ) -> tuple[Vectors, Vectors]:
-    """Vectors of documents and of queries; ``cache`` keeps them for other runs, in half precision."""
+    """Vectors of documents and of queries; ``cache`` keeps them for other runs, in half precision.
+
+    A weight too small for that (below 3e-8) is 0 there, and leaves the vector.
+    """
     if cache is None:
         return document_vectors(encoder, documents), query_vectors(encoder, queries)
     path = cache / f"vectors-{_key(encoder, documents, queries)}.npz"
@@ -67,7 +70,11 @@ def _read(arrays: Any, side: str) -> Vectors:
     if f"{side}.terms" not in arrays:
         return np.asarray(arrays[side], np.float32)
     indptr, terms, dim = (arrays[f"{side}.{name}"] for name in ("indptr", "terms", "dim"))
-    return SparseMatrix(indptr, terms, arrays[side].astype(np.float32), int(dim))
+    weights = arrays[side].astype(np.float32)
+    if not (kept := weights != 0).all():
+        indptr = indptr_of(np.diff(np.concatenate([[0], np.cumsum(kept)])[indptr]))
+        terms, weights = terms[kept], weights[kept]
+    return SparseMatrix(indptr, terms, weights, int(dim))
 
 
 def _write(path: Path, *sides: Vectors) -> None:
