@@ -56,7 +56,10 @@ def main() -> None:
         for query in QUERIES:
             show("search", index, query, "-k", "2", "--explain")
         ask_over_http(index)
-        show("eval", SAMPLE)
+        runs = {encoder: str(folder / f"{encoder}.run") for encoder in ("bm25", "default")}
+        for encoder, run in runs.items():
+            show("eval", SAMPLE, "--encoder", encoder, "--run", run)
+        show("compare", runs["bm25"], runs["default"], "--qrels", SAMPLE)
     finally:
         shutil.rmtree(folder)
     print(f"\nthe tour took {time.perf_counter() - started:.0f} s; try your own: lsr index FILE --out DIR")

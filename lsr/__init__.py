@@ -5,7 +5,7 @@
     import lsr
 
     documents = lsr.DocumentReader(["corpus.jsonl"])
-    lsr.index_documents(documents, lsr.load_encoder("bm25"), "my-index")
+    lsr.index_documents(documents, lsr.load_encoder(), "my-index")
     hits = lsr.Searcher.open("my-index").search("how do bees find flowers", k=10)
 
 Contents:

@@ -72,7 +72,7 @@ def index_command(  # noqa: PLR0913 - one parameter an option
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the index; one that is there is replaced at the end.")],
     encoder: Annotated[
-        str | None, typer.Option(help="bm25, or the folder of a model.  [default: bm25; none with vectors]")
+        str | None, typer.Option(help="bm25, default, or the folder of a model.  [default: default; none with vectors]")
     ] = None,
     engine: Annotated[str, typer.Option(help="windowed, or seismic.")] = "windowed",
     id_field: Annotated[str | None, typer.Option(help="Field that holds the id.  [default: _id or id]")] = None,
@@ -199,7 +199,9 @@ TopicsFile = Annotated[
 @app.command("eval", cls=_ManyMeasures)
 def eval_command(  # noqa: PLR0913 - one parameter an option
     dataset: Dataset = None,
-    encoder: Annotated[str | None, typer.Option(help="bm25, or the folder of a model.  [default: bm25]")] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="bm25, default, or the folder of a model.  [default: default]")
+    ] = None,
     index: Annotated[Path | None, typer.Option(help="Evaluate this index, as it is served.")] = None,
     measures: Measures = None,
     split: Annotated[str | None, typer.Option(help="Judgements to use.  [default: test, or else dev]")] = None,
@@ -347,7 +349,7 @@ def check_command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Fo
 def encode_command(
     sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Documents, in any layout of lsr index.")],
     out: Annotated[Path, typer.Option("--out", help="Parquet file to write; started again, the work goes on.")],
-    encoder: Annotated[str, typer.Option(help="Folder of an encoder.")],
+    encoder: Annotated[str, typer.Option(help="bm25, default, or the folder of a model.")] = "default",
     devices: Annotated[
         str | None, typer.Option(help="cpu, cuda:0, or several: cuda:0,cuda:1.  [default: every GPU, or the CPU]")
     ] = None,
@@ -435,8 +437,8 @@ def mine_command(  # noqa: PLR0913  one for each option
 @app.command("adapt")
 def adapt_command(  # noqa: PLR0913  one for each option
     corpus: Annotated[list[str], typer.Argument(metavar="CORPUS...", help="Documents, in any layout of lsr index.")],
-    encoder: Annotated[Path, typer.Option(help="Folder of the encoder to tune.")],
     out: Annotated[Path, typer.Option("--out", help="New folder; the adapted encoder is OUT/encoder.")],
+    encoder: Annotated[str, typer.Option(help="Folder of the encoder to tune, or default.")] = "default",
     recipe: Annotated[
         str | None, typer.Option(help="Name or TOML file.  [default: what suits the encoder's system]")
     ] = None,
@@ -454,12 +456,13 @@ def adapt_command(  # noqa: PLR0913  one for each option
 ) -> None:
     """Tune an encoder on your own documents, without labels; exit code 3 where that did not make it better.
 
-    Example: lsr adapt corpus.jsonl --encoder my-model --out adapted
+    Example: lsr adapt corpus.jsonl --out adapted
     """
     from lsr.cli.adapt import run
+    from lsr.encoders.registry import DEFAULT, default_folder
     from lsr.training.adaptation import Adaptation
 
-    run(corpus, encoder, out, Adaptation(recipe, steps, minutes, seed, force), judged)
+    run(corpus, default_folder() if encoder == DEFAULT else Path(encoder), out, Adaptation(recipe, steps, minutes, seed, force), judged)
 
 
 encoders_app = typer.Typer(
@@ -511,6 +514,20 @@ def encoders_export_command(
     from lsr.cli.encoders import export
 
     export(folder, out, layout, int8, keep_terms_of)
+
+
+@encoders_app.command("average")
+def encoders_average_command(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Encoders of several runs from one start.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
+) -> None:
+    """Average the weights of several runs: often better than each, at the cost of one.
+
+    Example: lsr encoders average run-0/encoder run-1/encoder --out averaged
+    """
+    from lsr.cli.encoders import average
+
+    average(folders, out)
 
 
 data_app = typer.Typer(

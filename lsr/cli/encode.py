@@ -39,7 +39,7 @@ def _devices(encoder_name: str, wanted: str | None) -> list[str]:
     """Where to run: what was named, or every GPU for an encoder that torch runs, or the CPU."""
     if wanted:
         return wanted.split(",")
-    if encoder_name == "bm25" or next(Path(encoder_name).rglob("body.onnx"), None):
+    if encoder_name in ("bm25", encoders.DEFAULT) or next(Path(encoder_name).rglob("body.onnx"), None):
         return ["cpu"]
     if not (found := gpu_names()):
         say("no GPU found: encoding on the CPU")

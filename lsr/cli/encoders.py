@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -56,6 +57,15 @@ def export(folder: Path, target: Path, layout: str, int8: bool, sample: str | No
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     rows = [("encoder", str(target)), ("layout", layout), ("fingerprint", load(target, device="cpu").fingerprint)]
     out.print(facts([*rows, ("bytes", f"{size:,} ({readable_bytes(size)})")]))
+
+
+def average(folders: Sequence[Path], target: Path) -> None:
+    """Write the mean of several encoders to ``target``."""
+    from lsr.encoders.averaging import average as write_average
+
+    write_average(folders, target)
+    rows = [("encoder", str(target)), ("runs", str(len(folders))), ("fingerprint", load(target, "cpu").fingerprint)]
+    out.print(facts(rows))
 
 
 def _export_onnx(encoder: NeuralEncoder, target: Path, int8: bool, sample: str | None) -> None:

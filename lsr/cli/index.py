@@ -28,7 +28,7 @@ def run(
     Args:
         sources: documents, or vectors.
         folder: of the index.
-        encoder_name: None means bm25 for documents, and nobody for vectors.
+        encoder_name: None means the default model for documents, and nobody for vectors.
         engine: of the index.
         fields: of documents.
         vectors: format of the vectors, or "auto"; None takes documents, unless the first file can only hold vectors.
@@ -38,7 +38,7 @@ def run(
         _run_vectors(VectorSource(sources, vectors), folder, encoder_name, settings)
         return
     reader = DocumentReader(sources, fields)
-    encoder = encoders.load(encoder_name or "bm25")
+    encoder = encoders.load(encoder_name or encoders.DEFAULT)
     with progress_bars() as bars:
         summary = index_documents(reader, encoder, folder, settings, IndexBars(bars, reader))
     _print(summary, folder, encoder.name)

@@ -1,17 +1,19 @@
 """How does text become sparse term weights? Encoders, found by name or folder.
 
-`load("bm25")` or `load("path/to/model")` gives an `Encoder`: `encode_documents` and `encode_queries` turn texts
-into a `SparseMatrix`; `terms` names its columns. A neural encoder is put together from parts, as a few lines of TOML
-say; `system_names` lists the published systems that are declared, `read_system` gives one.
+`load()` gives the model that comes with lsr, `load("bm25")` or `load("path/to/model")` another `Encoder`:
+`encode_documents` and `encode_queries` turn texts into a `SparseMatrix`; `terms` names its columns. A neural encoder is
+put together from parts, as a few lines of TOML say; `system_names` lists the published systems that are declared,
+`read_system` gives one.
 """
 
 from lsr.encoders.base import Encoder, Observation, Origin, Span
 from lsr.encoders.bm25 import BM25Encoder
 from lsr.encoders.declaration import Declaration, Side, read_system, system_names
 from lsr.encoders.given import GivenVectors
-from lsr.encoders.registry import load
+from lsr.encoders.registry import DEFAULT, load
 
 __all__ = [
+    "DEFAULT",
     "BM25Encoder",
     "Declaration",
     "Encoder",

@@ -10,6 +10,7 @@ from torch import nn
 
 from lsr.encoders.bodies import Body, read_body
 from lsr.encoders.declaration import Declaration, Side
+from lsr.encoders.exported import read_exported
 from lsr.encoders.initial import Parts, check_parts, untrained_parts
 from lsr.encoders.network import SideNetwork
 from lsr.encoders.source import SideSource, Source
@@ -87,6 +88,8 @@ def shares(document: Side, query: Side) -> bool:
 def _read_body(source: SideSource) -> tuple[Body | None, nn.Linear | None]:
     if source.side.backbone == "none":
         return None, None
+    if source.model is None and source.onnx is not None and source.side.backbone == "encoder":
+        return Body(read_exported(source.onnx), source.side.backbone).eval(), None
     if source.model is None:
         raise EncoderError(f"{source.tokenizer.parent}: exported for onnxruntime; torch needs the model it was made of")
     body, vocabulary = read_body(source.model, source.side.backbone)

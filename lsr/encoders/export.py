@@ -8,17 +8,19 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from lsr.encoders.assemble import read_network
 from lsr.encoders.declaration import write_declaration
+from lsr.encoders.exported import BYTES, describe
 from lsr.encoders.initial import Parts
 from lsr.encoders.network import SideNetwork
 from lsr.encoders.neural import NeuralEncoder, copy_vocabulary, save_side, write_manifest
 from lsr.encoders.pruning import Pruning
-from lsr.encoders.source import BODY, LARGE, SideSource, as_bytes
+from lsr.encoders.source import BODY, LARGE, SCALE, SideSource, as_bytes
 from lsr.errors import EncoderError, MissingExtraError
 
 
@@ -51,14 +53,13 @@ def _export_side(source: SideSource, folder: Path, int8: bool, pruning: Pruning 
         with torch.no_grad():
             table = network.table().numpy()
         kept = {} if "embedding" in source.parts else source.parts
-        save_side(replace(source, parts={**kept, "table": table}), folder)
+        save_side(replace(source, parts={**kept, "table": table}), folder, int8=int8)
         return
     network = read_network(source)
     parts = {**source.parts, **_vocabulary(network, pruning)}
     save_side(replace(source, model=None, parts=parts), folder, int8=int8)
     _export_body(network, folder / BODY)
-    if int8:
-        _store_bytes(folder / BODY)
+    _finish(folder / BODY, network, int8)
 
 
 def _vocabulary(network: SideNetwork, pruning: Pruning | None) -> Parts:
@@ -100,13 +101,22 @@ def _export_body(network: SideNetwork, path: Path) -> None:
     program.save(str(path), external_data=False)
 
 
-def _store_bytes(path: Path) -> None:
-    """Keep every matrix of the network as bytes and a scale a row; onnxruntime makes floats of them as it reads."""
+def _finish(path: Path, network: SideNetwork, int8: bool) -> None:
+    """Say in the file what the network is, and make it small."""
     import onnx
-    from onnx import helper, numpy_helper
 
     model = onnx.load(path)
-    graph = model.graph
+    if network.body is not None and network.side.backbone == "encoder":
+        describe(model, network.body.model)
+    if int8:
+        _store_bytes(model.graph)
+    onnx.save(model, path)
+
+
+def _store_bytes(graph: Any) -> None:
+    """Keep every matrix of the network as bytes and a scale a row; onnxruntime makes floats of them as it reads."""
+    from onnx import helper, numpy_helper
+
     kept, made = [], []
     for tensor in graph.initializer:
         array = numpy_helper.to_array(tensor)
@@ -114,14 +124,13 @@ def _store_bytes(path: Path) -> None:
             kept.append(tensor)
             continue
         small = as_bytes(array)
-        names = f"{tensor.name}.bytes", f"{tensor.name}.scale"
+        names = tensor.name + BYTES, tensor.name + SCALE
         kept += [numpy_helper.from_array(part, name) for part, name in zip(small, names, strict=True)]
         made.append(helper.make_node("DequantizeLinear", names, [tensor.name], axis=0))
     nodes = [*made, *graph.node]
     for field, values in ((graph.initializer, kept), (graph.node, nodes)):
         del field[:]
         field.extend(values)
-    onnx.save(model, path)
 
 
 @contextlib.contextmanager

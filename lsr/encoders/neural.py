@@ -230,7 +230,7 @@ class NeuralEncoder(Encoder):
         if source.side.head == "table" and "table" in source.parts:
             table = source.parts["table"] if self._corpus is None else self._corpus.weights()
             return TableRunner(source.side, source.tokenizer, table)
-        if source.onnx:
+        if source.onnx and not (self._device or "cpu").startswith("cuda"):
             from lsr.encoders.onnx_runner import OnnxRunner
 
             return OnnxRunner(source)

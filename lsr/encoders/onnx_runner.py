@@ -15,7 +15,7 @@ from lsr.encoders.rows import Rows
 from lsr.encoders.source import SideSource
 from lsr.encoders.stem_view import terms_of, view_of
 from lsr.encoders.view import Tokens, buckets, collate, read_tokenizer
-from lsr.errors import EncoderError, MissingExtraError
+from lsr.errors import EncoderError
 from lsr.sparse import SparseMatrix
 
 TOKENS, TEXTS = 1024, 16  # of one bucket; every thread holds one
@@ -32,7 +32,6 @@ class OnnxRunner:
 
     Raises:
         EncoderError: a file that onnxruntime cannot run, or a part that only torch runs.
-        MissingExtraError: onnxruntime is not installed.
     """
 
     def __init__(self, source: SideSource, threads: int | None = None) -> None:
@@ -97,10 +96,8 @@ class OnnxRunner:
 
 
 def _session(source: SideSource) -> Any:
-    try:
-        import onnxruntime
-    except ImportError:
-        raise MissingExtraError("onnxruntime", "onnx", "this encoder") from None
+    import onnxruntime  # queries do without
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

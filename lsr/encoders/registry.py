@@ -10,12 +10,13 @@ from lsr.encoders.base import Encoder
 from lsr.encoders.bm25 import BM25Encoder
 from lsr.errors import EncoderError
 
-
 DEFAULT = "default"
 
 
-def load(name_or_dir: str | Path = DEFAULT, device: str | None = None, half: bool = False, system: str | None = None) -> Encoder:
-    """The encoder called ``name_or_dir``, or the one saved in that folder; without either the model that comes with lsr.
+def load(
+    name_or_dir: str | Path = DEFAULT, device: str | None = None, half: bool = False, system: str | None = None
+) -> Encoder:
+    """The encoder called ``name_or_dir``, or the one saved in that folder; without a name the one that comes with lsr.
 
     A folder holds what `Encoder.save` wrote, a sentence-transformers model, or a Hugging Face masked language model.
     Nothing is downloaded, nothing is unpickled, and no code from a folder is run.

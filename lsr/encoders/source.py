@@ -175,14 +175,14 @@ def as_bytes(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.
 
 
 def small_parts(parts: Parts) -> dict[str, NDArray[Any]]:
-    """The same with large matrices as bytes; `read_parts` gives them back."""
+    """The same with large matrices as bytes, large vectors in half precision; `read_parts` gives them back."""
     found: dict[str, NDArray[Any]] = {}
     for name, part in parts.items():
         if part.ndim == 2 and part.size >= LARGE:
             found[name], scale = as_bytes(part)
             found[name + SCALE] = scale[:, None]
         else:
-            found[name] = part
+            found[name] = part.astype(np.float16) if part.size >= LARGE else part
     return found
 
 

@@ -122,7 +122,7 @@ def evaluate_system(
     """Ask all queries of a collection and measure.
 
     Args:
-        question: what to measure; without encoder and index bm25.
+        question: what to measure; without encoder and index the default model.
         listener: hears how it goes on; None means nobody.
         prepare: changes what an index is asked, once it is open: other queries, another encoder for them.
         with_sweep: also search an approximate index in every way that it knows.
@@ -138,7 +138,7 @@ def evaluate_system(
     names = question.measures or DEFAULT_MEASURES
     measures, rules = parse_measures(names), convention(question.convention)
     collection = (load_judged if question.topics else load_collection)(question.dataset, question.split)
-    encoder = None if question.index else question.encoder or "bm25"
+    encoder = None if question.index else question.encoder or encoders.DEFAULT
     question = replace(question, measures=tuple(names), encoder=encoder, split=collection.split)
     depth = depth_of(measures) + rules.drops_self
     with _opened(question, collection, listener) as (system, rate):
@@ -164,7 +164,7 @@ def _opened(
     if question.index:
         yield SparseSystem(Searcher.open(question.index), Way(exact=question.exact)), None
         return
-    encoder = encoders.load(question.encoder or "bm25")
+    encoder = encoders.load(question.encoder or encoders.DEFAULT)
     reader = DocumentReader([collection.path])
     listener.reading(reader)
     with tempfile.TemporaryDirectory(prefix="lsr-eval-") as temporary:

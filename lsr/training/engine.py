@@ -96,7 +96,7 @@ class Engine:
         """Gradients of the loss on vectors that this process and others found."""
         queries, documents = (self._whole(found[side], sides[side]) for side in (True, False))
         labels = drawn.labels_on(self.device, self._taught(drawn))
-        if "sparse_mse" in self.recipe.losses and isinstance(self.teacher, Ensemble):
+        if self.recipe.losses.get("sparse_mse") and isinstance(self.teacher, Ensemble):
             labels = labels._replace(copied=self.teacher.vectors(drawn.documents))
         parts = self.objective(queries, documents, labels, step)
         seen = self.objective.observe(documents.base.detach(), step)

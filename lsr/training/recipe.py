@@ -233,7 +233,7 @@ def _fault_of_teachers(recipe: Recipe) -> str | None:
     if taught := [name for name in TAUGHT if recipe.losses.get(name) and recipe.teaching is None]:
         return f"loss {taught[0]!r} needs a teacher; add [teaching] with teachers"
     teachers = recipe.teaching.teachers if recipe.teaching else ()
-    if "sparse_mse" in recipe.losses and teachers[0] in ("scores", "bm25"):
+    if recipe.losses.get("sparse_mse") and teachers[0] in ("scores", "bm25"):
         return f"loss 'sparse_mse' copies the vectors of the first teacher: wanted an encoder, found {teachers[0]!r}"
     return None
 

@@ -100,7 +100,8 @@ def _with_teachers(recipe: Recipe, teachers: Sequence[str]) -> Recipe:
         return recipe
     if recipe.teaching is None:
         raise TrainingError(f"recipe {recipe.title!r} learns from no teacher: leave out --teacher")
-    teaching = msgspec.structs.replace(recipe.teaching, teachers=tuple(teachers), weights=None)
+    weights = recipe.teaching.weights if len(teachers) == len(recipe.teaching.teachers) else None
+    teaching = msgspec.structs.replace(recipe.teaching, teachers=tuple(teachers), weights=weights)
     return msgspec.structs.replace(recipe, teaching=teaching)
 
 

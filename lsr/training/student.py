@@ -168,7 +168,7 @@ def start(recipe: Recipe, model: Path, seed: int = 0, cache: Path | None = None)
     student = Student(_cut(source, recipe), frozen)
     if source.asking.side.table == "learned":
         _grow_table(student, seed)
-    student.recalls, student.copies = "term_recall" in recipe.losses, "sparse_mse" in recipe.losses
+    student.recalls, student.copies = "term_recall" in recipe.losses, bool(recipe.losses.get("sparse_mse"))
     for body in {student.document.body, student.query.body} - {None} if recipe.adapter else ():
         add_adapter(body, recipe.adapter, seed)  # type: ignore[arg-type]
     return student

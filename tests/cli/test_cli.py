@@ -160,7 +160,7 @@ class TestBadInput:
 
     def test_unknown_encoder(self, tmp_path):
         result = self.index(tmp_path, b'{"id": "1", "text": "x"}\n', "--encoder", "nope")
-        refused(result, "unknown encoder 'nope'", "wanted bm25 or a folder")
+        refused(result, "unknown encoder 'nope'", "wanted default, bm25 or a folder")
 
     def test_no_documents(self, tmp_path):
         refused(self.index(tmp_path, b""), "no documents")

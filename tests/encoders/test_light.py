@@ -13,12 +13,12 @@ from lsr.encoders import read_system
 from lsr.errors import EncoderError
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
-from lsr.encoders.assemble import untrained  # noqa: E402
+from lsr.encoders.assemble import read_network, untrained  # noqa: E402
 from lsr.encoders.export import export_onnx  # noqa: E402
 from lsr.encoders.neural import NeuralEncoder  # noqa: E402
+from lsr.encoders.source import read_source  # noqa: E402
 from tests.encoders import models  # noqa: E402
 
 TEXTS = ["bees dance to tell other bees where flowers are", "", "the moat of the castle " * 30, "zzz bees", "a castle"]
@@ -85,6 +85,25 @@ def test_int8_is_smaller_close_and_has_its_own_fingerprint(splade_tiny, tmp_path
     assert small < 0.35 * whole
 
 
+@pytest.mark.parametrize("int8", [False, True])
+def test_torch_reads_an_export_back(exported, tmp_path, int8):
+    encoder, _ = exported("csr")
+    export_onnx(encoder, tmp_path / "small", int8=int8)
+    wanted = read_network(encoder.source.document).body
+    found = read_network(read_source(tmp_path / "small").document).body
+    assert wanted is not None
+    assert found is not None
+    for name, weight in wanted.state_dict().items():
+        if "pooler" not in name:
+            assert torch.allclose(found.state_dict()[name], weight, atol=0.02 * int8), name
+
+
+def test_an_export_of_a_language_model_stays_with_onnxruntime(exported):
+    _, folder = exported("splade-v2")
+    with pytest.raises(EncoderError, match="torch needs the model it was made of"):
+        read_network(read_source(folder).document)
+
+
 def test_a_copy_of_an_export_is_an_export(exported, tmp_path):
     _, folder = exported("opensearch-doc-v3")
     load(folder).save(tmp_path)
@@ -129,12 +148,6 @@ def test_queries_go_on_when_the_folder_is_replaced(system, exported, tmp_path):
     shutil.rmtree(tmp_path / "encoder")
     assert np.allclose(encoder.encode_queries(TEXTS).to_scipy().toarray(), expected.to_scipy().toarray(), atol=1e-4)
     assert [span.term for span in encoder.spans(TEXTS[0])]
-
-
-def test_without_onnxruntime_the_extra_is_named(exported, monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(EncoderError, match=r"pip install 'lsr-engine\[onnx\]'"):
-        load(exported("splade-v2")[1])
 
 
 def test_parts_that_only_torch_runs_are_refused(exported, tmp_path):

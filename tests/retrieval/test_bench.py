@@ -46,7 +46,7 @@ def ran(path, folder, seconds=None):
 
 def test_a_suite_measures_what_eval_measures(tmp_path):
     run = tmp_path / "other-sample.run"
-    evaluation = evaluate_system(Question(dataset=str(SAMPLE)))
+    evaluation = evaluate_system(Question(dataset=str(SAMPLE), encoder="bm25"))
     run.write_text("".join(f"{q} Q0 {h[0][0]} 1 1 x\n" for q, h in evaluation.run.items() if h))
     text = (
         BM25
@@ -89,7 +89,7 @@ def test_statistics_of_one_collection_do_not_reach_the_next(tmp_path):
     lines = (other / "corpus.jsonl").read_text().splitlines(keepends=True)
     (other / "corpus.jsonl").write_text("".join(lines[::2]))
     found = ran(written(tmp_path, BM25, [SAMPLE, other]), tmp_path / "out")
-    alone = evaluate_system(Question(dataset=str(other)))
+    alone = evaluate_system(Question(dataset=str(other), encoder="bm25"))
     assert found.cells["bm25", "other"].values == alone.values
     assert found.cells["bm25", "other"].about == alone.about
 
@@ -197,7 +197,7 @@ def test_bm25_is_the_known_one_and_measures_are_those_of_ir_measures_and_trec_ev
     import pytrec_eval
 
     path = shared_collection(name)
-    found = evaluate_system(Question(dataset=str(path), measures=("nDCG@10", "R@100", "AP", "P@5")))
+    found = evaluate_system(Question(dataset=str(path), encoder="bm25", measures=("nDCG@10", "R@100", "AP", "P@5")))
     assert found.values.measures["nDCG@10"] == pytest.approx(PUBLISHED[name], abs=0.01)
     qrels = load_collection(path).qrels
     run = {query: dict(ranking) for query, ranking in found.run.items()}
@@ -211,7 +211,9 @@ def test_bm25_is_the_known_one_and_measures_are_those_of_ir_measures_and_trec_ev
 
 
 def test_bm25_finds_the_pairs_of_limit(shared_collection):
-    found = evaluate_system(Question(dataset=str(shared_collection("limit-small")), measures=("R@2", "nDCG@10")))
+    found = evaluate_system(
+        Question(dataset=str(shared_collection("limit-small")), encoder="bm25", measures=("R@2", "nDCG@10"))
+    )
     assert found.values.measures["R@2"] > 0.95
     assert found.values.measures["nDCG@10"] == pytest.approx(0.991, abs=0.01)
 

@@ -224,10 +224,12 @@ def test_expansion_mse_equals_a_loop_and_pulls_terms_that_do_not_fire():
         total += (weight - aim) ** 2
     assert found.item() == pytest.approx(total / 2, rel=1e-5)
     found.backward()
-    assert logits.grad[0, 0] < 0  # wanted but silent: up
-    assert logits.grad[0, 1] == 0  # neither wanted nor firing
-    assert logits.grad[0, 2] > 0
-    assert logits.grad[1, 2] == 0  # not asked for
+    pull = logits.grad
+    assert pull is not None
+    assert pull[0, 0] < 0  # wanted but silent: up
+    assert pull[0, 1] == 0  # neither wanted nor firing
+    assert pull[0, 2] > 0
+    assert pull[1, 2] == 0  # not asked for
     silent = losses.expansion_mse(torch.full((1, 2), -torch.inf), torch.ones(1, 2), torch.ones(1, 2, dtype=torch.bool))
     assert silent.item() == 0
 

@@ -1,0 +1,75 @@
+"""The model that comes with lsr: small, without torch, and what its vectors hold."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from lsr.corpus import DocumentReader
+from lsr.encoders import load
+from lsr.encoders.registry import default_folder
+from lsr.eval import Question
+from lsr.retrieval import evaluate_system
+from tests.conftest import ROOT
+
+MEGABYTES = 25
+SAMPLE = ROOT / "data" / "sample"
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return load()
+
+
+def weights(encoder, text, query=False):
+    row = (encoder.encode_queries if query else encoder.encode_documents)([text])
+    return {encoder.terms[term]: weight for term, weight in zip(row.terms.tolist(), row.values.tolist(), strict=True)}
+
+
+def test_it_is_small_and_there_under_both_names():
+    assert sum(path.stat().st_size for path in default_folder().rglob("*") if path.is_file()) <= MEGABYTES * 10**6
+    assert (ROOT / "data" / "models" / "default").resolve() == default_folder().resolve()
+    assert load("default").fingerprint == load().fingerprint
+
+
+def test_a_document_weighs_its_stems_most_and_fires_others(encoder):
+    found = weights(encoder, "The cost of medical care at an emergency room visit ranges from $150 to $3000.")
+    assert {"cost", "medic", "care", "emergenc", "room", "visit"} <= found.keys()
+    assert {"price", "hospit"} <= found.keys()
+    assert "the" not in found
+    assert min(found["cost"], found["emergenc"]) > found["hospit"]
+
+
+def test_a_query_is_what_stands_in_it(encoder):
+    found = weights(encoder, "what do the computers compute", query=True)
+    assert found.keys() == {"comput"}
+
+
+def test_it_needs_no_torch():
+    code = (
+        "import sys, lsr.encoders as e; v = e.load().encode_documents(['bees dance']); "
+        "print(v.nnz > 2, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
+
+
+def test_it_finds_what_words_do_not():
+    values = {}
+    for name in ("bm25", "default"):
+        question = Question(dataset=str(SAMPLE), encoder=name, measures=("nDCG@10",))
+        values[name] = evaluate_system(question).values.measures["nDCG@10"]
+    assert values["default"] > values["bm25"] + 0.01
+
+
+def test_pairs_that_dense_vectors_cannot_tell_apart_are_found(shared_collection):
+    place = str(shared_collection("limit-small"))
+    assert evaluate_system(Question(dataset=place, measures=("R@2",))).values.measures["R@2"] > 0.95
+
+
+def test_documents_are_short(encoder):
+    texts = [document.full_text for document in DocumentReader([str(SAMPLE)])]
+    sizes = sorted(np.diff(encoder.encode_documents(texts).indptr).tolist())
+    assert sum(sizes) / len(sizes) <= 180
+    assert sizes[int(0.99 * len(sizes))] <= 350
