@@ -462,7 +462,8 @@ def adapt_command(  # noqa: PLR0913  one for each option
     from lsr.encoders.registry import DEFAULT, default_folder
     from lsr.training.adaptation import Adaptation
 
-    run(corpus, default_folder() if encoder == DEFAULT else Path(encoder), out, Adaptation(recipe, steps, minutes, seed, force), judged)
+    folder = default_folder() if encoder == DEFAULT else Path(encoder)
+    run(corpus, folder, out, Adaptation(recipe, steps, minutes, seed, force), judged)
 
 
 encoders_app = typer.Typer(
