@@ -150,6 +150,9 @@ class Objective:
 
     def _penalty(self, penalty: Penalty, reps: torch.Tensor, step: int, groups: int) -> torch.Tensor:
         weights = frequency_weights(self.fired) if penalty.frequency else None
+        if penalty.scored:
+            table = self.student.query.table().detach()
+            weights = table if weights is None else weights * table
         regulariser = Regulariser(penalty.norm, weights, penalty.above, groups)
         return self._now(penalty.weight, step) * regulariser(reps)
 

@@ -33,6 +33,8 @@ class Penalty(Strict, frozen=True):
         norm: flops or l1.
         above: rows with as many non-zeros or fewer are left alone.
         frequency: whether terms weigh as DF-FLOPS says.
+        scored: whether weights count times those of the query table, as they do in scores; plain FLOPS of such a
+            system then, where without it the penalty is IDF-aware.
         target: terms a document that a controller aims at; 0 for none.
     """
 
@@ -40,6 +42,7 @@ class Penalty(Strict, frozen=True):
     norm: Norm = "flops"
     above: int = 0
     frequency: bool = False
+    scored: bool = False
     target: float = 0.0
 
 
@@ -243,6 +246,8 @@ def _fault_of_sides(recipe: Recipe) -> str | None:
     if "term_recall" in recipe.losses and declaration.document.head != "token-weight":
         return f"loss 'term_recall' weighs a document's own tokens, but system {recipe.system!r} does not"
     for name, side in (("document", declaration.document), ("query", declaration.asking)):
+        if (penalty := recipe.document) and penalty.scored and declaration.asking.head != "table":
+            return f"document.scored weighs by the query table, but system {recipe.system!r} has none"
         if name in recipe.k and side.sparsifier not in NEEDS_POSITIVE_K:
             return f"k of the {name} side, but system {recipe.system!r} has sparsifier {side.sparsifier!r} there"
     return None

@@ -44,6 +44,7 @@ def test_every_published_system_has_a_recipe():
         ),
         (("info_nce", "term_recall"), "loss 'term_recall' weighs a document's own tokens"),
         (("batch = 4", "batch = 4\nk = { query = { value = 3 } }"), "has sparsifier 'none' there"),
+        (("weight = {", "scored = true\nweight = {"), "but system 'splade-v2' has none"),
         (("batch = 4", "batch = 4\nadapter = { rank = 4 }"), "add 'body' to freeze"),
     ],
 )

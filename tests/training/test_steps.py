@@ -13,6 +13,7 @@ from lsr.sparse import SparseMatrix
 from lsr.training import engine
 from lsr.training.data import read_data
 from lsr.training.ranks import Ranks
+from lsr.training.recipe import Penalty
 from lsr.training.teachers import DenseVectors, Ensemble, ScoredLists, SparseVectors, Teacher
 from lsr.training.token_store import TokenStore
 from tests.encoders.models import write_tokenizer
@@ -150,3 +151,15 @@ def test_a_weight_that_is_no_number_is_never_written(tmp_path):
         made.run()
     handle.remove()
     assert len(list(made.folder.checkpoints.glob("step-*"))) == 1
+
+
+def test_a_scored_penalty_is_that_of_what_documents_bring_to_scores(tmp_path):
+    made = trainer(tmp_path, recipe("opensearch-doc-v2", ""))
+    with torch.no_grad():
+        made.student.query.parts["table"].copy_(torch.linspace(0, 3, made.student.query.terms))
+    reps = torch.rand(6, made.student.document.terms)
+    plain, scored = Penalty(2.0), Penalty(2.0, scored=True)
+    table = made.student.query.table().detach()
+    found = [float(made.objective._penalty(one, reps, 1, 1)) for one in (plain, scored)]
+    wanted = [2 * (means**2).sum() for means in (reps.numpy().mean(0), (reps * table).detach().numpy().mean(0))]
+    assert found == pytest.approx(wanted, rel=1e-5)
