@@ -9,6 +9,8 @@ import typer
 from typer.core import TyperCommand
 
 from lsr._version import __version__
+from lsr.cli.data_app import data_app
+from lsr.cli.encoders_app import encoders_app
 
 app = typer.Typer(
     help="Learned sparse retrieval: index documents, search them, serve them, evaluate encoders.",
@@ -466,133 +468,8 @@ def adapt_command(  # noqa: PLR0913  one for each option
     run(corpus, folder, out, Adaptation(recipe, steps, minutes, seed, force), judged)
 
 
-encoders_app = typer.Typer(
-    help="List the systems that encoders are declared as; convert encoders.\n\nExample: lsr encoders list",
-    no_args_is_help=True,
-)
 app.add_typer(encoders_app, name="encoders")
-
-
-@encoders_app.command("list")
-def encoders_list_command() -> None:
-    """List every declared system and its parts.
-
-    Example: lsr encoders list
-    """
-    from lsr.cli.encoders import list_systems
-
-    list_systems()
-
-
-@encoders_app.command("show")
-def encoders_show_command(name: Annotated[str, typer.Argument(metavar="SYSTEM", help="Name from the list.")]) -> None:
-    """Show the declaration of one system.
-
-    Example: lsr encoders show splade-v3
-    """
-    from lsr.cli.encoders import show
-
-    show(name)
-
-
-@encoders_app.command("export")
-def encoders_export_command(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an encoder.")],
-    out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
-    layout: Annotated[
-        str, typer.Option("--to", help="onnx (runs without torch), sentence-transformers, or lsr.")
-    ] = "onnx",
-    int8: Annotated[bool, typer.Option("--int8", help="With onnx: a byte a number, a quarter of the size.")] = False,
-    keep_terms_of: Annotated[
-        str | None,
-        typer.Option(metavar="SOURCE", help="With onnx: leave out terms that these documents never fire."),
-    ] = None,
-) -> None:
-    """Write an encoder in another layout.
-
-    Example: lsr encoders export my-model --out my-model-onnx
-    """
-    from lsr.cli.encoders import export
-
-    export(folder, out, layout, int8, keep_terms_of)
-
-
-@encoders_app.command("average")
-def encoders_average_command(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Encoders of several runs from one start.")],
-    out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
-) -> None:
-    """Average the weights of several runs: often better than each, at the cost of one.
-
-    Example: lsr encoders average run-0/encoder run-1/encoder --out averaged
-    """
-    from lsr.cli.encoders import average
-
-    average(folders, out)
-
-
-data_app = typer.Typer(
-    help="List judged collections; make some. Nothing is downloaded.\n\nExample: lsr data list",
-    no_args_is_help=True,
-)
 app.add_typer(data_app, name="data")
-
-
-@data_app.command("list")
-def data_list_command(
-    folders: Annotated[list[Path] | None, typer.Argument(metavar="DIR...", help="Where to look.  [default: .]")] = None,
-) -> None:
-    """List judged collections: those in the folders, and where to get others that are known.
-
-    Example: lsr data list ~/beir
-    """
-    from lsr.cli.data import list_collections
-
-    list_collections(folders or [Path()])
-
-
-@data_app.command("limit")
-def data_limit_command(
-    out: Annotated[Path, typer.Option("--out", help="New folder, written in BEIR layout.")],
-    people: Annotated[int, typer.Option(help="Documents.", min=2)] = 50_000,
-    attributes: Annotated[
-        Path | None, typer.Option(help="File with one attribute a line.  [default: 1,850 invented words]")
-    ] = None,
-    names: Annotated[
-        Path | None, typer.Option(help="File with words for names, one a line; two are a name.  [default: invented]")
-    ] = None,
-    source: Annotated[
-        Path | None,
-        typer.Option("--from", help="Keep people and queries of this LIMIT collection, and add others around them."),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same collection.")] = 42,
-) -> None:
-    """Make a LIMIT collection: 1,000 queries, each about one of the pairs of 46 people among many.
-
-    Example: lsr data limit --out limit-50k
-    """
-    from lsr.cli.data import limit
-
-    limit(out, people, attributes, names, seed, source)
-
-
-@data_app.command("task")
-def data_task_command(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Documents, in any layout of lsr index.")],
-    out: Annotated[Path, typer.Option("--out", help="New folder, written in BEIR layout.")],
-    kind: Annotated[
-        str, typer.Option(help="keyword (5 rare words of a document) or part (8 to 20 in a row).")
-    ] = "part",
-    queries: Annotated[int, typer.Option(help="So many queries.", min=1)] = 1000,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same queries.")] = 0,
-) -> None:
-    """Make a judged collection of any corpus: its own words must find the document they are from.
-
-    Example: lsr data task corpus.jsonl --kind keyword --out my-task
-    """
-    from lsr.cli.data import task
-
-    task(source, out, kind, queries, seed)
 
 
 def command_names() -> dict[str, Any]:

@@ -64,9 +64,11 @@ def test_the_shell_gets_one_line(tmp_path):
 
 def test_a_folder_of_collections_is_measured_as_their_mean(tmp_path):
     for name, answer in (("android", "a"), ("english", "b")):
-        corpus = '{"_id": "a", "text": "moat"}\n{"_id": "b", "text": "castle"}\n'
+        corpus = '{"_id": "a", "text": "one"}\n{"_id": "b", "text": "other"}\n'
         write_set(tmp_path / "cqa" / name, **{"corpus.jsonl": corpus, "qrels__test.tsv": f"{HEAD}1\t{answer}\t1\n"})
-    shown = run("eval", tmp_path / "cqa", "--measures", "RR@10", "--json", tmp_path / "x.json").stdout
+    shown = run(
+        "eval", tmp_path / "cqa", "--encoder", "bm25", "--measures", "RR@10", "--json", tmp_path / "x.json"
+    ).stdout
     values = json.loads((tmp_path / "x.json").read_text())
     assert {name: part["measures"]["RR@10"] for name, part in values["parts"].items()} == {
         "android": 1.0,

@@ -83,7 +83,7 @@ def test_standard_input_and_named_fields_are_indexed(tmp_path):
 
 def test_evaluation_writes_table_run_and_json(tmp_path, sample_index):
     files = ("--run", tmp_path / "x.run", "--json", tmp_path / "x.json")
-    direct = lsr("eval", SAMPLE, "--measures", "nDCG@10", "R@100", "P@5", *files)
+    direct = lsr("eval", SAMPLE, "--encoder", "bm25", "--measures", "nDCG@10", "R@100", "P@5", *files)
     assert direct.returncode == 0, direct.stderr
     values = json.loads((tmp_path / "x.json").read_text())
     assert list(values["measures"]) == ["nDCG@10", "R@100", "P@5"]

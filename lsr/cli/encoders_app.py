@@ -1,0 +1,71 @@
+"""Which commands does `lsr encoders` have? Declared here, done in `lsr.cli.encoders`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+encoders_app = typer.Typer(
+    help="List the systems that encoders are declared as; convert encoders.\n\nExample: lsr encoders list",
+    no_args_is_help=True,
+)
+
+
+@encoders_app.command("list")
+def encoders_list_command() -> None:
+    """List every declared system and its parts.
+
+    Example: lsr encoders list
+    """
+    from lsr.cli.encoders import list_systems
+
+    list_systems()
+
+
+@encoders_app.command("show")
+def encoders_show_command(name: Annotated[str, typer.Argument(metavar="SYSTEM", help="Name from the list.")]) -> None:
+    """Show the declaration of one system.
+
+    Example: lsr encoders show splade-v3
+    """
+    from lsr.cli.encoders import show
+
+    show(name)
+
+
+@encoders_app.command("export")
+def encoders_export_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an encoder.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
+    layout: Annotated[
+        str, typer.Option("--to", help="onnx (runs without torch), sentence-transformers, or lsr.")
+    ] = "onnx",
+    int8: Annotated[bool, typer.Option("--int8", help="With onnx: a byte a number, a quarter of the size.")] = False,
+    keep_terms_of: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="With onnx: leave out terms that these documents never fire."),
+    ] = None,
+) -> None:
+    """Write an encoder in another layout.
+
+    Example: lsr encoders export my-model --out my-model-onnx
+    """
+    from lsr.cli.encoders import export
+
+    export(folder, out, layout, int8, keep_terms_of)
+
+
+@encoders_app.command("average")
+def encoders_average_command(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Encoders of several runs from one start.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
+) -> None:
+    """Average the weights of several runs: often better than each, at the cost of one.
+
+    Example: lsr encoders average run-0/encoder run-1/encoder --out averaged
+    """
+    from lsr.cli.encoders import average
+
+    average(folders, out)
