@@ -5,7 +5,7 @@ from lsr.errors import EncoderError
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(EncoderError, match="unknown encoder 'splade-9000': wanted bm25 or a folder"):
+    with pytest.raises(EncoderError, match="unknown encoder 'splade-9000': wanted default, bm25 or a folder"):
         load("splade-9000")
 
 
