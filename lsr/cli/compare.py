@@ -24,7 +24,7 @@ from lsr.eval import (
     read_run,
 )
 
-COLUMNS = ("B", "measure", "A", "B's", "B - A", "95 %", "wins", "losses", "ties", "p t-test", "p bootstrap", "p Holm")
+COLUMNS = ("measure", "A", "B", "B - A", "95 %", "w/l/t", "t-test", "bootstrap", "Holm")  # 80 characters in all
 
 
 def run(a: Path, others: Sequence[Path], judgements: str, names: Sequence[str], rules_name: str, shown: int) -> None:
@@ -39,8 +39,10 @@ def run(a: Path, others: Sequence[Path], judgements: str, names: Sequence[str], 
     scores = {path: evaluate(qrels, found, measures, rules) for path, found in runs.items()}
     found = {(b, name): compare(*_common(scores[a], scores[b], name)) for b in others for name in map(str, measures)}
     corrected = holm({f"{b} {name}": difference.t_test for (b, name), difference in found.items()})
-    out.print(f"A is {a}", soft_wrap=True, markup=False)
-    out.print(_table(found, corrected))
+    out.print(f"A is {a}; w/l/t: queries that B wins, loses, ties; then p-values", soft_wrap=True, markup=False)
+    for b in others:
+        out.print(f"\nB is {b}", soft_wrap=True, markup=False)
+        out.print(_table({key: one for key, one in found.items() if key[0] == b}, corrected))
     for path, answers in runs.items():
         for note in explain_oddities(oddities(qrels, answers), rules):
             say(f"{path.name}: {note}")
@@ -55,16 +57,16 @@ def _common(a: Scores, b: Scores, name: str) -> tuple[dict[str, float], dict[str
 
 
 def _table(found: Mapping[tuple[Path, str], Difference], corrected: Mapping[str, float]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     for name in COLUMNS:
-        table.add_column(name, justify="left" if name in ("B", "measure") else "right")
+        table.add_column(name, justify="left" if name == "measure" else "right", no_wrap=True)
     for (b, name), one in found.items():
         p = corrected[f"{b} {name}"]
-        interval = f"{one.delta.low:+.4f} {one.delta.high:+.4f}"
-        counts = map(str, (one.wins, one.losses, one.ties))
+        interval = f"{one.delta.low:+.3f} {one.delta.high:+.3f}"
+        counts = f"{one.wins}/{one.losses}/{one.ties}"
         values = f"{one.a:.4f}", f"{one.b:.4f}", f"{one.delta.mean:+.4f}", interval
         tests = f"{one.t_test:.4f}", f"{one.bootstrap:.4f}", f"{p:.4f}"
-        table.add_row(b.stem, name, *values, *counts, *tests, style="bold" if p < 0.05 else None)
+        table.add_row(name, *values, counts, *tests, style="bold" if p < 0.05 else None)
     return table
 
 
