@@ -73,3 +73,16 @@ def test_documents_are_short(encoder):
     sizes = sorted(np.diff(encoder.encode_documents(texts).indptr).tolist())
     assert sum(sizes) / len(sizes) <= 180
     assert sizes[int(0.99 * len(sizes))] <= 350
+
+
+def test_torch_gives_the_same_vectors(encoder):
+    pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    from lsr.encoders.assemble import read_network
+    from lsr.encoders.torch_runner import TorchRunner
+
+    side = encoder.source.document
+    texts = ["Xylem transports water and minerals from roots to leaves.", "bees dance", ""]
+    found, _ = TorchRunner(read_network(side), side.tokenizer, "cpu").run(texts)
+    wanted = encoder.encode_documents(texts)
+    assert np.allclose(found.to_scipy().toarray(), wanted.to_scipy().toarray(), atol=1e-3)
