@@ -23,7 +23,7 @@ from rich.table import Table
 from lsr.corpus import DocumentReader
 from lsr.encoders import DEFAULT, Encoder, load
 from lsr.encoders.neural import NeuralEncoder
-from lsr.encoders.registry import default_folder
+from lsr.encoders.registry import folder_of
 from lsr.encoders.view import read_tokenizer
 from lsr.eval import load_collection
 from lsr.index import WindowedIndex
@@ -63,7 +63,7 @@ def main() -> None:
     arguments = parser.parse_args()
     texts = [document.full_text for document in DocumentReader([str(arguments.collection)])]
     queries = list(load_collection(arguments.collection).queries.values())
-    report = {"bytes": sum(path.stat().st_size for path in default_folder().rglob("*") if path.is_file())}
+    report = {"bytes": sum(path.stat().st_size for path in folder_of(DEFAULT).rglob("*") if path.is_file())}
     report |= encoding(texts, arguments)
     encoders = [DEFAULT, *([arguments.beside] if arguments.beside else [])]
     report["search"] = searching(encoders, texts, queries, arguments.rounds)

@@ -461,11 +461,10 @@ def adapt_command(  # noqa: PLR0913  one for each option
     Example: lsr adapt corpus.jsonl --out adapted
     """
     from lsr.cli.adapt import run
-    from lsr.encoders.registry import DEFAULT, default_folder
+    from lsr.encoders.registry import folder_of
     from lsr.training.adaptation import Adaptation
 
-    folder = default_folder() if encoder == DEFAULT else Path(encoder)
-    run(corpus, folder, out, Adaptation(recipe, steps, minutes, seed, force), judged)
+    run(corpus, folder_of(encoder), out, Adaptation(recipe, steps, minutes, seed, force), judged)
 
 
 app.add_typer(encoders_app, name="encoders")

@@ -11,6 +11,7 @@ from lsr.cli.console import facts, out, progress_bars, readable_bytes, say, warn
 from lsr.corpus import DocumentReader, Fields
 from lsr.encoders.base import Observation
 from lsr.encoders.parallel import encode_on, gpu_names
+from lsr.encoders.registry import folder_of
 from lsr.encoders.vector_file import Batches, EncodeSummary, write_vectors
 from lsr.errors import InputError
 
@@ -39,7 +40,7 @@ def _devices(encoder_name: str, wanted: str | None) -> list[str]:
     """Where to run: what was named, or every GPU for an encoder that torch runs, or the CPU."""
     if wanted:
         return wanted.split(",")
-    if encoder_name in ("bm25", encoders.DEFAULT) or next(Path(encoder_name).rglob("body.onnx"), None):
+    if encoder_name == "bm25" or next(folder_of(encoder_name).rglob("body.onnx"), None):
         return ["cpu"]
     if not (found := gpu_names()):
         say("no GPU found: encoding on the CPU")

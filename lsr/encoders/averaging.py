@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders.neural import write_manifest
-from lsr.encoders.source import read_tensors
+from lsr.encoders.source import file_hashes, read_tensors
 from lsr.errors import EncoderError
 
-MANIFEST = "lsr.json"
 Tensors = dict[str, NDArray[Any]]
 
 
@@ -29,14 +28,18 @@ def average(folders: Sequence[Path], target: Path) -> None:
         EncoderError: fewer than two folders, files that differ beside the weights, tensors of other names or shapes,
             an exported encoder, a ``target`` that is there.
     """
+    from safetensors.numpy import save_file
+
     if len(folders) < 2:
         raise EncoderError(f"{len(folders)} encoder to average: wanted two or more")
     if target.exists():
         raise EncoderError(f"{target} is there already: name a new folder")
     _require_like(folders)
+    places = [path.relative_to(folders[0]) for path in sorted(folders[0].rglob("*.safetensors"))]
+    means = {place: _means([folder / place for folder in folders]) for place in places}
     shutil.copytree(folders[0], target)
-    for place in sorted(target.rglob("*.safetensors")):
-        _average_file([folder / place.relative_to(target) for folder in folders], place)
+    for place, tensors in means.items():
+        save_file(tensors, target / place, {"format": "pt"})
     write_manifest(target, None)
 
 
@@ -49,23 +52,21 @@ def _require_like(folders: Sequence[Path]) -> None:
             raise EncoderError(f"{folders[0]} and {folder} differ in {differing[0]}: wanted two runs of one start")
 
 
-def _files(folder: Path) -> dict[str, bytes]:
+def _files(folder: Path) -> dict[str, str]:
+    """Names of files, with a checksum of those that are no weights."""
     if not (folder / "encoder.toml").is_file():
         raise EncoderError(f"{folder} holds no encoder.toml: wanted the folder of an encoder that lsr train wrote")
     if exported := next(folder.rglob("*.onnx"), None):
         raise EncoderError(f"{exported}: an exported network; average the encoders it was made of")
-    kept = (path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
-    return {str(p.relative_to(folder)): b"" if p.suffix == ".safetensors" else p.read_bytes() for p in kept}
+    return {name: "" if name.endswith(".safetensors") else digest for name, digest in file_hashes(folder).items()}
 
 
-def _average_file(places: Sequence[Path], target: Path) -> None:
-    from safetensors.numpy import save_file
-
+def _means(places: Sequence[Path]) -> Tensors:
     found = [read_tensors(place) for place in places]
     shapes = [{name: tensor.shape for name, tensor in tensors.items()} for tensors in found]
     if any(other != shapes[0] for other in shapes):
         raise EncoderError(f"{places[0]} and its like hold other tensors: wanted two runs of one start")
-    save_file({name: _mean([tensors[name] for tensors in found]) for name in found[0]}, target, {"format": "pt"})
+    return {name: _mean([tensors[name] for tensors in found]) for name in found[0]}
 
 
 def _mean(tensors: Sequence[NDArray[Any]]) -> NDArray[Any]:

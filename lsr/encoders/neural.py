@@ -65,7 +65,7 @@ class NeuralEncoder(Encoder):
 
     Raises:
         EncoderError: files that are missing, damaged or do not belong together.
-        MissingExtraError: torch or onnxruntime is needed and not installed.
+        MissingExtraError: torch is needed and not installed.
     """
 
     batch_documents = 128

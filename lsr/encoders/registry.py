@@ -34,7 +34,7 @@ def load(
     """
     if str(name_or_dir) == "bm25":
         return BM25Encoder()
-    folder = default_folder() if str(name_or_dir) == DEFAULT else Path(name_or_dir)
+    folder = folder_of(name_or_dir)
     if not folder.is_dir():
         raise EncoderError(
             f"unknown encoder {str(name_or_dir)!r}: wanted default, bm25 or a folder that holds a model; nothing is "
@@ -50,6 +50,6 @@ def load(
     return NeuralEncoder(read_source(folder, system), device, half)
 
 
-def default_folder() -> Path:
-    """Where the model lies that comes with lsr."""
-    return Path(str(files("lsr.encoders").joinpath(DEFAULT)))
+def folder_of(name_or_dir: str | Path) -> Path:
+    """The folder that a name stands for: that of the model that comes with lsr for "default", else itself."""
+    return Path(str(files("lsr.encoders").joinpath(DEFAULT))) if str(name_or_dir) == DEFAULT else Path(name_or_dir)

@@ -20,6 +20,7 @@ import msgspec
 
 from lsr import encoders
 from lsr.corpus import DocumentReader
+from lsr.encoders.registry import folder_of
 from lsr.encoders.source import fingerprint, read_source
 from lsr.encoders.vector_file import stored_vectors, write_vectors
 from lsr.errors import InputError
@@ -145,7 +146,7 @@ class Bench:
         if lacking := [name for name in spec.fuse if (name, collection) not in outcome.cells]:
             return outcome.missing[lacking[0], collection]
         wanted = spec.encoder if spec.encoder not in (None, "bm25") else spec.runs
-        path = Path(str(wanted).format(collection=collection)) if wanted else None
+        path = folder_of(str(wanted).format(collection=collection)) if wanted else None
         if path is None or path.exists():
             return None
         if not spec.optional:
@@ -258,7 +259,7 @@ def _fingerprint(name: str) -> str:
     """What decides an encoder's vectors, without reading a network."""
     if name == "bm25" or (Path(name) / "bm25.json").is_file():
         return encoders.load(name).fingerprint
-    return fingerprint(read_source(Path(name)))
+    return fingerprint(read_source(folder_of(name)))
 
 
 def _mark(encoder: Any, data: Judged) -> str:

@@ -58,3 +58,15 @@ def test_what_does_not_fit_together_is_refused(runs, tmp_path):
         average(runs, runs[0])
     with pytest.raises(EncoderError, match=r"holds no encoder\.toml"):
         average([runs[0], tmp_path], tmp_path / "mean")
+
+
+def test_tensors_of_other_shapes_leave_nothing_behind(runs, tmp_path):
+    from safetensors.numpy import save_file
+
+    other = tmp_path / "other"
+    shutil.copytree(runs[1], other)
+    place = next(other.rglob("parts.safetensors"))
+    save_file({name: np.zeros(7, np.float32) for name in read_tensors(place)}, place)
+    with pytest.raises(EncoderError, match="hold other tensors: wanted two runs of one start"):
+        average([runs[0], other], tmp_path / "mean")
+    assert not (tmp_path / "mean").exists()

@@ -8,7 +8,7 @@ import pytest
 
 from lsr.corpus import DocumentReader
 from lsr.encoders import load
-from lsr.encoders.registry import default_folder
+from lsr.encoders.registry import folder_of
 from lsr.eval import Question
 from lsr.retrieval import evaluate_system
 from tests.conftest import ROOT
@@ -28,8 +28,8 @@ def weights(encoder, text, query=False):
 
 
 def test_it_is_small_and_there_under_both_names():
-    assert sum(path.stat().st_size for path in default_folder().rglob("*") if path.is_file()) <= MEGABYTES * 10**6
-    assert (ROOT / "data" / "models" / "default").resolve() == default_folder().resolve()
+    assert sum(path.stat().st_size for path in folder_of("default").rglob("*") if path.is_file()) <= MEGABYTES * 10**6
+    assert (ROOT / "data" / "models" / "default").resolve() == folder_of("default").resolve()
     assert load("default").fingerprint == load().fingerprint
 
 

@@ -41,6 +41,11 @@ def test_engines_become_systems_and_fusions_follow_their_last_part(tmp_path):
     assert found.depth == 100
 
 
+@pytest.mark.parametrize("name", ["bm25", "default"])
+def test_encoders_that_come_with_lsr_are_names_and_no_paths(tmp_path, name):
+    assert suite(tmp_path, f'[[system]]\nname = "a"\nencoder = "{name}"').system[0].encoder == name
+
+
 def test_results_are_kept_as_deep_as_measures_and_convention_need(tmp_path):
     found = suite(tmp_path, 'convention = "beir"\n[[system]]\nname = "a"\nencoder = "bm25"')
     assert found.depth == 101  # a document of the query's id may be taken out
