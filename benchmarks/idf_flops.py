@@ -87,7 +87,28 @@ def advantage(lines: dict[str, list[dict[str, float]]], axis: str) -> dict[str, 
     }
 
 
-def show(lines: dict[str, list[dict[str, float]]], gains: dict[str, dict[str, Any]]) -> str:
+def saving(lines: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
+    """By what factor plain needs more FLOPS than IDF-aware for the same nDCG@10, where both curves reach it."""
+    best = {kind: reached(points) for kind, points in lines.items()}
+    low, high = max(levels[0] for levels, _ in best.values()), min(levels[-1] for levels, _ in best.values())
+    if low >= high:
+        return {"range": None, "factor": None}
+    at = np.linspace(low, high, 50)
+    logs = {kind: np.interp(at, *curve) for kind, curve in best.items()}
+    factors = np.exp(logs["plain"] - logs["idf-aware"])
+    return {"range": [float(low), float(high)], "factor": float(np.median(factors)), "least": float(factors.min())}
+
+
+def reached(points: list[dict[str, float]]) -> tuple[np.ndarray, np.ndarray]:
+    """nDCG@10 in rising order and the log of the fewest FLOPS that reach it, points left out that others surpass."""
+    kept: list[dict[str, float]] = []
+    for point in sorted(points, key=lambda point: point["dev flops"]):
+        if not kept or point["dev ndcg"] > kept[-1]["dev ndcg"]:
+            kept.append(point)
+    return np.array([p["dev ndcg"] for p in kept]), np.log([p["dev flops"] for p in kept])
+
+
+def show(lines: dict[str, list[dict[str, float]]], gains: dict[str, dict[str, Any]], saved: dict[str, Any]) -> str:
     rows = [
         [kind, *(f"{point[key]:.4g}" for key in ("lambda", *SHOWN))]
         for kind, points in lines.items()
@@ -104,6 +125,10 @@ def show(lines: dict[str, list[dict[str, float]]], gains: dict[str, dict[str, An
                 f"\nIDF-aware less plain at equal {name} ({low:.3g} to {high:.3g}): mean {gain['difference']:+.4f}, "
             )
             table += f"least {gain['least']:+.4f}\n"
+    if saved["range"]:
+        low, high = saved["range"]
+        table += f"\nAt equal nDCG@10 ({low:.4f} to {high:.4f}) plain takes {saved['factor']:.1f} times the FLOPS, "
+        table += f"least {saved['least']:.1f}\n"
     return table
 
 
@@ -139,7 +164,9 @@ def main() -> None:
     found = run_jobs(jobs_of(arguments), arguments)
     lines = curves(found, arguments)
     gains = {axis: advantage(lines, axis) for axis in SHOWN[1:]}
-    write("idf-flops", {"curves": lines, "advantage": gains, "runs": found}, show(lines, gains), arguments)
+    saved = saving(lines)
+    report = {"curves": lines, "advantage": gains, "saving": saved, "runs": found}
+    write("idf-flops", report, show(lines, gains, saved), arguments)
     plot(lines, RESULTS / f"idf-flops{'-quick' * arguments.quick}.svg")
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from lsr.sparse import indptr_of
+from lsr.sparse import SparseMatrix, indptr_of
 from lsr.training.data import TrainingData
 from lsr.training.examples import Answers
 from lsr.training.objective import Labels
@@ -100,11 +100,19 @@ class Drawer:
             False: TokenStore(data.documents, source.document.tokenizer, student.document.side, cache),
         }
         self._answers = Answers(data.examples, len(data.queries))
+        self.student = student
         self._pool, self._waiting = ThreadPoolExecutor(1, "drawer"), deque[Future[Drawn]]()
 
     def store(self, query: bool) -> TokenStore:
         """Tokens of queries or of documents."""
         return self._stores[query]
+
+    def asked(self) -> SparseMatrix:
+        """Queries of a student that asks stems, weighted by the IDF of the texts its vocabulary was counted in."""
+        prior = self.student.query.parts["prior"].detach().cpu().numpy()
+        counts = self._stores[True].counts(prior.size)
+        weights = counts.values * -np.log(prior)[counts.terms]
+        return SparseMatrix(counts.indptr, counts.terms, weights.astype(np.float32), counts.dim)
 
     def ahead(self, step: int) -> Drawn:
         """The batch of ``step``, which a thread has drawn; steps follow one another."""

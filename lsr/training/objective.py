@@ -15,6 +15,7 @@ from lsr.training.recipe import SCORED, Penalty, Recipe
 from lsr.training.regularisers import Regulariser, anti_zero, frequency_weights
 from lsr.training.schedules import Course, SparsityController, value_at
 from lsr.training.student import Encoded, Student
+from lsr.training.teachers import Wanted
 
 KEEP = 0.99  # of the running share of documents that fire a term
 KEEP_THRESHOLDS = 0.9  # they follow codes that change quickly at first
@@ -28,7 +29,7 @@ class Labels(NamedTuple):
     teacher: torch.Tensor | None
     first: torch.Tensor  # int64[Q]: column of each query's positive
     answer: torch.Tensor  # int64[Q]: row of that document, equal for queries with one answer
-    copied: torch.Tensor | None = None  # float[N, V]: a teacher's vectors of the documents
+    copied: torch.Tensor | Wanted | None = None  # float[N, V], or of stems: what documents shall be like
 
 
 class Objective:
@@ -188,13 +189,15 @@ class Objective:
         return idle.view(-1, latents).all(0)
 
 
-def _copied(documents: Encoded, sparse: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """Distance from a teacher's vectors; for stems of all that do not stand in the text, whose weight is their own."""
+def _copied(documents: Encoded, sparse: torch.Tensor, wanted: torch.Tensor | Wanted) -> torch.Tensor:
+    """Distance from what a teacher gives; for stems before the counts of those that stand in the text."""
     if documents.logits is None or documents.plain is None:
+        assert isinstance(wanted, torch.Tensor)  # noqa: S101
         return losses.sparse_mse(sparse, wanted)
     rows = documents.logits.shape[1]
     absent = documents.base[:, :rows] == documents.plain[:, :rows]
-    return losses.expansion_mse(documents.logits, wanted[:, :rows], absent)
+    wanted = wanted if isinstance(wanted, Wanted) else Wanted(wanted[:, :rows])
+    return losses.expansion_mse(documents.logits, *wanted.of(absent))
 
 
 def _taught(

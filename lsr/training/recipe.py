@@ -88,6 +88,26 @@ class StemChoice(Strict, frozen=True):
     layers: tuple[int, ...] = ()
 
 
+class Copy(Strict, frozen=True):
+    """What documents of stems copy from one teacher; see `lsr.training.copies`.
+
+    Attributes:
+        teacher: its place among the teachers.
+        factor: what weights are multiplied by.
+        above: what is taken off them before.
+        kept: stems of a document.
+        normed: whether weights fall with the length of a text, as those of words do under BM25.
+        present: share of the weight that stems get which stand in the text, beside that of their counts.
+    """
+
+    teacher: int = 0
+    factor: float = 1.0
+    above: float = 0.0
+    kept: int = 200
+    normed: bool = False
+    present: float = 0.0
+
+
 class Teaching(Strict, frozen=True):
     """Who teaches: "scores" (in the data), "bm25" or folders of encoders, and how they are put together.
 
@@ -97,6 +117,7 @@ class Teaching(Strict, frozen=True):
         normaliser: what brings them to one scale; see `lsr.training.teachers.Ensemble`.
         scale: S, what the mean of normalised scores is multiplied by.
         copied: what vectors of the first teacher are multiplied by, where they are copied.
+        copies: what students of stems copy instead, if anything.
     """
 
     teachers: tuple[str, ...]
@@ -104,6 +125,7 @@ class Teaching(Strict, frozen=True):
     normaliser: Normaliser = "minmax"
     scale: Course = 30.0
     copied: float = 1.0
+    copies: tuple[Copy, ...] = ()
 
 
 class Pretraining(Strict, frozen=True):
@@ -235,8 +257,10 @@ def _fault(recipe: Recipe) -> str | None:
 def _fault_of_teachers(recipe: Recipe) -> str | None:
     if taught := [name for name in TAUGHT if recipe.losses.get(name) and recipe.teaching is None]:
         return f"loss {taught[0]!r} needs a teacher; add [teaching] with teachers"
-    teachers = recipe.teaching.teachers if recipe.teaching else ()
-    if recipe.losses.get("sparse_mse") and teachers[0] in ("scores", "bm25"):
+    teachers, copies = (recipe.teaching.teachers, recipe.teaching.copies) if recipe.teaching else ((), ())
+    if copies and not read_system(recipe.system).document.stems:
+        return f"teaching.copies are for systems of stems, which {recipe.system!r} is not"
+    if recipe.losses.get("sparse_mse") and not copies and teachers[0] in ("scores", "bm25"):
         return f"loss 'sparse_mse' copies the vectors of the first teacher: wanted an encoder, found {teachers[0]!r}"
     return None
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import torch
 
-from lsr.encoders import load
+from lsr.encoders import Encoder, load
 from lsr.encoders.declaration import read_system
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.source import STEMS, SideSource
@@ -18,17 +18,18 @@ from lsr.encoders.stems import read_stems
 from lsr.errors import TrainingError
 from lsr.sparse import SparseMatrix
 from lsr.training.batches import Drawer
+from lsr.training.copies import Copies, copies_of, word_norms
 from lsr.training.data import TrainingData, read_data
 from lsr.training.dev import DevMeter, read_devs
 from lsr.training.pretraining import pretrained
 from lsr.training.ranks import accelerator
-from lsr.training.recipe import Recipe, Teaching
+from lsr.training.recipe import Copy, Recipe, Teaching
 from lsr.training.run_folder import RunFolder
-from lsr.training.student import Student, set_idf, start
-from lsr.training.teachers import Ensemble, ScoredLists, SparseVectors, Teacher, frozen
+from lsr.training.student import set_idf, start
+from lsr.training.teachers import Ensemble, ScoredLists, SparseVectors, Teacher, stored
 from lsr.training.trainer import Trainer
 from lsr.training.translation import stems_of_pieces, translated
-from lsr.training.vectors import both_vectors, is_dense
+from lsr.training.vectors import Vectors, both_vectors, is_dense
 from lsr.training.vocabulary import write_start
 
 
@@ -73,7 +74,7 @@ def prepare(recipe: Recipe, plan: Plan, resume: bool = False) -> Trainer:
         student = start(recipe, _model(recipe, plan, data), plan.seed, cache)
         folder = RunFolder(plan.out, recipe, _facts(plan, data), resume, place.is_main_process)
         drawer = Drawer(data, student, recipe, plan.seed, plan.mixing, cache)
-        teacher = teacher_of(recipe, data, place.device, cache, student)
+        teacher = teacher_of(recipe, data, place.device, cache, drawer)
     if student.query.side.table == "idf" and not (plan.model / "encoder.toml").is_file():
         set_idf(student, drawer.store(False))
     trainer = Trainer(recipe, student, drawer, DevMeter(dev, student), folder, plan.seed, teacher, place)
@@ -110,35 +111,50 @@ def teacher_of(
     data: TrainingData,
     device: torch.device,
     cache: Path | None = None,
-    student: Student | None = None,
+    drawer: Drawer | None = None,
 ) -> Teacher | None:
     """Who teaches, ready to score; vectors are taken from ``cache`` or put there.
 
-    ``student`` says in which terms it copies vectors; None where those of its teacher are its own.
+    ``drawer`` knows the terms of a student of stems that copies them; None where nothing is copied.
     """
     if (teaching := recipe.teaching) is None:
         return None
-    made = [
-        ScoredLists(data, device) if name == "scores" else frozen(load(name, device=str(device)), data, device, cache)
-        for name in teaching.teachers
+    encoders = [None if name == "scores" else load(name, device=str(device)) for name in teaching.teachers]
+    given = [
+        None if encoder is None else both_vectors(encoder, data.documents, data.queries, cache) for encoder in encoders
     ]
-    translate = student is not None and student.copies and student.document.side.stems
-    copied = _copied(teaching, data, device, cache, student.source.document) if student and translate else None
+    made = [ScoredLists(data, device) if pair is None else stored(*pair, device) for pair in given]
+    copied: SparseVectors | Copies | None = None
+    if drawer and drawer.student.copies and drawer.student.document.side.stems:
+        if teaching.copies:
+            copied = _copies(teaching.copies, given, drawer, device)
+        else:
+            copied = _copied(teaching, encoders[0], given[0], device, drawer.student.source.document)
     return Ensemble(made, teaching.weights, teaching.normaliser, copied)
 
 
+def _copies(
+    chosen: Sequence[Copy], given: Sequence[tuple[Vectors, Vectors] | None], drawer: Drawer, device: torch.device
+) -> Copies:
+    """What a student of stems copies from the vectors of its teachers."""
+    rows = drawer.student.document.parts["vocabulary_bias"].numel()
+    return copies_of(given, chosen, drawer.asked(), word_norms(drawer.store(False)), rows, device)
+
+
 def _copied(
-    teaching: Teaching, data: TrainingData, device: torch.device, cache: Path | None, wanted: SideSource
+    teaching: Teaching,
+    teacher: Encoder | None,
+    given: tuple[Vectors, Vectors] | None,
+    device: torch.device,
+    wanted: SideSource,
 ) -> SparseVectors:
     """The vectors of the first teacher in the stems of a student."""
-    teacher = load(teaching.teachers[0], device=str(device))
-    if not isinstance(teacher, NeuralEncoder) or is_dense(teacher) or teacher.declaration.document.stems:
+    if not isinstance(teacher, NeuralEncoder) or is_dense(teacher) or teacher.declaration.document.stems or not given:
         raise TrainingError(f"{teaching.teachers[0]}: stems copy an encoder of word-pieces, which this is not")
     stems = read_stems(wanted.tokenizer.parent / STEMS)
     terms = stems_of_pieces(teacher.source.document.tokenizer, stems)
-    sides = both_vectors(teacher, data.documents, data.queries, cache)
     documents, queries = (
-        translated(side, terms, len(stems), teaching.copied) for side in sides if isinstance(side, SparseMatrix)
+        translated(side, terms, len(stems), teaching.copied) for side in given if isinstance(side, SparseMatrix)
     )
     return SparseVectors(queries, documents, device)
 

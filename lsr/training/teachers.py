@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from lsr.errors import TrainingError
 from lsr.sparse import SparseMatrix
 from lsr.training.data import TrainingData
 from lsr.training.ragged import Ragged, Rows, home, moved
-from lsr.training.vectors import both_vectors
+from lsr.training.vectors import Vectors, both_vectors
 
 Normaliser = Literal["minmax", "z", "affine", "none"]
 CPU = torch.device("cpu")
@@ -30,6 +30,31 @@ class Teacher(Protocol):
 
     def scores(self, queries: Rows, documents: Rows) -> torch.Tensor:
         """Scores of every query with every document."""
+
+
+class Wanted(NamedTuple):
+    """Weights that stems with a row shall have, float32[N, R].
+
+    Attributes:
+        absent: where they do not stand in the text.
+        present: where they do, beside their counts; None where that is left alone.
+    """
+
+    absent: torch.Tensor
+    present: torch.Tensor | None = None
+
+    def of(self, absent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The weights, and which of them are asked for; ``absent`` bool[N, R] marks stems that are not in the text."""
+        if self.present is None:
+            return self.absent, absent
+        return torch.where(absent, self.absent, self.present), torch.ones_like(absent)
+
+
+class Vectored(Protocol):
+    """Anything that says what documents shall be like."""
+
+    def vectors(self, documents: Rows) -> torch.Tensor | Wanted:
+        """Vectors float32[N, V], or weights of stems."""
 
 
 class ScoredLists:
@@ -171,7 +196,11 @@ def frozen(encoder: Encoder, data: TrainingData, device: torch.device = CPU, cac
         device: where scores are computed.
         cache: folder that keeps the vectors for other runs; None for none.
     """
-    documents, queries = both_vectors(encoder, data.documents, data.queries, cache)
+    return stored(*both_vectors(encoder, data.documents, data.queries, cache), device)
+
+
+def stored(documents: Vectors, queries: Vectors, device: torch.device = CPU) -> Teacher:
+    """A teacher that has given its vectors."""
     if isinstance(queries, SparseMatrix) and isinstance(documents, SparseMatrix):
         return SparseVectors(queries, documents, device)
     return DenseVectors(np.asarray(queries), np.asarray(documents), device)
@@ -198,7 +227,7 @@ class Ensemble:
         teachers: Sequence[Teacher],
         weights: Sequence[float] | None = None,
         normaliser: Normaliser = "minmax",
-        copied: SparseVectors | None = None,
+        copied: Vectored | None = None,
     ) -> None:
         self._weights = [1.0] * len(teachers) if weights is None else list(weights)
         if len(self._weights) != len(teachers) or not teachers or min(self._weights) <= 0:
@@ -218,13 +247,15 @@ class Ensemble:
             mean += weight * torch.where(scores.isinf(), scores, brought)
         return (mean / total).masked_fill(total == 0, torch.nan)
 
-    def vectors(self, documents: Rows) -> torch.Tensor:
-        """What the first teacher says of documents, float32[N, V].
+    def vectors(self, documents: Rows) -> torch.Tensor | Wanted:
+        """What the first teacher says of documents, float32[N, V], or what `copied` does.
 
         Raises:
             TrainingError: it has no vectors.
         """
-        if not isinstance(teacher := self._copied or self._teachers[0], DenseVectors | SparseVectors):
+        if self._copied:
+            return self._copied.vectors(documents)
+        if not isinstance(teacher := self._teachers[0], DenseVectors | SparseVectors):
             raise TrainingError("loss 'sparse_mse' copies vectors: wanted the folder of an encoder as first teacher")
         return teacher.vectors(documents)
 

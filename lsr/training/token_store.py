@@ -21,6 +21,7 @@ from lsr.encoders.source import STEMS
 from lsr.encoders.stem_view import arrays_of, begin
 from lsr.encoders.view import View, read_tokenizer, special_ids
 from lsr.replacing import save_array
+from lsr.sparse import SparseMatrix, indptr_of, term_dtype
 from lsr.training.ragged import Ragged, Rows, as_rows, home
 
 TEXTS = 4096  # tokenised together, on all cores
@@ -76,6 +77,23 @@ class TokenStore:
             tokens = np.unique((texts * terms + own)[own >= 0]) % terms
             found += np.bincount(tokens, minlength=terms)
         return found
+
+    @property
+    def own_lengths(self) -> NDArray[np.int64]:
+        """Number of terms that stand in each text."""
+        known = np.concatenate([[0], np.cumsum(self._terms >= 0)])
+        lengths: NDArray[np.int64] = known[self._borders[1:]] - known[self._borders[:-1]]
+        return lengths
+
+    def counts(self, terms: int) -> SparseMatrix:
+        """How often each of ``terms`` terms stands in each text."""
+        texts = np.repeat(np.arange(len(self)), self.lengths)
+        own = self._terms[: self._borders[-1]]
+        keys, counts = np.unique((texts * terms + own)[own >= 0], return_counts=True)
+        sizes = np.bincount(keys // terms, minlength=len(self))
+        return SparseMatrix(
+            indptr_of(sizes), (keys % terms).astype(term_dtype(terms)), counts.astype(np.float32), terms
+        )
 
     def batch(self, rows: Sequence[int] | Rows, device: str | torch.device = "cpu") -> Batch:
         """Tensors of several texts, padded to the longest; a text without tokens gets one that does not pool."""

@@ -82,7 +82,7 @@ def test_stems_copy_word_pieces_alone(made):
     recipe = msgspec.structs.replace(made.recipe, teaching=teaching, losses={"kl": 1.0})
     data = read_data([made.folder.path.parent / "pairs.jsonl"])
     with pytest.raises(TrainingError, match="stems copy an encoder of word-pieces"):
-        teacher_of(recipe, data, torch.device("cpu"), None, made.student)
+        teacher_of(recipe, data, torch.device("cpu"), None, made.drawer)
 
 
 def test_a_student_of_stems_learns_expansions_that_it_did_not_fire(made):
