@@ -127,7 +127,9 @@ def test_a_student_learns_the_vectors_of_its_teacher(tmp_path):
     made.run(lambda step, values: losses.append(values["sparse_mse"]) if "sparse_mse" in values else None)
     rows = np.arange(3)
     wanted = encoder.encode_documents([data.documents[row] for row in rows]).to_scipy().toarray()
-    assert np.allclose(teacher.vectors(rows), wanted, atol=1e-5)
+    found = teacher.vectors(rows)
+    assert isinstance(found, torch.Tensor)
+    assert np.allclose(found, wanted, atol=1e-5)
     assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
     with pytest.raises(TrainingError, match="wanted the folder of an encoder as first teacher"):
         Ensemble([Known()]).vectors(rows)
