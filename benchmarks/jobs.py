@@ -202,6 +202,8 @@ def write(name: str, report: dict[str, Any], table: str, arguments: Namespace) -
     setting = ("pairs", "steps", "batch", "length", "rate", "seeds", "dev")
     facts = {key: getattr(arguments, key) for key in setting} | {"model": arguments.model.name}
     facts["dev"] = [Path(place).name for place in arguments.dev]
+    if drawn_pairs(arguments).is_dir():
+        facts["pairs"] = "all"
     facts["device"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     name += "-quick" * arguments.quick
     (RESULTS / f"{name}.json").write_text(json.dumps({"setting": facts, **report}, indent=2) + "\n")

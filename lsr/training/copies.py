@@ -64,7 +64,7 @@ def copies_of(
     for copy in copies:
         if (pair := teachers[copy.teacher] if 0 <= copy.teacher < len(teachers) else None) is None:
             raise TrainingError(
-                f"copies name teacher {copy.teacher}: wanted the place of an encoder among the teachers"
+                f"copies name teacher {copy.teacher} of {len(teachers)}, counted from 0: wanted one that is an encoder"
             )
         documents, queries = pair
         found = folded(documents, word_table(asked, queries, rows, device), copy.above, copy.kept)

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch.nn.functional import normalize
 
-from lsr.sparse import SparseMatrix, indptr_of, term_dtype
+from lsr.encoders.parts.scorers import unit_rows, unit_tensor
+from lsr.encoders.parts.sparsifiers import topk
+from lsr.encoders.rows import Rows
+from lsr.sparse import SparseMatrix, term_dtype
 from lsr.training.vectors import Vectors
 
 FITTED = 10_240  # stems, or more where more have a row, that a table is fitted for together
@@ -61,37 +62,30 @@ def folded(documents: Vectors, table: torch.Tensor, above: float, kept: int) -> 
         above: what is taken off.
         kept: largest stems of a document.
     """
-    parts = [_largest((rows @ table.T - above).relu(), kept) for rows in _rows(documents, table.device)]
-    counts, terms, weights = (np.concatenate([part[i] for part in parts]) for i in range(3))
-    return SparseMatrix(indptr_of(counts), terms.astype(term_dtype(len(table))), weights, len(table))
+    found = Rows(len(documents), len(table))
+    for at, part in _parts(documents, table.device):
+        weights = topk((part @ table.T - above).relu(), kept)
+        fired = weights > 0
+        rows, terms = fired.nonzero(as_tuple=True)
+        arrays = (values.cpu().numpy() for values in (fired.sum(1), terms, weights[rows, terms]))
+        found.put(range(at, at + len(part)), *arrays)
+    return found.matrix()
 
 
-def _largest(weights: torch.Tensor, kept: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Counts, terms and weights of the entries above 0, at most ``kept`` a row."""
-    if kept < weights.shape[1]:
-        weights = weights * (weights >= weights.topk(kept, dim=1).values[:, -1:])
-    rows, terms = weights.nonzero(as_tuple=True)
-    counts = torch.bincount(rows, minlength=len(weights))
-    return counts.cpu().numpy(), terms.cpu().numpy(), weights[rows, terms].float().cpu().numpy()
-
-
-def _rows(documents: Vectors, device: torch.device) -> Iterator[torch.Tensor]:
-    """Documents as float32[N, H] on ``device``, a batch at a time."""
+def _parts(documents: Vectors, device: torch.device) -> Iterator[tuple[int, torch.Tensor]]:
+    """Documents as float32[N, H] on ``device``, a batch at a time, with the row of the first."""
     for at in range(0, len(documents), AT_ONCE):
         if isinstance(documents, SparseMatrix):
-            yield _tensor(documents.slice(at, min(at + AT_ONCE, len(documents))), device).to_dense()
+            yield at, _tensor(documents.slice(at, min(at + AT_ONCE, len(documents))), device).to_dense()
         else:
-            yield normalize(torch.from_numpy(documents[at : at + AT_ONCE]).to(device))
+            yield at, unit_tensor(torch.from_numpy(documents[at : at + AT_ONCE]).to(device))
 
 
 def _unit(vectors: Vectors, device: torch.device) -> torch.Tensor:
-    """Rows of length 1, sparse or dense as they come; rows of zeros stay."""
-    if not isinstance(vectors, SparseMatrix):
-        return normalize(torch.from_numpy(vectors).to(device))
-    squares = np.add.reduceat(np.append(np.square(vectors.values), np.float32(0)), vectors.indptr[:-1])
-    lengths = np.sqrt(np.where(np.diff(vectors.indptr) > 0, squares, np.float32(1)))
-    values = vectors.values / np.repeat(lengths, np.diff(vectors.indptr))
-    return _tensor(SparseMatrix(vectors.indptr, vectors.terms, values, vectors.dim), device)
+    """Rows of length 1, sparse or dense as they come."""
+    if isinstance(vectors, SparseMatrix):
+        return _tensor(unit_rows(vectors), device)
+    return unit_tensor(torch.from_numpy(vectors).to(device))
 
 
 def _tensor(matrix: SparseMatrix, device: torch.device) -> torch.Tensor:

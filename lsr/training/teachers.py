@@ -6,19 +6,17 @@ Every teacher gives float32[Q, N] on its device for rows of queries and rows of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsr.encoders import Encoder
 from lsr.errors import TrainingError
 from lsr.sparse import SparseMatrix
 from lsr.training.data import TrainingData
 from lsr.training.ragged import Ragged, Rows, home, moved
-from lsr.training.vectors import Vectors, both_vectors
+from lsr.training.vectors import Vectors
 
 Normaliser = Literal["minmax", "z", "affine", "none"]
 CPU = torch.device("cpu")
@@ -187,20 +185,8 @@ def _require_one_width(queries: int, documents: int) -> None:
         )
 
 
-def frozen(encoder: Encoder, data: TrainingData, device: torch.device = CPU, cache: Path | None = None) -> Teacher:
-    """What ``encoder`` gives every text of ``data``, computed once; "bm25" learns its statistics from the documents.
-
-    Args:
-        encoder: sparse or dense.
-        data: texts.
-        device: where scores are computed.
-        cache: folder that keeps the vectors for other runs; None for none.
-    """
-    return stored(*both_vectors(encoder, data.documents, data.queries, cache), device)
-
-
 def stored(documents: Vectors, queries: Vectors, device: torch.device = CPU) -> Teacher:
-    """A teacher that has given its vectors."""
+    """A teacher that has given its vectors of documents and of queries, sparse or dense; it scores on ``device``."""
     if isinstance(queries, SparseMatrix) and isinstance(documents, SparseMatrix):
         return SparseVectors(queries, documents, device)
     return DenseVectors(np.asarray(queries), np.asarray(documents), device)

@@ -21,7 +21,7 @@ from lsr.encoders.source import STEMS
 from lsr.encoders.stem_view import arrays_of, begin
 from lsr.encoders.view import View, read_tokenizer, special_ids
 from lsr.replacing import save_array
-from lsr.sparse import SparseMatrix, indptr_of, term_dtype
+from lsr.sparse import SparseMatrix, concatenate, indptr_of, term_dtype
 from lsr.training.ragged import Ragged, Rows, as_rows, home
 
 TEXTS = 4096  # tokenised together, on all cores
@@ -68,15 +68,28 @@ class TokenStore:
         return self._ids[self._borders[row] : self._borders[row + 1]]
 
     def document_frequency(self, terms: int) -> NDArray[np.int64]:
-        """Number of texts that hold each of ``terms`` terms."""
+        """Number of texts that hold each of ``terms`` terms, int64[terms]."""
         found = np.zeros(terms, np.int64)
         for start in range(0, len(self), TEXTS):
-            borders = self._borders[start : start + TEXTS + 1]
-            texts = np.repeat(np.arange(borders.size - 1), np.diff(borders))
-            own = self._terms[borders[0] : borders[-1]]
-            tokens = np.unique((texts * terms + own)[own >= 0]) % terms
-            found += np.bincount(tokens, minlength=terms)
+            found += np.bincount(self._counted(start, terms)[0] % terms, minlength=terms)
         return found
+
+    def counts(self, terms: int) -> SparseMatrix:
+        """How often each of ``terms`` terms stands in each text, float32[texts, terms]."""
+        parts = []
+        for start in range(0, len(self), TEXTS):
+            keys, counts = self._counted(start, terms)
+            sizes = np.bincount(keys // terms, minlength=min(TEXTS, len(self) - start))
+            own = (keys % terms).astype(term_dtype(terms))
+            parts.append(SparseMatrix(indptr_of(sizes), own, counts.astype(np.float32), terms))
+        return concatenate(parts)
+
+    def _counted(self, start: int, terms: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Keys ``text * terms + term`` of `TEXTS` texts from ``start``, ascending, and how often each stands there."""
+        borders = self._borders[start : start + TEXTS + 1]
+        texts = np.repeat(np.arange(borders.size - 1), np.diff(borders))
+        own = self._terms[borders[0] : borders[-1]]
+        return np.unique((texts * terms + own)[own >= 0], return_counts=True)
 
     @property
     def own_lengths(self) -> NDArray[np.int64]:
@@ -84,16 +97,6 @@ class TokenStore:
         known = np.concatenate([[0], np.cumsum(self._terms >= 0)])
         lengths: NDArray[np.int64] = known[self._borders[1:]] - known[self._borders[:-1]]
         return lengths
-
-    def counts(self, terms: int) -> SparseMatrix:
-        """How often each of ``terms`` terms stands in each text."""
-        texts = np.repeat(np.arange(len(self)), self.lengths)
-        own = self._terms[: self._borders[-1]]
-        keys, counts = np.unique((texts * terms + own)[own >= 0], return_counts=True)
-        sizes = np.bincount(keys // terms, minlength=len(self))
-        return SparseMatrix(
-            indptr_of(sizes), (keys % terms).astype(term_dtype(terms)), counts.astype(np.float32), terms
-        )
 
     def batch(self, rows: Sequence[int] | Rows, device: str | torch.device = "cpu") -> Batch:
         """Tensors of several texts, padded to the longest; a text without tokens gets one that does not pool."""

@@ -11,9 +11,12 @@ from lsr.training.data import TrainingData, read_data
 from lsr.training.dev import DevMeter, DevSet
 from lsr.training.recipe import Recipe, parse_recipe
 from lsr.training.run_folder import RunFolder
+from lsr.training.session import Plan, prepare
 from lsr.training.student import start
 from lsr.training.trainer import Trainer
 from tests.encoders.models import WORDS, bert, llama
+
+SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 
 TOML = """
 title = "Small"
@@ -28,6 +31,21 @@ losses = {{ info_nce = 1.0 }}
 evaluate_every = 4
 checkpoint_every = 4
 {more}
+"""
+COPYING = """
+title = "Stems that copy"
+paper = "none"
+system = "stems"
+losses = {{ kl = 0.1, sparse_mse = 1.0 }}
+steps = 40
+batch = 4
+rate = {{ value = 1e-2 }}
+dropout = false
+evaluate_every = 40
+document_length = 32
+stems = {{ named = 40, buckets = 8, rows = 30 }}
+[teaching]
+{teaching}
 """
 DECODERS = ("csplade", "echo-splade", "prosper")
 ADAPTER = """
@@ -86,3 +104,11 @@ def trainer(
     if resume:
         made.resume()
     return made
+
+
+def copying(folder: Path, teaching: str) -> Trainer:
+    """A trainer of a student of stems that copies; ``%s`` in ``teaching`` is the folder of a BERT."""
+    recipe = parse_recipe(COPYING.format(teaching=teaching % bert(folder / "teacher", seed=1)), "test")
+    pairs(folder)
+    plan = Plan(bert(folder / "model"), (str(folder / "pairs.jsonl"),), SAMPLE, folder / "run")
+    return prepare(recipe, plan)

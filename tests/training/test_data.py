@@ -17,8 +17,9 @@ from lsr.training.data import read_data
 from lsr.training.dev import Measured, mean, read_devs
 from lsr.training.order import Order
 from lsr.training.student import start
-from lsr.training.teachers import DenseVectors, Ensemble, ScoredLists, frozen, normalised
+from lsr.training.teachers import DenseVectors, Ensemble, ScoredLists, normalised, stored
 from lsr.training.token_store import TokenStore
+from lsr.training.vectors import both_vectors
 from tests.conftest import SAMPLE
 from tests.encoders.models import bert, write_tokenizer
 from tests.training.runs import recipe
@@ -164,7 +165,7 @@ def test_bm25_teaches_by_the_statistics_of_the_documents(tmp_path):
     data = read_data(
         [jsonl(tmp_path, {"query": "bees", "pos": "bees dance"}, {"query": "walls", "pos": "castle walls"})]
     )
-    found = frozen(load("bm25"), data).scores(np.arange(2), np.arange(2))
+    found = stored(*both_vectors(load("bm25"), data.documents, data.queries)).scores(np.arange(2), np.arange(2))
     assert found[0, 0] > 0
     assert found[1, 1] > 0
     assert found[0, 1] == found[1, 0] == 0

@@ -1,7 +1,5 @@
 """What stems add to a teacher's score: against numpy's own solver and loops, and a student that learns it."""
 
-from pathlib import Path
-
 import msgspec
 import numpy as np
 import pytest
@@ -14,31 +12,16 @@ from lsr.training import folding  # noqa: E402
 from lsr.training.copies import word_norms  # noqa: E402
 from lsr.training.data import read_data  # noqa: E402
 from lsr.training.folding import folded, word_table  # noqa: E402
-from lsr.training.recipe import Copy, parse_recipe  # noqa: E402
-from lsr.training.session import Plan, prepare, teacher_of  # noqa: E402
+from lsr.training.recipe import Copy  # noqa: E402
+from lsr.training.session import teacher_of  # noqa: E402
 from lsr.training.teachers import Wanted  # noqa: E402
 from lsr.training.vocabulary import K1, B  # noqa: E402
-from tests.encoders import models  # noqa: E402
-from tests.training.runs import pairs  # noqa: E402
+from tests.training.runs import copying  # noqa: E402
 
-SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 CPU = torch.device("cpu")
 STEMS, WIDTH, QUERIES, DOCUMENTS = 12, 5, 40, 9
 
-RECIPE = """
-title = "Stems that copy two teachers"
-paper = "none"
-system = "stems"
-losses = { kl = 0.1, sparse_mse = 1.0 }
-steps = 40
-batch = 4
-rate = { value = 1e-2 }
-dropout = false
-evaluate_every = 40
-document_length = 32
-stems = { named = 40, buckets = 8, rows = 30 }
-
-[teaching]
+TEACHING = """
 teachers = ["bm25", "%s"]
 copies = [{ teacher = 1, factor = 0.3, normed = true }, { teacher = 0, factor = 0.5, above = 0.1, present = 0.5 }]
 """
@@ -118,11 +101,7 @@ def test_stems_in_the_text_are_left_alone_or_get_their_own_weights():
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A trainer of a student of stems that copies BM25 and a BERT."""
-    folder = tmp_path_factory.mktemp("copies")
-    recipe = parse_recipe(RECIPE % models.bert(folder / "teacher", seed=1), "test")
-    pairs(folder)
-    plan = Plan(models.bert(folder / "model"), (str(folder / "pairs.jsonl"),), SAMPLE, folder / "run")
-    return prepare(recipe, plan)
+    return copying(tmp_path_factory.mktemp("copying"), TEACHING)
 
 
 def test_stored_tokens_say_which_terms_stand_in_a_text(made):

@@ -20,8 +20,9 @@ from lsr.training.objective import Labels
 from lsr.training.recipe import parse_recipe
 from lsr.training.schedules import Schedule
 from lsr.training.student import Encoded, set_idf
-from lsr.training.teachers import Ensemble, frozen
+from lsr.training.teachers import Ensemble, stored
 from lsr.training.token_store import TokenStore
+from lsr.training.vectors import both_vectors
 from tests.conftest import ROOT
 from tests.encoders.models import bert
 from tests.training.runs import ADAPTER, CODES, PENALTY, TOML, pairs, recipe, trainer
@@ -122,7 +123,7 @@ def test_a_student_learns_the_vectors_of_its_teacher(tmp_path):
     chosen = msgspec.structs.replace(parse_recipe(text, "test"), steps=30, dropout=False)
     data, losses = pairs(tmp_path), []
     encoder = load(tmp_path / "teacher", device="cpu")
-    teacher = Ensemble([frozen(encoder, data)])
+    teacher = Ensemble([stored(*both_vectors(encoder, data.documents, data.queries))])
     made = trainer(tmp_path, chosen, teacher=teacher)
     made.run(lambda step, values: losses.append(values["sparse_mse"]) if "sparse_mse" in values else None)
     rows = np.arange(3)

@@ -1,7 +1,5 @@
 """Vectors of word-pieces as stems: against a dictionary, and a student of stems that learns a teacher's expansions."""
 
-from pathlib import Path
-
 import msgspec
 import numpy as np
 import pytest
@@ -16,27 +14,14 @@ torch = pytest.importorskip("torch")
 
 from lsr.errors import TrainingError  # noqa: E402
 from lsr.training.data import read_data  # noqa: E402
-from lsr.training.recipe import parse_recipe  # noqa: E402
-from lsr.training.session import Plan, prepare, teacher_of  # noqa: E402
+from lsr.training.session import teacher_of  # noqa: E402
 from lsr.training.translation import stems_of_pieces, translated  # noqa: E402
 from tests.encoders import models  # noqa: E402
-from tests.training.runs import pairs  # noqa: E402
+from tests.training.runs import copying  # noqa: E402
 
-SAMPLE = Path(__file__).parents[2] / "data" / "sample"
-
-RECIPE = """
-title = "Stems that copy"
-paper = "none"
-system = "stems"
-losses = { kl = 0.1, sparse_mse = 1.0 }
-steps = 40
-batch = 4
-rate = { value = 1e-2 }
-dropout = false
-evaluate_every = 40
-document_length = 32
-teaching = { teachers = ["%s", "bm25"], copied = 0.5 }
-stems = { named = 40, buckets = 8, rows = 30 }
+TEACHING = """
+teachers = ["%s", "bm25"]
+copied = 0.5
 """
 
 
@@ -70,11 +55,7 @@ def test_only_whole_words_have_a_stem(tmp_path):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A trainer of a student of stems that copies a BERT."""
-    folder = tmp_path_factory.mktemp("copying")
-    recipe = parse_recipe(RECIPE % models.bert(folder / "teacher", seed=1), "test")
-    pairs(folder)
-    plan = Plan(models.bert(folder / "model"), (str(folder / "pairs.jsonl"),), SAMPLE, folder / "run")
-    return prepare(recipe, plan)
+    return copying(tmp_path_factory.mktemp("copying"), TEACHING)
 
 
 def test_stems_copy_word_pieces_alone(made):
