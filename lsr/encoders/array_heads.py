@@ -13,6 +13,7 @@ from lsr.encoders.view import Tokens
 from lsr.errors import EncoderError
 
 Vector = NDArray[np.float32]
+SHORTEST = 1e-12  # length that a state is divided by at least
 SLICE = 2048  # terms of one product where every logit is needed
 GATES = ("quality", "literal-only", "literal-counts")
 SPARSIFIERS = ("none", "topk", "abs-topk", "relative")
@@ -70,7 +71,7 @@ class ArrayHead:
                 np.array(tokens.ids)[:, None] == terms, self._token_logits(states, tokens)[:, None], -np.inf
             )
             return np.asarray(logits.argmax(0), np.int64)
-        if self._head is None or side.pool not in ("max", "sum") or not len(pooled):
+        if self._head is None or side.pool not in ("max", "sum", "mean") or not len(pooled):
             return np.full(len(terms), -1)
         rows = terms if self._rows is None else np.searchsorted(self._rows, terms).clip(max=self._head.terms - 1)
         logits = self._head.logits(pooled, rows)
@@ -82,11 +83,14 @@ class ArrayHead:
 
     def _vocabulary(self, pooled: Vector, tokens: Tokens) -> Vector:
         head, side = self._head, self._side
+        everywhere = pooled
         if tokens.terms is not None:
             pooled = pooled[np.array(tokens.literal, bool)]
         if head is None or not len(pooled):
             return np.zeros(self.terms, np.float32)
-        if side.pool == "max":
+        if side.pool == "mean":
+            vector = self._activation.array(head.max_logits(_unit(everywhere.mean(0))[None]))
+        elif side.pool == "max":
             vector = self._activation.array(head.max_logits(pooled))
         elif side.pool == "sum":
             slices = [np.arange(at, min(at + SLICE, head.terms)) for at in range(0, head.terms, SLICE)]
@@ -151,6 +155,10 @@ class ArrayHead:
             if side.sparsifier == "none"
             else np.asarray(np.where(vector >= self._threshold, vector, 0), np.float32)
         )
+
+
+def _unit(state: Vector) -> Vector:
+    return np.asarray(state / max(float(np.linalg.norm(state)), SHORTEST), np.float32)
 
 
 def _pooled(states: Vector, pool: str) -> Vector:

@@ -37,7 +37,8 @@ class Side(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
             reads no function words).
         activation: applied to logits; ``log1pN`` is relu and N times log(1 + x).
         pool: how positions become one vector; for ``token-weight`` how repeated tokens add up; for ``table`` whether a
-            repeated token counts once (``max``) or each time (``sum``).
+            repeated token counts once (``max``) or each time (``sum``). ``mean`` of a ``vocabulary`` of stems is the
+            mean state of all tokens, brought to length 1, as dense retrieval has it.
         gates: further factors, in this order.
         sparsifier: which entries stay; ``k`` and ``threshold`` are its settings.
         table: where the numbers of a ``table`` head come from; ``corpus`` is one that follows the document
@@ -145,8 +146,8 @@ def fault_of(side: Side) -> str | None:
             if side.stems
             else "head 'vocabulary' needs a language model, found backbone 'encoder'; take masked-lm"
         )
-    if side.head == "vocabulary" and side.pool == "mean":
-        return "head 'vocabulary' pools logits by max, sum, cls or last, found 'mean'"
+    if side.head == "vocabulary" and side.pool == "mean" and not side.stems:
+        return "head 'vocabulary' pools logits by max, sum, cls or last, found 'mean', which is for stems"
     if side.head in ("token-weight", "table") and side.pool not in ("max", "sum"):
         return f"head {side.head!r} pools repeated tokens by max or sum, found {side.pool!r}"
     if side.head in ("autoencoder", "dense") and side.pool not in ("mean", "cls", "last"):

@@ -13,6 +13,7 @@ from lsr.encoders.declaration import Side
 from lsr.encoders.parts import gates, heads
 from lsr.encoders.parts.activations import ACTIVATIONS
 from lsr.encoders.parts.pools import pool_states
+from lsr.encoders.parts.scorers import unit_tensor
 from lsr.encoders.parts.sparsifiers import sparsify
 from lsr.encoders.view import TokenArrays
 
@@ -120,14 +121,20 @@ class SideNetwork(nn.Module):
             states = pool_states(hidden, batch.pooled, pool)
             reps = self.activation.tensor(nn.functional.linear(states, weight, bias))
             return reps * batch.pooled.any(1, keepdim=True)
+        if pool == "mean":
+            return self.widened(self.activation.tensor(self.stem_logits(hidden, batch)))
         if self.side.stems:
             states, mask = heads.compacted(hidden, batch.pooled)
             return self.widened(self._over_positions(states, weight, bias, mask))
         return self._over_positions(hidden, weight, bias, batch.pooled)
 
     def stem_logits(self, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Largest logits float32[B, R] of the stems that have a row, before the activation."""
+        """Logits float32[B, R] of the stems that have a row, the largest or that of the mean, before the activation."""
         weight, bias = self.head()
+        if self.side.pool == "mean":
+            state = unit_tensor(pool_states(hidden.float(), batch.attention, "mean"))
+            logits: torch.Tensor = nn.functional.linear(state, weight.float(), bias.float()).float()
+            return logits.masked_fill(~batch.pooled.any(1, keepdim=True), -torch.inf)
         states, mask = heads.compacted(_halved(hidden), batch.pooled)
         return heads.max_logits(states, _halved(weight), bias, mask)[0]
 

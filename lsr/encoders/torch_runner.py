@@ -80,7 +80,7 @@ class TorchRunner:
                 return own.long().argmax(0)
             own &= (pooled & batch.literal[0])[:, None]
             return self.network.token_logits(self.network.states(batch))[0][:, None].where(own, -torch.inf).argmax(0)
-        if side.head != "vocabulary" or side.pool not in ("max", "sum"):
+        if side.head != "vocabulary" or side.pool not in ("max", "sum", "mean"):
             return torch.full_like(terms, -1)
         rows = self.network.head()[1].shape[0]
         logits = self.network.term_logits(self.network.states(batch), terms.clamp(max=rows - 1))[0]

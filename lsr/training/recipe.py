@@ -80,12 +80,14 @@ class StemChoice(Strict, frozen=True):
         buckets: terms that all other stems share.
         rows: named stems that the network can fire where they do not stand in the text.
         layers: layers of the network that stay; none means all.
+        pieces: how often a word-piece of the network must stand in the texts to stay; 0 keeps all.
     """
 
     named: int = 32_768
     buckets: int = 32_768
     rows: int = 12_288
     layers: tuple[int, ...] = ()
+    pieces: int = 0
 
 
 class Copy(Strict, frozen=True):
@@ -116,15 +118,13 @@ class Teaching(Strict, frozen=True):
         weights: of each; None means equal.
         normaliser: what brings them to one scale; see `lsr.training.teachers.Ensemble`.
         scale: S, what the mean of normalised scores is multiplied by.
-        copied: what vectors of the first teacher are multiplied by, where they are copied.
-        copies: what students of stems copy instead, if anything.
+        copies: what students of stems copy; others copy the vectors of the first teacher.
     """
 
     teachers: tuple[str, ...]
     weights: tuple[float, ...] | None = None
     normaliser: Normaliser = "minmax"
     scale: Course = 30.0
-    copied: float = 1.0
     copies: tuple[Copy, ...] = ()
 
 
@@ -258,8 +258,11 @@ def _fault_of_teachers(recipe: Recipe) -> str | None:
     if taught := [name for name in TAUGHT if recipe.losses.get(name) and recipe.teaching is None]:
         return f"loss {taught[0]!r} needs a teacher; add [teaching] with teachers"
     teachers, copies = (recipe.teaching.teachers, recipe.teaching.copies) if recipe.teaching else ((), ())
-    if copies and not read_system(recipe.system).document.stems:
+    stems = read_system(recipe.system).document.stems
+    if copies and not stems:
         return f"teaching.copies are for systems of stems, which {recipe.system!r} is not"
+    if recipe.losses.get("sparse_mse") and stems and not copies:
+        return "loss 'sparse_mse' of stems copies what teaching.copies say; add one or more"
     if recipe.losses.get("sparse_mse") and not copies and teachers[0] in ("scores", "bm25"):
         return f"loss 'sparse_mse' copies the vectors of the first teacher: wanted an encoder, found {teachers[0]!r}"
     return None

@@ -10,26 +10,21 @@ from pathlib import Path
 import msgspec
 import torch
 
-from lsr.encoders import Encoder, load
+from lsr.encoders import load
 from lsr.encoders.declaration import read_system
-from lsr.encoders.neural import NeuralEncoder
-from lsr.encoders.source import STEMS, SideSource
-from lsr.encoders.stems import read_stems
 from lsr.errors import TrainingError
-from lsr.sparse import SparseMatrix
 from lsr.training.batches import Drawer
 from lsr.training.copies import Copies, copies_of, word_norms
 from lsr.training.data import TrainingData, read_data
 from lsr.training.dev import DevMeter, read_devs
 from lsr.training.pretraining import pretrained
 from lsr.training.ranks import accelerator
-from lsr.training.recipe import Copy, Recipe, Teaching
+from lsr.training.recipe import Copy, Recipe
 from lsr.training.run_folder import RunFolder
 from lsr.training.student import set_idf, start
-from lsr.training.teachers import Ensemble, ScoredLists, SparseVectors, Teacher, stored
+from lsr.training.teachers import Ensemble, ScoredLists, Teacher, stored
 from lsr.training.trainer import Trainer
-from lsr.training.translation import stems_of_pieces, translated
-from lsr.training.vectors import Vectors, both_vectors, is_dense
+from lsr.training.vectors import Vectors, both_vectors
 from lsr.training.vocabulary import write_start
 
 
@@ -124,12 +119,9 @@ def teacher_of(
         None if encoder is None else both_vectors(encoder, data.documents, data.queries, cache) for encoder in encoders
     ]
     made = [ScoredLists(data, device) if pair is None else stored(*pair, device) for pair in given]
-    copied: SparseVectors | Copies | None = None
-    if drawer and drawer.student.copies and drawer.student.document.side.stems:
-        if teaching.copies:
-            copied = _copies(teaching.copies, given, drawer, device)
-        else:
-            copied = _copied(teaching, encoders[0], given[0], device, drawer.student.source.document)
+    copied = None
+    if drawer and drawer.student.copies and teaching.copies:
+        copied = _copies(teaching.copies, given, drawer, device)
     return Ensemble(made, teaching.weights, teaching.normaliser, copied)
 
 
@@ -139,24 +131,6 @@ def _copies(
     """What a student of stems copies from the vectors of its teachers."""
     rows = drawer.student.document.parts["vocabulary_bias"].numel()
     return copies_of(given, chosen, drawer.asked(), word_norms(drawer.store(False)), rows, device)
-
-
-def _copied(
-    teaching: Teaching,
-    teacher: Encoder | None,
-    given: tuple[Vectors, Vectors] | None,
-    device: torch.device,
-    wanted: SideSource,
-) -> SparseVectors:
-    """The vectors of the first teacher in the stems of a student."""
-    if not isinstance(teacher, NeuralEncoder) or is_dense(teacher) or teacher.declaration.document.stems or not given:
-        raise TrainingError(f"{teaching.teachers[0]}: stems copy an encoder of word-pieces, which this is not")
-    stems = read_stems(wanted.tokenizer.parent / STEMS)
-    terms = stems_of_pieces(teacher.source.document.tokenizer, stems)
-    documents, queries = (
-        translated(side, terms, len(stems), teaching.copied) for side in given if isinstance(side, SparseMatrix)
-    )
-    return SparseVectors(queries, documents, device)
 
 
 def _facts(plan: Plan, data: TrainingData) -> dict[str, object]:

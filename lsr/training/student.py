@@ -16,7 +16,7 @@ from torch import nn
 
 from lsr.encoders.assemble import read_network, untrained, with_side
 from lsr.encoders.bodies import write_body
-from lsr.encoders.declaration import read_system
+from lsr.encoders.declaration import Side, read_system
 from lsr.encoders.network import Batch, SideNetwork
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.parts.scorers import scales_to_one, unit_rows
@@ -84,7 +84,7 @@ class Student(nn.Module):
             hidden = network.states(batch)
             plain = network.ungated(hidden, batch)
             return Encoded(network.gated(plain, hidden, batch), None, plain)
-        if "literal-counts" in network.side.gates and network.side.pool == "max":
+        if _fires_stems(network.side):
             hidden = network.states(batch)
             logits = network.stem_logits(hidden, batch)
             plain = network.widened(network.activation.tensor(logits))
@@ -172,6 +172,10 @@ def start(recipe: Recipe, model: Path, seed: int = 0, cache: Path | None = None)
     for body in {student.document.body, student.query.body} - {None} if recipe.adapter else ():
         add_adapter(body, recipe.adapter, seed)  # type: ignore[arg-type]
     return student
+
+
+def _fires_stems(side: Side) -> bool:
+    return side.head == "vocabulary" and side.stems and side.pool in ("max", "mean") and "importance" not in side.gates
 
 
 def set_idf(student: Student, documents: TokenStore) -> None:

@@ -28,6 +28,7 @@ from lsr.encoders.stem_view import StemView, view_of
 from lsr.encoders.stems import FUNCTION_WORDS, WORD, Stems, folded, stem
 from lsr.encoders.view import collate
 from lsr.errors import TrainingError
+from lsr.training.pieces import cut_pieces
 from lsr.training.recipe import StemChoice
 
 COUNTED, SAMPLED = 200_000, 2_000  # texts that stems are counted in, texts that biases are set by
@@ -38,10 +39,19 @@ AT_ONCE = 64
 
 
 class Counted(NamedTuple):
-    """Stems of texts: the vocabulary, the commonest word of each named stem, the share of texts that hold each term."""
+    """Stems of texts.
+
+    Attributes:
+        stems: the vocabulary.
+        words: the commonest word of each named stem.
+        counts: how often words stand in the texts.
+        prior: share of texts that hold each term.
+        length: mean number of terms.
+    """
 
     stems: Stems
     words: list[str]
+    counts: dict[str, int]
     prior: NDArray[np.float32]
     length: float
 
@@ -65,7 +75,7 @@ def count_stems(texts: Sequence[str], choice: StemChoice) -> Counted:
     for own, count in frequency.items():
         shares[vocabulary.term_of_stem(own)] += count
     prior = np.minimum((shares + 0.5) / (len(texts) + 1), 1 - 1e-6).astype(np.float32)
-    return Counted(vocabulary, [commonest[own] for own in vocabulary.stems], prior, total / max(1, len(texts)))
+    return Counted(vocabulary, [commonest[own] for own in vocabulary.stems], words, prior, total / max(1, len(texts)))
 
 
 @lru_cache(1 << 20)
@@ -92,11 +102,16 @@ def write_start(declaration: Declaration, model: Path, texts: Sequence[str], cho
     _keep_layers(body, choice.layers)
     folder.mkdir(parents=True)
     counted.stems.save(folder / STEMS)
-    (folder / "tokenizer.json").write_bytes((model / "tokenizer.json").read_bytes())
+    tokenizer = model / "tokenizer.json"
+    text = tokenizer.read_text("utf-8")
+    if choice.pieces:
+        text = cut_pieces(body, tokenizer, _words_read(counted, declaration), choice.pieces)
+    (folder / "tokenizer.json").write_text(text, encoding="utf-8")
     view = view_of(folder / "tokenizer.json", declaration.document)
     assert isinstance(view, StemView)  # noqa: S101
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    parts = _counts(body.width, counted.length) | _rows(body.to(device), view, counted.words[: choice.rows], texts)
+    rows = _rows(body.to(device), view, declaration.document.pool, counted.words[: choice.rows], texts)
+    parts = _counts(body.width, counted.length) | rows
     with tempfile.TemporaryDirectory() as network:
         write_body(body.cpu(), None, Path(network))
         save_side(
@@ -107,6 +122,12 @@ def write_start(declaration: Declaration, model: Path, texts: Sequence[str], cho
     (folder / "encoder.toml").write_text(write_declaration(declaration), encoding="utf-8")
     write_manifest(folder, None)
     return folder
+
+
+def _words_read(counted: Counted, declaration: Declaration) -> dict[str, int]:
+    """How often words reach the network."""
+    content = declaration.document.view == "content-stems"
+    return {word: count for word, count in counted.counts.items() if _stem(word) or not content}
 
 
 def _keep_layers(body: Body, chosen: Sequence[int]) -> None:
@@ -132,11 +153,12 @@ def _counts(width: int, length: float) -> Parts:
     }
 
 
-def _rows(body: Body, view: StemView, words: Sequence[str], texts: Sequence[str]) -> Parts:
-    """States of words as rows; biases from the largest products over each of some texts."""
+def _rows(body: Body, view: StemView, pool: str, words: Sequence[str], texts: Sequence[str]) -> Parts:
+    """States of words as rows; biases from the products with each of some texts, the largest or that of the mean."""
+    products = _with_mean if pool == "mean" else _largest
     directions = torch.nn.functional.normalize(torch.cat([*_states(body, view, words, _mean)]))
     sample = texts[:: max(1, len(texts) // SAMPLED)][:SAMPLED]
-    best = torch.cat([*_states(body, view, sample, lambda states, mask: _largest(states, mask, directions))])
+    best = torch.cat([*_states(body, view, sample, lambda states, mask: products(states, mask, directions))])
     kept = max(2, round(len(sample) * FIRE / len(words)))
     highest = best.topk(min(kept, len(sample)), dim=0).values
     border = highest[-1]
@@ -162,3 +184,7 @@ def _mean(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 def _largest(states: torch.Tensor, mask: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
     zero = torch.zeros(len(directions), device=states.device)
     return sliced_max(states, directions, zero, mask)[0]
+
+
+def _with_mean(states: torch.Tensor, mask: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.normalize(_mean(states, mask)) @ directions.T

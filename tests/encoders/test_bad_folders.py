@@ -130,6 +130,10 @@ def test_without_torch_the_extra_is_named(folder, monkeypatch):
             "needs k of 1 or more",
         ),
         (
+            'title = "x"\npaper = "y"\n[document]\nhead = "vocabulary"\nbackbone = "masked-lm"\npool = "mean"',
+            "max, sum, cls or last, found 'mean', which is for stems",
+        ),
+        (
             'title = "x"\npaper = "y"\n[document]\nhead = "token-weight"\nbackbone = "encoder"\ngates = ["quality"]',
             "need head 'vocabulary'",
         ),

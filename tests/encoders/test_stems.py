@@ -16,7 +16,9 @@ torch = pytest.importorskip("torch")
 
 from lsr.encoders.array_heads import ArrayHead  # noqa: E402
 from lsr.encoders.assemble import read_network  # noqa: E402
+from lsr.encoders.export import export_onnx  # noqa: E402
 from lsr.encoders.network import Batch  # noqa: E402
+from lsr.encoders.neural import NeuralEncoder  # noqa: E402
 from lsr.encoders.source import read_source  # noqa: E402
 from lsr.encoders.stem_view import view_of  # noqa: E402
 from lsr.encoders.view import collate  # noqa: E402
@@ -35,14 +37,37 @@ CORPUS = [
 CHOICE = StemChoice(named=8, buckets=16, rows=6)
 
 
+def started(folder, system):
+    return write_start(read_system(system), models.bert(folder / "model"), CORPUS, CHOICE, folder / "start")
+
+
+@pytest.fixture(scope="module", params=["stems", "pooled-stems"])
+def start(request, tmp_path_factory):
+    return started(tmp_path_factory.mktemp("stems"), request.param)
+
+
 @pytest.fixture(scope="module")
-def start(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("stems")
-    return write_start(read_system("stems"), models.bert(folder / "model"), CORPUS, CHOICE, folder / "start")
+def pooled(tmp_path_factory):
+    """Stems of a pooled state in torch, and exported."""
+    pytest.importorskip("onnxscript")
+    folder = tmp_path_factory.mktemp("pooled")
+    encoder = NeuralEncoder(varied(started(folder, "pooled-stems")), device="cpu")
+    export_onnx(encoder, folder / "light")
+    return encoder, load(folder / "light")
 
 
 def parts_of(start):
     return read_source(start).document
+
+
+def varied(start):
+    """A source with rows that differ more than states of a random network do, and counts that depend on states."""
+    source = read_source(start)
+    parts = source.document.parts
+    parts["vocabulary_weight"][:] = np.random.default_rng(0).normal(size=parts["vocabulary_weight"].shape)
+    parts["vocabulary_bias"][:] = 0.2
+    parts["counts_weight"][:] = np.linspace(-1, 1, models.WIDTH)
+    return source
 
 
 def dense(matrix):
@@ -114,8 +139,7 @@ def test_before_training_documents_are_bm25(start):
 
 
 def test_numpy_and_torch_give_one_vector_and_one_origin(start):
-    source = read_source(start)
-    source.document.parts["counts_weight"][:] = np.linspace(-1, 1, models.WIDTH)
+    source = varied(start)
     network = read_network(source.document)
     head = ArrayHead(source.document.side, source.document.parts, network.terms)
     view = view_of(start / "tokenizer.json", source.document.side)
@@ -129,6 +153,66 @@ def test_numpy_and_torch_give_one_vector_and_one_origin(start):
     origins = {encoder.terms[o.term]: (o.start, o.end) for o in encoder.explain("bees near walls")}
     assert origins["wall"] == (10, 15)
     assert origins["bee"] == (0, 4)
+
+
+def states_of(encoder, tokens):
+    """States float32[L, H] of one text, by Hugging Face's own class."""
+    import transformers
+
+    model = transformers.AutoModel.from_pretrained(encoder.source.document.model).eval()
+    with torch.no_grad():
+        return model(torch.tensor([tokens.ids])).last_hidden_state[0].numpy()
+
+
+def pooled_vector(encoder, tokens):
+    """A text's vector written out: the mean state at length 1 times the rows, and BM25 of words that weigh unlike."""
+    parts, states = encoder.source.document.parts, states_of(encoder, tokens)
+    vector = np.zeros(encoder.dim)
+    if not any(tokens.literal):
+        return vector
+    mean = states.mean(0) / np.linalg.norm(states.mean(0))
+    for row, (weight, bias) in enumerate(zip(parts["vocabulary_weight"], parts["vocabulary_bias"], strict=True)):
+        vector[row] = math.log1p(max(0, weight @ mean + bias))
+    scale, floor, slope = np.exp(parts["counts_form"])
+    counts = dict.fromkeys(tokens.own_terms, 0.0)
+    for term, literal, state in zip(tokens.terms, tokens.literal, states, strict=True):
+        if literal:
+            counts[term] += math.log1p(math.exp(state @ parts["counts_weight"] + parts["counts_bias"][0]))
+    for term, count in counts.items():
+        vector[term] += scale * count / (count + floor + slope * len(tokens.own_terms))
+    return np.where(vector > encoder.declaration.document.threshold * vector.max(), vector, 0)
+
+
+def test_a_pooled_state_fires_stems_by_its_direction_in_torch_and_without(pooled):
+    document = pooled[0].source.document
+    view = view_of(document.tokenizer, document.side)
+    texts = [*CORPUS, "zzz bees", "", "the of"]
+    wanted = np.array([pooled_vector(pooled[0], tokens) for tokens in view(texts)])
+    for encoder in pooled:
+        assert dense(encoder.encode_documents(texts)) == pytest.approx(wanted, abs=1e-5)
+        assert encoder.encode_documents(["", "the of"]).nnz == 0
+
+
+def test_a_stem_that_a_pooled_state_fires_comes_from_the_token_nearest_to_its_row(pooled):
+    document, fired = pooled[0].source.document, set[int]()
+    for text in CORPUS:
+        tokens = view_of(document.tokenizer, document.side)([text])[0]
+        products = states_of(pooled[0], tokens) @ document.parts["vocabulary_weight"].T
+        products[~np.array(tokens.literal)] = -np.inf
+        for encoder in pooled:
+            origins = {o.term: (o.start, o.end) for o in encoder.explain(text) if o.term not in tokens.own_terms}
+            assert origins == {term: tokens.offsets[products[:, term].argmax()] for term in origins}
+            fired |= origins.keys()
+    assert len(fired) > 2
+
+
+def test_half_precision_changes_weights_little(start):
+    source = varied(start)
+    network, view = read_network(source.document), view_of(start / "tokenizer.json", source.document.side)
+    batch = Batch.of(collate(view(CORPUS)))
+    with torch.inference_mode():
+        wanted, found = network(batch), network.bfloat16()(batch)
+    assert torch.allclose(found, wanted, atol=0.05)
 
 
 def test_a_query_weighs_the_terms_that_stand_in_it_each_time(start):

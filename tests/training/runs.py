@@ -35,7 +35,7 @@ checkpoint_every = 4
 COPYING = """
 title = "Stems that copy"
 paper = "none"
-system = "stems"
+system = "{system}"
 losses = {{ kl = 0.1, sparse_mse = 1.0 }}
 steps = 40
 batch = 4
@@ -106,9 +106,10 @@ def trainer(
     return made
 
 
-def copying(folder: Path, teaching: str) -> Trainer:
+def copying(folder: Path, teaching: str, system: str) -> Trainer:
     """A trainer of a student of stems that copies; ``%s`` in ``teaching`` is the folder of a BERT."""
-    recipe = parse_recipe(COPYING.format(teaching=teaching % bert(folder / "teacher", seed=1)), "test")
+    teaching %= bert(folder / "teacher", seed=1)
+    recipe = parse_recipe(COPYING.format(system=system, teaching=teaching), "test")
     pairs(folder)
     plan = Plan(bert(folder / "model"), (str(folder / "pairs.jsonl"),), SAMPLE, folder / "run")
     return prepare(recipe, plan)

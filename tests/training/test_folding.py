@@ -98,10 +98,10 @@ def test_stems_in_the_text_are_left_alone_or_get_their_own_weights():
     assert (weights.tolist(), asked.tolist()) == ([[1.0, 4.0]], [[True, True]])
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
+@pytest.fixture(scope="module", params=["stems", "pooled-stems"])
+def made(request, tmp_path_factory):
     """A trainer of a student of stems that copies BM25 and a BERT."""
-    return copying(tmp_path_factory.mktemp("copying"), TEACHING)
+    return copying(tmp_path_factory.mktemp("copying"), TEACHING, request.param)
 
 
 def test_stored_tokens_say_which_terms_stand_in_a_text(made):

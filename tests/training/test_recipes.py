@@ -54,6 +54,15 @@ def test_a_recipe_that_cannot_work_is_refused(change, message):
         parse_recipe(text, "mine.toml")
 
 
+@pytest.mark.parametrize("system", ["stems", "pooled-stems"])
+def test_stems_copy_nothing_but_what_copies_say(system):
+    text = TOML.format(system=system, more='teaching = { teachers = ["bm25"] }').replace("info_nce", "sparse_mse")
+    with pytest.raises(InputError, match=r"'sparse_mse' of stems copies what teaching\.copies say; add one or more"):
+        parse_recipe(text, "mine.toml")
+    copies = text.replace('["bm25"]', '["bm25"], copies = [{ above = 0.1 }]')
+    assert parse_recipe(copies, "mine.toml").losses == {"sparse_mse": 1.0}
+
+
 def test_an_unknown_recipe_or_profile_names_those_there_are():
     with pytest.raises(TrainingError, match=r"unknown recipe 'nothing': wanted a file or one of abs-topk, "):
         read_recipe("nothing")

@@ -1,0 +1,128 @@
+"""Word-pieces that are taken out of a network: what is left is as it was, and every word can still be read."""
+
+import json
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+torch = pytest.importorskip("torch")
+
+from lsr.encoders import load  # noqa: E402
+from lsr.encoders.assemble import read_network  # noqa: E402
+from lsr.encoders.bodies import read_body  # noqa: E402
+from lsr.encoders.declaration import read_system  # noqa: E402
+from lsr.encoders.network import Batch  # noqa: E402
+from lsr.encoders.source import read_source  # noqa: E402
+from lsr.encoders.stem_view import view_of  # noqa: E402
+from lsr.encoders.view import collate, read_tokenizer  # noqa: E402
+from lsr.errors import TrainingError  # noqa: E402
+from lsr.training.pieces import cut_pieces  # noqa: E402
+from lsr.training.recipe import StemChoice  # noqa: E402
+from lsr.training.vocabulary import count_stems, write_start  # noqa: E402
+from tests.encoders import models  # noqa: E402
+
+TEXTS = ["Bees dance near the wallflowers", "a castle, walls 1066", "dancing bees in gardens", "walls of walls"]
+CHOICE = StemChoice(named=8, buckets=16, rows=6)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return models.bert(tmp_path_factory.mktemp("pieces") / "model", pieces=True)
+
+
+def cut(model, words, least):
+    """The body and its tokenizer after the cut."""
+    body, _ = read_body(model, "encoder")
+    return body, Tokenizer.from_str(cut_pieces(body, model / "tokenizer.json", words, least))
+
+
+def rows(body):
+    return body.model.get_input_embeddings().weight.detach().numpy()
+
+
+def test_words_of_the_texts_keep_their_pieces_and_these_their_rows(model):
+    words = count_stems(TEXTS, CHOICE).counts
+    body, after = cut(model, words, 1)
+    before, old = read_tokenizer(model / "tokenizer.json"), rows(read_body(model, "encoder")[0])
+    for word in words:
+        one, other = before.encode(word), after.encode(word)
+        assert one.tokens == other.tokens
+        assert np.array_equal(old[one.ids], rows(body)[other.ids])
+    assert body.tokens == body.model.config.vocab_size == len(rows(body)) == after.get_vocab_size() < len(old)
+    assert after.token_to_id("thick") is None
+
+
+def test_special_tokens_have_new_numbers_and_stand_where_they_stood(model):
+    body, after = cut(model, {"bees": 1}, 1)
+    before, old = read_tokenizer(model / "tokenizer.json"), rows(read_body(model, "encoder")[0])
+    one, other = before.encode("bees [MASK]"), after.encode("bees [MASK]")
+    assert other.tokens == one.tokens == ["[CLS]", "bees", "[MASK]", "[SEP]"]
+    assert other.ids == [after.token_to_id(name) for name in other.tokens]
+    assert other.ids[0] == one.ids[0] - len(models.UNUSED)
+    assert other.special_tokens_mask == one.special_tokens_mask == [1, 0, 0, 1]
+    assert np.array_equal(old[one.ids], rows(body)[other.ids])
+    assert {token.content: at for at, token in after.get_added_tokens_decoder().items()} == {
+        name: after.token_to_id(name) for name in models.SPECIAL
+    }
+
+
+def test_a_piece_stays_if_its_words_are_common_enough_together(model):
+    _, after = cut(model, {"telling": 1, "moating": 1, "bees": 2, "dance": 1}, 2)
+    assert set(after.get_vocab()) == {*models.SPECIAL, *models.CHARACTERS, "##ing", "bees"}
+
+
+@pytest.mark.parametrize(
+    ("word", "pieces"),
+    [
+        ("walls", ["wall", "##s"]),
+        ("wallflower", ["wall", "##f", "##l", "##o", "##w", "##e", "##r"]),
+        ("moat", ["m", "##o", "##a", "##t"]),
+        ("x1066", ["x", "##1", "##0", "##6", "##6"]),
+    ],
+)
+def test_words_of_rare_pieces_are_read_in_smaller_ones(model, word, pieces):
+    _, after = cut(model, {"wall": 3, "walls": 1, "wallflower": 1}, 2)
+    assert after.encode(word, add_special_tokens=False).tokens == pieces
+
+
+@pytest.mark.parametrize("system", ["stems", "pooled-stems"])
+def test_a_start_without_the_pieces_that_no_text_has_encodes_as_the_whole_one(system, model, tmp_path):
+    whole, small = (
+        write_start(
+            read_system(system), model, TEXTS, StemChoice(named=8, buckets=16, rows=6, pieces=least), tmp_path / name
+        )
+        for name, least in (("whole", 0), ("small", 1))
+    )
+    states = []
+    for folder in (whole, small):
+        source = read_source(folder).document
+        batch = Batch.of(collate(view_of(source.tokenizer, source.side)(TEXTS)))
+        with torch.inference_mode():
+            states.append(read_network(source).states(batch))
+    assert torch.allclose(*states, atol=1e-5)
+    one, other = (load(folder, device="cpu") for folder in (whole, small))
+    for encode in ("encode_documents", "encode_queries"):
+        wanted = getattr(one, encode)(TEXTS).to_scipy().toarray()
+        assert getattr(other, encode)(TEXTS).to_scipy().toarray() == pytest.approx(wanted, abs=1e-5)
+    assert read_tokenizer(small / "tokenizer.json").get_vocab_size() < len(models.PIECES)
+    assert (11, 15) in {(o.start, o.end) for o in other.explain("zebras and bees")}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda fields: fields["post_processor"].update(type="BertProcessing"),
+            "wanted WordPiece with Template",
+        ),
+        (lambda fields: fields["added_tokens"].append({"id": 999, "content": "[NEW]"}), "is no word-piece"),
+    ],
+)
+def test_other_tokenizers_are_refused(model, tmp_path, change, message):
+    fields = json.loads((model / "tokenizer.json").read_text())
+    change(fields)
+    place = tmp_path / "tokenizer.json"
+    place.write_text(json.dumps(fields))
+    with pytest.raises(TrainingError, match=message):
+        cut_pieces(read_body(model, "encoder")[0], place, {"bees": 1}, 1)
