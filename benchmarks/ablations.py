@@ -1,10 +1,12 @@
 """What is each part of the default model worth? Short runs that differ from its recipe in one thing each.
 
-Figures are those of the last step, means over dev sets. With so few steps they say what a part brings early.
+Figures are those of the last step, means over dev sets. With so few steps they say what a part brings early. ``--data``
+may be a training folder, whose negatives the runs take.
 
-    python benchmarks/ablations.py --model all-MiniLM-L6-v2 --small splade-tiny --data FOLDER
+    lsr mine pairs.parquet --encoder bm25 --out mined
+    python benchmarks/ablations.py --model splade-tiny --data mined
         --teacher splade-tiny --teacher all-MiniLM-L6-v2 --teacher bm25
-        --dev scifact.zip:train --dev nfcorpus.zip:train --work runs --steps 400
+        --dev nfcorpus.zip:train --dev data/dev --work runs --steps 200 --batch 64
 """
 
 from __future__ import annotations
@@ -22,17 +24,15 @@ from safetensors.numpy import load_file, save_file
 from lsr.encoders.declaration import read_system, write_declaration
 from lsr.encoders.neural import write_manifest
 from lsr.training.data import read_data
-from lsr.training.recipe import Recipe, StemChoice, merged, read_recipe
+from lsr.training.recipe import Recipe, merged, read_recipe
 from lsr.training.vocabulary import write_start
 
 TEXTS = 20_000  # that stems are counted in
 ALONE = 1e-6  # weight of teachers that say nothing
-STARTS: dict[str, tuple[str, StemChoice]] = {
-    "base": ("model", StemChoice(rows=10_240, layers=(0, 1, 3, 5))),
-    "large": ("model", StemChoice(rows=10_240)),
-    "small": ("small", StemChoice(rows=10_240)),
-}
-# Name: what changes in the recipe, and the start if it is another.
+POOLED, LARGEST = "pooled-stems", "stems"
+STARTS = {"base": POOLED, "largest": LARGEST, "large": POOLED}  # system of each untrained encoder
+DENSE, SPARSE = msgspec.to_builtins(read_recipe("default"))["teaching"]["copies"]
+# Name: what differs, the change in the recipe, and the start if it is another.
 VARIANTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "default": ("as it is", {}, "base"),
     "fixed counts": (
@@ -41,20 +41,24 @@ VARIANTS: dict[str, tuple[str, dict[str, Any], str]] = {
         "base",
     ),
     "no literal part": ("only what the vocabulary head says", {}, "expansions"),
+    "largest token": ("stems fired by the largest token instead of the mean", {"system": LARGEST}, "largest"),
     "binary queries": ("every query term weighs 1", {"freeze": ("parts.prior", "parts.table")}, "ones"),
     "IDF queries": ("the table stays what it was", {"freeze": ("parts.prior", "parts.table")}, "base"),
-    "splade-tiny teaches": ("", {"teaching": {"weights": (1.0, ALONE, ALONE)}}, "base"),
-    "MiniLM teaches": ("", {"teaching": {"weights": (ALONE, 1.0, ALONE)}}, "base"),
-    "BM25 teaches": ("", {"teaching": {"weights": (ALONE, ALONE, 1.0)}}, "base"),
-    "S = 10": ("", {"teaching": {"scale": 10.0}}, "base"),
+    "splade-tiny teaches": ("alone", {"teaching": {"weights": (1.0, ALONE, ALONE)}}, "base"),
+    "MiniLM teaches": ("alone", {"teaching": {"weights": (ALONE, 1.0, ALONE)}}, "base"),
+    "BM25 teaches": ("alone", {"teaching": {"weights": (ALONE, ALONE, 1.0)}}, "base"),
+    "S = 10": ("scale of the teachers, not 30", {"teaching": {"scale": 10.0}}, "base"),
     "S = 100": ("", {"teaching": {"scale": 100.0}}, "base"),
     "nothing copied": ("no SparseMSE", {"losses": {"sparse_mse": 0.0}}, "base"),
+    "MiniLM copied": ("and not splade-tiny", {"teaching": {"copies": (DENSE,)}}, "base"),
+    "splade-tiny copied": ("and not MiniLM", {"teaching": {"copies": (SPARSE,)}}, "base"),
+    "no ensemble": ("copies alone", {"losses": {"kl": 0.0, "info_nce": 0.0}}, "base"),
     "l0 mask": ("documents of 120 terms or fewer are left alone", {"document": {"above": 120}}, "base"),
     "L1": ("instead of FLOPS", {"document": {"norm": "l1"}}, "base"),
+    "IDF-aware FLOPS": ("weights times the query table", {"document": {"scored": True}}, "base"),
     "DF-FLOPS": ("frequent terms pay more", {"document": {"frequency": True}}, "base"),
     "no negatives": ("documents of other queries alone", {"negatives": 0}, "base"),
-    "4 M": ("the body of splade-tiny", {}, "small"),
-    "23 M": ("all six layers", {}, "large"),
+    "larger": ("the body of --large", {}, "large"),
 }
 
 
@@ -62,9 +66,10 @@ def make_starts(arguments: Namespace) -> None:
     """The untrained encoders that runs start from, once."""
     texts = read_data(arguments.data).documents
     texts = texts[:: max(1, len(texts) // TEXTS)]
-    for name, (model, choice) in STARTS.items():
-        if not (folder := start_of(name, arguments)).exists():
-            write_start(read_system("stems"), getattr(arguments, model), texts, choice, folder)
+    for name, system in STARTS.items():
+        model = arguments.large if name == "large" else arguments.model
+        if model and not (folder := start_of(name, arguments)).exists():
+            write_start(read_system(system), model, texts, read_recipe("default").stems, folder)
     base = start_of("base", arguments)
     if not (folder := start_of("ones", arguments)).exists():
         shutil.copytree(base, folder)
@@ -74,7 +79,7 @@ def make_starts(arguments: Namespace) -> None:
         write_manifest(folder, None)
     if not (folder := start_of("expansions", arguments)).exists():
         shutil.copytree(base, folder)
-        declaration = read_system("stems")
+        declaration = read_system(POOLED)
         bare = declaration.replace(document=msgspec.structs.replace(declaration.document, gates=()))
         (folder / "encoder.toml").write_text(write_declaration(bare), encoding="utf-8")
         write_manifest(folder, None)
@@ -117,14 +122,15 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     options(parser)
     worker_option(parser)
-    parser.add_argument("--small", type=Path, required=True, help="folder of a network of 4 million numbers")
+    parser.add_argument("--large", type=Path, help="folder of another network, for the variant 'larger'")
     parser.add_argument("--teacher", action="append", required=True, help="three: sparse, dense, bm25")
     parser.add_argument("--only", nargs="+", choices=sorted(VARIANTS), help="these, and the default")
     arguments = parsed(parser)
     if did_one_job(arguments):
         return
     make_starts(arguments)
-    chosen = [name for name in VARIANTS if not arguments.only or name in (*arguments.only, "default")]
+    known = [name for name in VARIANTS if name != "larger" or arguments.large]
+    chosen = [name for name in known if not arguments.only or name in (*arguments.only, "default")]
     jobs = [
         Job(name, recipe(VARIANTS[name][1], arguments), 0, str(start_of(VARIANTS[name][2], arguments)))
         for name in chosen

@@ -68,6 +68,14 @@ def average(folders: Sequence[Path], target: Path) -> None:
     out.print(facts(rows))
 
 
+def rescale(folder: Path, target: Path, expansions: float, threshold: float | None) -> None:
+    """Write an encoder of stems with other weights of expansions to ``target``."""
+    from lsr.encoders.rescaling import rescale as write_rescaled
+
+    write_rescaled(folder, target, expansions, threshold)
+    out.print(facts([("encoder", str(target)), ("fingerprint", load(target, "cpu").fingerprint)]))
+
+
 def _export_onnx(encoder: NeuralEncoder, target: Path, int8: bool, sample: str | None) -> None:
     try:
         from lsr.encoders.export import export_onnx

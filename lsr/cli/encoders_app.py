@@ -69,3 +69,21 @@ def encoders_average_command(
     from lsr.cli.encoders import average
 
     average(folders, out)
+
+
+@encoders_app.command("rescale")
+def encoders_rescale_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A trained encoder of stems.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
+    expansions: Annotated[float, typer.Option(help="What logits of fired stems are multiplied by.")] = 1.0,
+    threshold: Annotated[
+        float | None, typer.Option(help="Share of a document's largest weight below which a weight is left out.")
+    ] = None,
+) -> None:
+    """Set after training how much expansions weigh, and how many stay; choose by queries of a dev set.
+
+    Example: lsr encoders rescale averaged --expansions 2 --threshold 0.19 --out scaled
+    """
+    from lsr.cli.encoders import rescale
+
+    rescale(folder, out, expansions, threshold)
