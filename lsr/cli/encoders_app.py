@@ -82,7 +82,7 @@ def encoders_rescale_command(
 ) -> None:
     """Set after training how much expansions weigh, and how many stay; choose by queries of a dev set.
 
-    Example: lsr encoders rescale averaged --expansions 2 --threshold 0.19 --out scaled
+    Example: lsr encoders rescale averaged --expansions 1.3 --threshold 0.15 --out scaled
     """
     from lsr.cli.encoders import rescale
 
