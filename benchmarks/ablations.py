@@ -3,10 +3,10 @@
 Figures are those of the last step, means over dev sets. With so few steps they say what a part brings early. ``--data``
 may be a training folder, whose negatives the runs take.
 
-    lsr mine pairs.parquet --encoder bm25 --out mined
-    python benchmarks/ablations.py --model splade-tiny --data mined
+    lsr mine pairs.parquet --out mined
+    python benchmarks/ablations.py --model all-MiniLM-L6-v2 --other splade-tiny --data mined
         --teacher splade-tiny --teacher all-MiniLM-L6-v2 --teacher bm25
-        --dev nfcorpus.zip:train --dev data/dev --work runs --steps 200 --batch 64
+        --dev nfcorpus.zip:train --dev data/dev --work runs --steps 500
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from lsr.training.vocabulary import write_start
 TEXTS = 20_000  # that stems are counted in
 ALONE = 1e-6  # weight of teachers that say nothing
 POOLED, LARGEST = "pooled-stems", "stems"
-STARTS = {"base": POOLED, "largest": LARGEST, "large": POOLED}  # system of each untrained encoder
+STARTS = {"base": POOLED, "largest": LARGEST, "other": POOLED}  # system of each untrained encoder
 DENSE, SPARSE = msgspec.to_builtins(read_recipe("default"))["teaching"]["copies"]
 # Name: what differs, the change in the recipe, and the start if it is another.
 VARIANTS: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -58,7 +58,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "IDF-aware FLOPS": ("weights times the query table", {"document": {"scored": True}}, "base"),
     "DF-FLOPS": ("frequent terms pay more", {"document": {"frequency": True}}, "base"),
     "no negatives": ("documents of other queries alone", {"negatives": 0}, "base"),
-    "larger": ("the body of --large", {}, "large"),
+    "other body": ("that of --other: its size is what differs", {}, "other"),
 }
 
 
@@ -67,7 +67,7 @@ def make_starts(arguments: Namespace) -> None:
     texts = read_data(arguments.data).documents
     texts = texts[:: max(1, len(texts) // TEXTS)]
     for name, system in STARTS.items():
-        model = arguments.large if name == "large" else arguments.model
+        model = arguments.other if name == "other" else arguments.model
         if model and not (folder := start_of(name, arguments)).exists():
             write_start(read_system(system), model, texts, read_recipe("default").stems, folder)
     base = start_of("base", arguments)
@@ -122,14 +122,14 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     options(parser)
     worker_option(parser)
-    parser.add_argument("--large", type=Path, help="folder of another network, for the variant 'larger'")
+    parser.add_argument("--other", type=Path, help="folder of a network of another size, for the variant 'other body'")
     parser.add_argument("--teacher", action="append", required=True, help="three: sparse, dense, bm25")
     parser.add_argument("--only", nargs="+", choices=sorted(VARIANTS), help="these, and the default")
     arguments = parsed(parser)
     if did_one_job(arguments):
         return
     make_starts(arguments)
-    known = [name for name in VARIANTS if name != "larger" or arguments.large]
+    known = [name for name in VARIANTS if name != "other body" or arguments.other]
     chosen = [name for name in known if not arguments.only or name in (*arguments.only, "default")]
     jobs = [
         Job(name, recipe(VARIANTS[name][1], arguments), 0, str(start_of(VARIANTS[name][2], arguments)))
