@@ -37,10 +37,10 @@ def cut_pieces(body: Body, tokenizer: Path, words: Mapping[str, int], least: int
     used = _used(read_tokenizer(tokenizer), words)
     stays = (name in special or _character(name) or used[at] >= least for name, at in names.items())
     kept = sorted((at, name) for (name, at), stay in zip(names.items(), stays, strict=True) if stay)
-    new = {name: at for at, (_, name) in enumerate(kept)}
-    _cut_embeddings(body.model, [at for at, _ in kept])
+    _cut_embeddings(body.model, [old for old, _ in kept])
     body.tokens = len(kept)
-    return json.dumps(_renumbered(fields, {names[name]: at for name, at in new.items()}, new))
+    places = {old: new for new, (old, _) in enumerate(kept)}
+    return json.dumps(_renumbered(fields, places, {name: new for new, (_, name) in enumerate(kept)}))
 
 
 def _require_known(fields: dict[str, Any], place: Path) -> None:
@@ -84,4 +84,6 @@ def _renumbered(fields: dict[str, Any], places: Mapping[int, int], names: Mappin
     if around := (fields.get("post_processor") or {}).get("special_tokens"):
         special = {name: token | {"ids": [places[at] for at in token["ids"]]} for name, token in around.items()}
         new["post_processor"] = fields["post_processor"] | {"special_tokens": special}
+    if padding := fields.get("padding"):
+        new["padding"] = padding | {"pad_id": places[padding["pad_id"]]}
     return new
