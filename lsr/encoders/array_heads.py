@@ -89,7 +89,7 @@ class ArrayHead:
         if head is None or not len(pooled):
             return np.zeros(self.terms, np.float32)
         if side.pool == "mean":
-            vector = self._activation.array(head.max_logits(_unit(everywhere.mean(0))[None]))
+            vector = self._activation.array(head.max_logits(_unit(_pooled(everywhere, "mean"))[None]))
         elif side.pool == "max":
             vector = self._activation.array(head.max_logits(pooled))
         elif side.pool == "sum":

@@ -53,5 +53,8 @@ def _declaration(folder: Path) -> Declaration:
     source = read_source(folder)
     side = source.document.side
     if not (side.stems and side.head == "vocabulary" and side.sparsifier == "relative") or source.document.onnx:
-        raise EncoderError(f"{folder}: wanted an encoder of stems that lsr train or lsr encoders average wrote")
+        found = source.declaration.title + (", exported" if source.document.onnx else "")
+        raise EncoderError(
+            f"{folder} holds {found!r}: wanted an encoder of stems that lsr train or lsr encoders average wrote"
+        )
     return source.declaration

@@ -23,6 +23,8 @@ from lsr.encoders.initial import Parts
 from lsr.encoders.network import Batch
 from lsr.encoders.neural import save_side, write_manifest
 from lsr.encoders.parts.heads import sliced_max
+from lsr.encoders.parts.pools import pool_states
+from lsr.encoders.parts.scorers import unit_tensor
 from lsr.encoders.source import STEMS, SideSource
 from lsr.encoders.stem_view import StemView, view_of
 from lsr.encoders.stems import FUNCTION_WORDS, WORD, Stems, folded, stem
@@ -156,7 +158,7 @@ def _counts(width: int, length: float) -> Parts:
 def _rows(body: Body, view: StemView, pool: str, words: Sequence[str], texts: Sequence[str]) -> Parts:
     """States of words as rows; biases from the products with each of some texts, the largest or that of the mean."""
     products = _with_mean if pool == "mean" else _largest
-    directions = torch.nn.functional.normalize(torch.cat([*_states(body, view, words, _mean)]))
+    directions = torch.cat([*_states(body, view, words, _mean_of_one)])
     sample = texts[:: max(1, len(texts) // SAMPLED)][:SAMPLED]
     best = torch.cat([*_states(body, view, sample, lambda states, mask: products(states, mask, directions))])
     kept = max(2, round(len(sample) * FIRE / len(words)))
@@ -177,8 +179,8 @@ def _states(
             yield pool(body(batch.ids, batch.attention).float(), batch.attention)
 
 
-def _mean(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    return (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+def _mean_of_one(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return unit_tensor(pool_states(states, mask, "mean"))
 
 
 def _largest(states: torch.Tensor, mask: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
@@ -187,4 +189,4 @@ def _largest(states: torch.Tensor, mask: torch.Tensor, directions: torch.Tensor)
 
 
 def _with_mean(states: torch.Tensor, mask: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.normalize(_mean(states, mask)) @ directions.T
+    return _mean_of_one(states, mask) @ directions.T
