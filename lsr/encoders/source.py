@@ -175,14 +175,21 @@ def as_bytes(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.
 
 
 def small_parts(parts: Parts) -> dict[str, NDArray[Any]]:
-    """The same with large matrices as bytes, large vectors in half precision; `read_parts` gives them back."""
+    """The same with large matrices as bytes, large vectors in half precision; `read_parts` gives them back.
+
+    Places, whole numbers from 0 on, stay what they are: half precision would move them from 2048 on.
+    """
     found: dict[str, NDArray[Any]] = {}
     for name, part in parts.items():
-        if part.ndim == 2 and part.size >= LARGE:
+        if part.size < LARGE:
+            found[name] = part
+        elif part.min() >= 0 and (part == np.rint(part)).all():
+            found[name] = part.astype(np.min_scalar_type(int(part.max())))
+        elif part.ndim == 2:
             found[name], scale = as_bytes(part)
             found[name + SCALE] = scale[:, None]
         else:
-            found[name] = part.astype(np.float16) if part.size >= LARGE else part
+            found[name] = part.astype(np.float16)
     return found
 
 

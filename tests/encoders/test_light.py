@@ -227,3 +227,21 @@ def test_a_sample_of_few_documents_chooses_nothing(exported):
 
     with pytest.raises(InputError, match="5 documents are too few"):
         choose_rows(exported("splade-v2")[0], TEXTS)
+
+
+def test_bytes_leave_the_numbers_of_rows_what_they_are(tmp_path):
+    from safetensors.numpy import save_file
+
+    from lsr.encoders.source import LARGE, read_parts, small_parts
+
+    random = np.random.default_rng(0)
+    parts = {
+        "vocabulary_rows": np.arange(LARGE, dtype=np.float32) * 7 + 1,
+        "table": random.normal(size=LARGE).astype(np.float32),
+        "vocabulary_weight": random.normal(size=(LARGE, 2)).astype(np.float32),
+    }
+    save_file(small_parts(parts), tmp_path / "parts.safetensors")
+    found = read_parts(tmp_path / "parts.safetensors")
+    assert np.array_equal(found["vocabulary_rows"], parts["vocabulary_rows"])
+    assert found["table"] == pytest.approx(parts["table"], rel=1e-3)
+    assert found["vocabulary_weight"] == pytest.approx(parts["vocabulary_weight"], abs=0.02)
