@@ -76,6 +76,19 @@ def rescale(folder: Path, target: Path, expansions: float, threshold: float | No
     out.print(facts([("encoder", str(target)), ("fingerprint", load(target, "cpu").fingerprint)]))
 
 
+def fold(base: str, expander: Path, sources: Sequence[str], target: Path, factor: float, int8: bool) -> None:
+    """Write an encoder of stems that holds what another says of documents to ``target``."""
+    try:
+        from lsr.training.data import read_data
+        from lsr.training.expander import fold as write_folded
+    except ImportError as error:
+        raise MissingExtraError(error.name or "torch", "train", "fitting vectors of stems") from None
+    write_folded(base, expander, read_data(sources), target, factor, int8)
+    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    rows = [("encoder", str(target)), ("fingerprint", load(target, device="cpu").fingerprint)]
+    out.print(facts([*rows, ("bytes", f"{size:,} ({readable_bytes(size)})")]))
+
+
 def _export_onnx(encoder: NeuralEncoder, target: Path, int8: bool, sample: str | None) -> None:
     try:
         from lsr.encoders.export import export_onnx

@@ -87,3 +87,21 @@ def encoders_rescale_command(
     from lsr.cli.encoders import rescale
 
     rescale(folder, out, expansions, threshold)
+
+
+@encoders_app.command("fold")
+def encoders_fold_command(
+    expander: Annotated[Path, typer.Argument(metavar="DIR", help="A SPLADE, or another sparse encoder.")],
+    data: Annotated[list[str], typer.Option(help="Queries with documents, as lsr train reads them; repeat it.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
+    base: Annotated[str, typer.Option(help="Encoder of stems that gets more terms.")] = "default",
+    factor: Annotated[float, typer.Option(help="Of what a stem adds to the other encoder's scores.")] = 0.15,
+    int8: Annotated[bool, typer.Option("--int8", help="Store the other encoder as bytes.")] = False,
+) -> None:
+    """Let a SPLADE add stems to documents, folded so that queries need no network.
+
+    Example: lsr encoders fold splade-tiny --data pairs.parquet --out folded
+    """
+    from lsr.cli.encoders import fold
+
+    fold(base, expander, data, out, factor, int8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from lsr.encoders import given
+from lsr.encoders import folded, given
 from lsr.encoders.base import Encoder
 from lsr.encoders.bm25 import BM25Encoder
 from lsr.errors import EncoderError
@@ -44,6 +44,8 @@ def load(
         return BM25Encoder.load(folder)
     if (folder / given.FILE).is_file():
         return given.GivenVectors.load(folder)
+    if (folder / folded.FILE).is_file():
+        return folded.FoldedEncoder.load(folder, device, half)
     from lsr.encoders.neural import NeuralEncoder
     from lsr.encoders.source import read_source
 

@@ -19,6 +19,7 @@ from lsr.errors import EncoderError
 
 WORD = re.compile(r"[^\W_]+")
 NO_TERM = -1
+K1, B = 0.9, 0.4  # of the BM25 that encoders of stems start from
 
 # Function words of English: pronouns, auxiliary verbs, question words, particles.
 FUNCTION_WORDS = STOP_WORDS.union(

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lsr.encoders.stems import K1, B
 from lsr.errors import TrainingError
 from lsr.sparse import SparseMatrix
 from lsr.training.folding import folded, word_table
@@ -16,7 +17,6 @@ from lsr.training.recipe import Copy
 from lsr.training.teachers import SparseVectors, Wanted
 from lsr.training.token_store import TokenStore
 from lsr.training.vectors import Vectors
-from lsr.training.vocabulary import K1, B
 
 
 class Copies:

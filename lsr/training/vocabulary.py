@@ -27,7 +27,7 @@ from lsr.encoders.parts.pools import pool_states
 from lsr.encoders.parts.scorers import unit_tensor
 from lsr.encoders.source import STEMS, SideSource
 from lsr.encoders.stem_view import StemView, view_of
-from lsr.encoders.stems import FUNCTION_WORDS, WORD, Stems, folded, stem
+from lsr.encoders.stems import FUNCTION_WORDS, K1, WORD, B, Stems, folded, stem
 from lsr.encoders.view import collate
 from lsr.errors import TrainingError
 from lsr.training.pieces import cut_pieces
@@ -36,7 +36,6 @@ from lsr.training.recipe import StemChoice
 COUNTED, SAMPLED = 200_000, 2_000  # texts that stems are counted in, texts that biases are set by
 FIRE = 120.0  # of all rows, how many the first network lets a text fire
 STEP = 0.15  # weight of a stem that fires, at first
-K1, B = 0.9, 0.4  # of the BM25 that training starts from
 AT_ONCE = 64
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from lsr.encoders import load
 from lsr.encoders.declaration import read_system
-from lsr.encoders.stems import Stems, read_stems
+from lsr.encoders.stems import K1, B, Stems, read_stems
 from lsr.encoders.tables import CorpusTable
 from lsr.errors import EncoderError
 
@@ -24,7 +24,7 @@ from lsr.encoders.stem_view import view_of  # noqa: E402
 from lsr.encoders.view import collate  # noqa: E402
 from lsr.training.recipe import StemChoice  # noqa: E402
 from lsr.training.token_store import TokenStore  # noqa: E402
-from lsr.training.vocabulary import K1, B, count_stems, write_start  # noqa: E402
+from lsr.training.vocabulary import count_stems, write_start  # noqa: E402
 from tests.encoders import models  # noqa: E402
 
 CORPUS = [

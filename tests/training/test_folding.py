@@ -6,6 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from lsr.encoders.stems import K1, B  # noqa: E402
 from lsr.errors import TrainingError  # noqa: E402
 from lsr.sparse import SparseMatrix  # noqa: E402
 from lsr.training import folding  # noqa: E402
@@ -15,7 +16,6 @@ from lsr.training.folding import folded, word_table  # noqa: E402
 from lsr.training.recipe import Copy  # noqa: E402
 from lsr.training.session import teacher_of  # noqa: E402
 from lsr.training.teachers import Wanted  # noqa: E402
-from lsr.training.vocabulary import K1, B  # noqa: E402
 from tests.training.runs import copying  # noqa: E402
 
 CPU = torch.device("cpu")

@@ -1,0 +1,219 @@
+"""What can a second encoder add to documents of stems? Its terms, folded into stems that do not stand in the text.
+
+An encoder that is asked by its own network is close to one that is asked by a sum of one vector a stem; what a stem
+adds to its score is then a weight that the document can hold. Queries stay a table. `lsr.training.expander` fits the
+vectors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoders.base import Encoder, Observation, Origin, Span, by_weight
+from lsr.encoders.neural import NeuralEncoder
+from lsr.encoders.rows import Rows
+from lsr.encoders.source import read_json, read_tensors
+from lsr.encoders.stems import K1, B
+from lsr.errors import EncoderError
+from lsr.sparse import SparseMatrix
+
+FILE, TENSORS = "folded.json", "folding.safetensors"
+BASE, EXPANDER = "base", "expander"
+FORMAT = 1
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much is added.
+
+    Attributes:
+        factor: of what a stem adds to the other encoder's score.
+        above: what is taken off before.
+        length: stems of a text of mean length; longer texts get less, as under BM25.
+        format: of the folder.
+    """
+
+    factor: float
+    above: float
+    length: float
+    format: int = FORMAT
+
+
+@dataclass(frozen=True)
+class Folding:
+    """One vector a stem, of few terms of the other encoder.
+
+    Attributes:
+        terms: int64[R, k], of the other encoder, for each of the first R stems, the largest first.
+        weights: float32[R, k].
+        settings: how much is added.
+    """
+
+    terms: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    settings: Settings
+
+    def of(self, vector: NDArray[np.float32], stems: int) -> NDArray[np.float32]:
+        """What each stem adds, float32[R], by the other encoder's vector of a text of ``stems`` stems."""
+        factor, above, length = self.settings.factor, self.settings.above, self.settings.length
+        once = (K1 + 1) / (1 + K1 * (1 - B + B * stems / length))  # what BM25 gives a word that stands once
+        sums = np.einsum("rk,rk->r", vector[self.terms], self.weights)
+        added: NDArray[np.float32] = np.maximum(sums - np.float32(above), 0) * np.float32(factor * once)
+        return added
+
+    def save(self, folder: Path) -> None:
+        """Write what is between two encoders."""
+        from safetensors.numpy import save_file
+
+        terms = self.terms.astype(np.min_scalar_type(int(self.terms.max(initial=0))))
+        save_file({"terms": terms, "weights": self.weights.astype(np.float16)}, folder / TENSORS)
+        (folder / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(self.settings)))
+
+
+class FoldedEncoder(Encoder):
+    """An encoder of stems whose documents also hold stems by a second encoder.
+
+    Args:
+        base: of stems; it encodes queries alone.
+        expander: any other sparse encoder.
+        folding: what its terms mean to stems.
+        name: what a person calls it.
+
+    Raises:
+        EncoderError: encoders of other kinds, or a folding that does not belong to them.
+    """
+
+    def __init__(self, base: Encoder, expander: Encoder, folding: Folding, name: str) -> None:
+        if not isinstance(base, NeuralEncoder) or not base.declaration.document.stems:
+            raise EncoderError(f"{base.name} has no stems that another encoder's terms could be folded into")
+        if folding.terms.size and (folding.terms.max() >= expander.dim or len(folding.terms) > base.dim):
+            raise EncoderError(
+                f"{name}: terms up to {int(folding.terms.max()):,} for {len(folding.terms):,} stems, but "
+                f"{expander.name} has {expander.dim:,} terms and {base.name} {base.dim:,}"
+            )
+        self.base, self.expander, self.folding, self.name = base, expander, folding, name
+        self.batch_documents, self.learns = base.batch_documents, base.learns
+
+    @property
+    def terms(self) -> Sequence[str]:
+        """Those of the base."""
+        return self.base.terms
+
+    @property
+    def dim(self) -> int:
+        """Number of columns."""
+        return self.base.dim
+
+    @property
+    def fingerprint(self) -> str:
+        """Of both encoders and of what is between them."""
+        digest = hashlib.sha256(f"{self.base.fingerprint} {self.expander.fingerprint}".encode())
+        for part in (self.folding.terms, self.folding.weights):
+            digest.update(np.ascontiguousarray(part).tobytes())
+        digest.update(msgspec.json.encode(self.folding.settings))
+        return f"folded-{digest.hexdigest()[:32]}"
+
+    def observe(self, texts: Sequence[str]) -> Observation:
+        """Document vectors; the base takes note of the corpus."""
+        found = self.base.observe(texts)
+        return Observation(self._added(found.matrix, texts), found.truncated)
+
+    def encode_documents(self, texts: Sequence[str]) -> SparseMatrix:
+        """Document vectors."""
+        return self._added(self.base.encode_documents(texts), texts)
+
+    def encode_queries(self, texts: Sequence[str]) -> SparseMatrix:
+        """Query vectors of the base."""
+        return self.base.encode_queries(texts)
+
+    def spans(self, text: str) -> list[Span]:
+        """Every stem that stands in ``text``."""
+        return self.base.spans(text)
+
+    def explain(self, text: str, query: bool = False) -> list[Origin]:
+        """Every term of the vector of ``text``; what both encoders gave is said to be the base's."""
+        if query:
+            return self.base.explain(text, query=True)
+        matrix = self.encode_documents([text])
+        known = {origin.term: (origin.start, origin.end) for origin in self.base.explain(text)}
+        others = {origin.term: origin for origin in self.expander.explain(text)}
+        places = [known.get(term) or self._place(term, others) for term in matrix.terms.tolist()]
+        return by_weight(matrix, places)
+
+    def save(self, folder: Path) -> None:
+        """Write both encoders, what is between them and how much of it is added."""
+        for name, encoder in ((BASE, self.base), (EXPANDER, self.expander)):
+            (folder / name).mkdir()
+            encoder.save(folder / name)
+        self.folding.save(folder)
+
+    @classmethod
+    def load(cls, folder: Path, device: str | None = None, half: bool = False) -> FoldedEncoder:
+        """What `save` wrote.
+
+        Raises:
+            EncoderError: a part is missing or damaged.
+        """
+        from lsr.encoders.registry import load
+
+        try:
+            settings = msgspec.convert(read_json(folder / FILE), Settings)
+        except msgspec.ValidationError as error:
+            raise EncoderError(f"{folder / FILE}: not the settings of a folded encoder ({error})") from None
+        if settings.format != FORMAT:
+            raise EncoderError(f"{folder}: format {settings.format}, wanted {FORMAT}; write it with this version")
+        base, expander = (load(folder / name, device, half) for name in (BASE, EXPANDER))
+        return cls(base, expander, _folding(folder / TENSORS, settings), folder.resolve().name)
+
+    def _added(self, own: SparseMatrix, texts: Sequence[str]) -> SparseMatrix:
+        others, rows = self.expander.encode_documents(texts), Rows(len(texts), self.dim)
+        vector, total = np.zeros(self.expander.dim, np.float32), np.zeros(self.dim, np.float32)
+        for at, text in enumerate(texts):
+            terms, values = others.row(at)
+            vector[terms] = values
+            kept = self._sum(own.row(at), vector, [span.term for span in self.base.spans(text)], total)
+            vector[terms] = 0
+            rows.put([at], np.array([kept.size]), kept, total[kept])
+            total[:] = 0
+        return rows.matrix()
+
+    def _sum(
+        self,
+        own: tuple[NDArray[np.integer], NDArray[np.float32]],
+        vector: NDArray[np.float32],
+        stems: list[int],
+        total: NDArray[np.float32],
+    ) -> NDArray[np.intp]:
+        """Fill ``total`` with one text's weights; the terms that stay."""
+        if stems:
+            total[: len(self.folding.terms)] = self.folding.of(vector, len(stems))
+            total[stems] = 0
+        total[own[0]] += own[1]
+        side = self.base.declaration.document
+        least = side.threshold * total.max(initial=0) if side.sparsifier == "relative" else 0
+        return np.flatnonzero(total > least)
+
+    def _place(self, stem: int, others: dict[int, Origin]) -> tuple[int, int]:
+        """Where the term stands that adds most to ``stem``."""
+        pairs = zip(self.folding.terms[stem].tolist(), self.folding.weights[stem].tolist(), strict=True)
+        added = [(others[term].weight * weight, others[term]) for term, weight in pairs if term in others and weight]
+        if not added:
+            return -1, -1
+        best = max(added, key=lambda pair: pair[0])[1]
+        return best.start, best.end
+
+
+def _folding(path: Path, settings: Settings) -> Folding:
+    found = read_tensors(path)
+    shapes = {name: list(tensor.shape) for name, tensor in found.items()}
+    if shapes.keys() != {"terms", "weights"} or shapes["terms"] != shapes["weights"] or found["terms"].ndim != 2:
+        raise EncoderError(f"{path}: found tensors {shapes}; wanted terms and weights of one shape [stems, k]")
+    if not np.isfinite(found["weights"]).all():
+        raise EncoderError(f"{path}: weights hold NaN or infinity; the file is damaged")
+    return Folding(found["terms"].astype(np.int64), found["weights"].astype(np.float32), settings)
