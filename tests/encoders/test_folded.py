@@ -52,6 +52,7 @@ def encoder(base, splade):
     terms = np.array([random.permutation(splade.dim)[:4] for _ in range(CHOICE.rows)])
     weights = np.sort(random.uniform(0, 1, terms.shape).astype(np.float32))[:, ::-1].astype(np.float16)
     own = load(base, device="cpu")
+    assert isinstance(own, NeuralEncoder)
     own.source.document.parts["vocabulary_bias"] -= 0.2  # fires less than it could
     return FoldedEncoder(own, splade, Folding(terms, weights.astype(np.float32), SETTINGS), "both")
 
@@ -103,7 +104,7 @@ def test_an_explanation_names_the_word_that_adds_most(encoder):
             adds = {
                 t: others[t].weight * w for t, w in zip(terms.tolist(), weights.tolist(), strict=True) if t in others
             }
-            best = others[max(adds, key=adds.get)]
+            best = others[max(adds, key=adds.__getitem__)]
             assert (origin.start, origin.end) == (best.start, best.end)
             asked += 1
     assert asked
@@ -145,6 +146,7 @@ def test_the_command_writes_a_folder_without_torch_for_the_other(base, tmp_path)
     )
     assert result.exit_code == 0, result.output
     found = load(tmp_path / "out", device="cpu")
+    assert isinstance(found, FoldedEncoder)
     assert (tmp_path / "out" / "expander" / "document" / "body.onnx").is_file()
     assert found.folding.settings.length == pytest.approx(np.mean([len(found.spans(text)) for text in CORPUS[:3]]))
     assert found.encode_documents(CORPUS).nnz >= load(base, device="cpu").encode_documents(CORPUS).nnz
