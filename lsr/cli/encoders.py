@@ -54,9 +54,7 @@ def export(folder: Path, target: Path, layout: str, int8: bool, sample: str | No
     else:
         target.mkdir(parents=True)
         encoder.save(target)
-    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
-    rows = [("encoder", str(target)), ("layout", layout), ("fingerprint", load(target, device="cpu").fingerprint)]
-    out.print(facts([*rows, ("bytes", f"{size:,} ({readable_bytes(size)})")]))
+    _say_written(target, ("layout", layout))
 
 
 def average(folders: Sequence[Path], target: Path) -> None:
@@ -84,8 +82,13 @@ def fold(base: str, expander: Path, sources: Sequence[str], target: Path, factor
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train", "fitting vectors of stems") from None
     write_folded(base, expander, read_data(sources), target, factor, int8)
+    _say_written(target)
+
+
+def _say_written(target: Path, *more: tuple[str, str]) -> None:
+    """Name, fingerprint and size of a new encoder."""
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
-    rows = [("encoder", str(target)), ("fingerprint", load(target, device="cpu").fingerprint)]
+    rows = [("encoder", str(target)), *more, ("fingerprint", load(target, device="cpu").fingerprint)]
     out.print(facts([*rows, ("bytes", f"{size:,} ({readable_bytes(size)})")]))
 
 

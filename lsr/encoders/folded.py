@@ -20,7 +20,7 @@ from lsr.encoders.base import Encoder, Observation, Origin, Span, by_weight
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.rows import Rows
 from lsr.encoders.source import read_json, read_tensors
-from lsr.encoders.stems import K1, B
+from lsr.encoders.stems import counted_once
 from lsr.errors import EncoderError
 from lsr.sparse import SparseMatrix
 
@@ -62,9 +62,10 @@ class Folding:
     def of(self, vector: NDArray[np.float32], stems: int) -> NDArray[np.float32]:
         """What each stem adds, float32[R], by the other encoder's vector of a text of ``stems`` stems."""
         factor, above, length = self.settings.factor, self.settings.above, self.settings.length
-        once = (K1 + 1) / (1 + K1 * (1 - B + B * stems / length))  # what BM25 gives a word that stands once
         sums = np.einsum("rk,rk->r", vector[self.terms], self.weights)
-        added: NDArray[np.float32] = np.maximum(sums - np.float32(above), 0) * np.float32(factor * once)
+        added: NDArray[np.float32] = np.maximum(sums - np.float32(above), 0) * np.float32(
+            factor * counted_once(stems, length)
+        )
         return added
 
     def save(self, folder: Path) -> None:
@@ -91,11 +92,11 @@ class FoldedEncoder(Encoder):
 
     def __init__(self, base: Encoder, expander: Encoder, folding: Folding, name: str) -> None:
         if not isinstance(base, NeuralEncoder) or not base.declaration.document.stems:
-            raise EncoderError(f"{base.name} has no stems that another encoder's terms could be folded into")
+            raise EncoderError(f"{base.name} has no stems to fold another encoder's terms into: wanted a base of stems")
         if folding.terms.size and (folding.terms.max() >= expander.dim or len(folding.terms) > base.dim):
             raise EncoderError(
                 f"{name}: terms up to {int(folding.terms.max()):,} for {len(folding.terms):,} stems, but "
-                f"{expander.name} has {expander.dim:,} terms and {base.name} {base.dim:,}"
+                f"{expander.name} has {expander.dim:,} terms and {base.name} {base.dim:,}; fold them again"
             )
         self.base, self.expander, self.folding, self.name = base, expander, folding, name
         self.batch_documents, self.learns = base.batch_documents, base.learns

@@ -12,7 +12,9 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import Stemmer
+from numpy.typing import NDArray
 
 from lsr.encoders.bm25 import STOP_WORDS
 from lsr.errors import EncoderError
@@ -34,6 +36,11 @@ FUNCTION_WORDS = STOP_WORDS.union(
 )
 
 stem = Stemmer.Stemmer("english").stemWord  # of a folded word
+
+
+def counted_once(stems: int | NDArray[np.int64], mean: float) -> NDArray[np.float64]:
+    """What BM25 gives a word that stands once in texts of so many ``stems``, float64[N] or []; 1 at ``mean``."""
+    return np.asarray((K1 + 1) / (1 + K1 * (1 - B + B * stems / mean)))
 
 
 class Stems:

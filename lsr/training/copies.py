@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsr.encoders.stems import K1, B
+from lsr.encoders.stems import counted_once
 from lsr.errors import TrainingError
 from lsr.sparse import SparseMatrix
 from lsr.training.folding import folded, word_table
@@ -76,5 +76,4 @@ def copies_of(
 def word_norms(documents: TokenStore) -> NDArray[np.float32]:
     """What BM25 gives a word that stands once, in each document; 1 at the mean length."""
     lengths = documents.own_lengths
-    norms: NDArray[np.float32] = (K1 + 1) / (1 + K1 * (1 - B + B * lengths / max(1.0, lengths.mean())))
-    return norms.astype(np.float32)
+    return counted_once(lengths, max(1.0, lengths.mean())).astype(np.float32)

@@ -22,8 +22,8 @@ from lsr.training.data import TrainingData
 from lsr.training.folding import word_table
 from lsr.training.vectors import query_vectors
 
-TEXTS = 20_000  # whose length is measured, at most
-QUERIES = 65_536  # that vectors are fitted to, at most
+TEXTS = 20_000  # whose length is measured, or up to twice as many
+QUERIES = 65_536  # that vectors are fitted to, or up to twice as many
 TERMS, KEPT = 6_000, 16  # of the other encoder in all, and of these a stem
 ABOVE = 0.1  # taken off what a stem adds, before the factor
 
@@ -40,13 +40,17 @@ def fold(base: Path | str, expander: Path, data: TrainingData, target: Path, fac
         int8: whether the other encoder is stored as bytes.
 
     Raises:
-        EncoderError: encoders of other kinds, a factor that is not above 0, a ``target`` that is there.
+        EncoderError: encoders of other kinds, no queries, a factor that is not above 0, a ``target`` that is there.
     """
     if factor <= 0 or not data.queries:
         raise EncoderError(f"factor {factor:g}, {len(data.queries):,} queries: wanted more than 0 of both")
     if target.exists():
         raise EncoderError(f"{target} is there already: name a new folder")
     own, other = load(base, device="cpu"), load(expander)
+    if not isinstance(other, NeuralEncoder) or other.declaration.document.dense:
+        raise EncoderError(
+            f"{expander} holds {other.name!r}: wanted the folder of a SPLADE, or of another sparse network"
+        )
     texts = data.documents[:: max(1, len(data.documents) // TEXTS)]
     length = float(np.mean([len(own.spans(text)) for text in texts]))
     folding = fit(own, other, data.queries, length, factor)
@@ -56,9 +60,9 @@ def fold(base: Path | str, expander: Path, data: TrainingData, target: Path, fac
     folding.save(target)
 
 
-def _write_small(encoder: Encoder, folder: Path, rows: NDArray[np.int64], target: Path, int8: bool) -> None:
+def _write_small(encoder: NeuralEncoder, folder: Path, rows: NDArray[np.int64], target: Path, int8: bool) -> None:
     """Export ``encoder`` with some rows of its vocabulary; one that was exported before is copied."""
-    if isinstance(encoder, NeuralEncoder) and encoder.source.document.model:
+    if encoder.source.document.model:
         export_onnx(encoder, target, int8, Pruning(rows, 0.0))
     else:
         shutil.copytree(folder, target)

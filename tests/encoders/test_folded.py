@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -24,7 +25,8 @@ pytest.importorskip("onnxscript")
 from lsr.corpus import Document  # noqa: E402
 from lsr.encoders.assemble import untrained  # noqa: E402
 from lsr.encoders.neural import NeuralEncoder  # noqa: E402
-from lsr.training.expander import TERMS, fit  # noqa: E402
+from lsr.training.data import Raw, TrainingData  # noqa: E402
+from lsr.training.expander import TERMS, fit, fold  # noqa: E402
 from lsr.training.recipe import StemChoice  # noqa: E402
 from lsr.training.vocabulary import write_start  # noqa: E402
 from tests.encoders import models  # noqa: E402
@@ -159,6 +161,15 @@ def test_faults_are_named(encoder, saved, base, splade, tmp_path):
         FoldedEncoder(BM25Encoder(), splade, encoder.folding, "x")
     with pytest.raises(EncoderError, match="fires no stems"):
         fit(splade, splade, CORPUS, 4.0, 0.5)
+    pairs = TrainingData()
+    pairs.add([Raw(text, [text]) for text in CORPUS[:3]], "pairs")
+    (tmp_path / "dense").mkdir()
+    NeuralEncoder(untrained(read_system("dense-mean"), models.bert(tmp_path / "plain")), "cpu").save(tmp_path / "dense")
+    for other in (Path("bm25"), tmp_path / "dense"):
+        with pytest.raises(EncoderError, match="wanted the folder of a SPLADE"):
+            fold(base, other, pairs, tmp_path / "none", 0.5)
+    with pytest.raises(EncoderError, match="0 queries: wanted more than 0 of both"):
+        fold(base, base, TrainingData(), tmp_path / "none", 0.5)
     large = Folding(encoder.folding.terms + splade.dim, encoder.folding.weights, SETTINGS)
     with pytest.raises(EncoderError, match="but splade has 25 terms"):
         FoldedEncoder(load(base, device="cpu"), splade, large, "x")
