@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jobs import RESULTS, Job, did_one_job, markdown, options, parsed, run_jobs, student, worker_option, write
+from jobs import RESULTS, Job, did_one_job, markdown, parsed, run_jobs, student, student_options, worker_option, write
 
 from lsr.training.recipe import Penalty, Recipe, Teaching
 from lsr.training.schedules import Schedule
@@ -153,7 +153,7 @@ def plot(lines: dict[str, list[dict[str, float]]], path: Path) -> None:
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__.splitlines()[0])
-    options(parser)
+    student_options(parser)
     worker_option(parser)
     parser.add_argument("--teacher", action="append", required=True, help="bm25 or a folder of an encoder; repeated")
     parser.add_argument("--idf-lambdas", type=float, nargs="+")

@@ -49,10 +49,15 @@ def options(parser: ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--length", type=int, default=128, help="word-pieces of a document")
-    parser.add_argument("--rate", type=float, default=2e-4)
-    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--per-gpu", type=int, default=2, help="runs at a time on one GPU")
     parser.add_argument("--quick", action="store_true", help="a few steps of each run, on data/sample")
+
+
+def student_options(parser: ArgumentParser) -> None:
+    """What benchmarks ask whose runs are students."""
+    options(parser)
+    parser.add_argument("--rate", type=float, default=2e-4)
+    parser.add_argument("--seeds", type=int, default=2)
 
 
 def student(arguments: Namespace, title: str, paper: str, system: str, penalty: Penalty, teaching: Teaching) -> Recipe:
@@ -200,7 +205,9 @@ def did_one_job(arguments: Namespace) -> bool:
 def write(name: str, report: dict[str, Any], table: str, arguments: Namespace) -> None:
     """Put a report beside the others, as JSON and as a table."""
     setting = ("pairs", "steps", "batch", "length", "rate", "seeds", "dev")
-    facts = {key: getattr(arguments, key) for key in setting} | {"model": arguments.model.name}
+    facts = {key: getattr(arguments, key) for key in setting if hasattr(arguments, key)} | {
+        "model": arguments.model.name
+    }
     facts["dev"] = [Path(place).name for place in arguments.dev]
     if drawn_pairs(arguments).is_dir():
         facts["pairs"] = "all"

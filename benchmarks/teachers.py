@@ -14,7 +14,7 @@ from __future__ import annotations
 import statistics
 from argparse import ArgumentParser, Namespace
 
-from jobs import Job, did_one_job, markdown, options, parsed, run_jobs, student, worker_option, write
+from jobs import Job, did_one_job, markdown, parsed, run_jobs, student, student_options, worker_option, write
 
 from lsr.training.recipe import Penalty, Recipe, Teaching
 from lsr.training.schedules import Schedule
@@ -64,7 +64,7 @@ def show(found: dict[str, dict[str, float]], means: dict[str, dict[str, float]])
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__.splitlines()[0])
-    options(parser)
+    student_options(parser)
     worker_option(parser)
     parser.add_argument("--sparse", required=True, help="folder of a sparse teacher")
     parser.add_argument("--dense", required=True, help="folder of a dense teacher")
