@@ -85,6 +85,17 @@ def fold(base: str, expander: Path, sources: Sequence[str], target: Path, factor
     _say_written(target)
 
 
+def cut(folder: Path, sources: Sequence[str], target: Path, least: int) -> None:
+    """Write an encoder without rare word-pieces to ``target``."""
+    try:
+        from lsr.training.data import read_data
+        from lsr.training.pieces import cut as write_cut
+    except ImportError as error:
+        raise MissingExtraError(error.name or "torch", "train", "reading a network") from None
+    pieces = write_cut(folder, read_data(sources).documents, least, target)
+    _say_written(target, ("word-pieces", f"{pieces:,}"))
+
+
 def _say_written(target: Path, *more: tuple[str, str]) -> None:
     """Name, fingerprint and size of a new encoder."""
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())

@@ -105,3 +105,19 @@ def encoders_fold_command(
     from lsr.cli.encoders import fold
 
     fold(base, expander, data, out, factor, int8)
+
+
+@encoders_app.command("cut")
+def encoders_cut_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A trained encoder of stems, or a SPLADE.")],
+    data: Annotated[list[str], typer.Option(help="Texts to count words in, as lsr train reads them; repeat it.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
+    least: Annotated[int, typer.Option(help="How often words of a piece stand in the texts, for it to stay.")] = 40,
+) -> None:
+    """Take rare word-pieces out of an encoder: each costs a row, and words are spelt by others.
+
+    Example: lsr encoders cut splade-tiny --data pairs.parquet --least 200 --out smaller
+    """
+    from lsr.cli.encoders import cut
+
+    cut(folder, data, out, least)

@@ -92,9 +92,13 @@ def write_body(body: Body, vocabulary: nn.Linear | None, folder: Path) -> None:
     """The network with its head put back, as a Hugging Face folder of safetensors."""
     if vocabulary is not None:
         body.model.set_output_embeddings(vocabulary)  # type: ignore[operator]
+    model: Any = body.model
+    own = None  # where nothing is tied, a head's bias that has two names is read by both
+    if not getattr(model.config, "tie_word_embeddings", True):
+        own = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     try:
         with _quietly():
-            body.model.save_pretrained(folder)  # type: ignore[operator]
+            model.save_pretrained(folder, state_dict=own)
     finally:
         if vocabulary is not None:
             body.model.set_output_embeddings(_identity())  # type: ignore[operator]

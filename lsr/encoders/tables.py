@@ -100,7 +100,8 @@ class CorpusTable:
     A term weighs ``table[t] log p / log prior[t]``, where ``prior`` is the share of documents of the training corpus
     that hold it and ``p = (frequency + strength prior) / (documents + strength)`` the share expected in this corpus:
     the posterior mean under a Beta prior. Before the first document a term weighs ``table[t]``; a term that is rare in
-    general and common here loses weight, as under BM25.
+    general and common here loses weight, as under BM25, but is never taken for more than `COMMONER` times as common:
+    in passages gathered around some topics their words still say more than the words of any question.
 
     Args:
         parts: ``table`` and ``prior`` float32[V]; ``frequency`` float32[V] and ``documents`` float32[1] where a corpus
@@ -108,6 +109,7 @@ class CorpusTable:
     """
 
     STRENGTH = 500.0  # documents that the prior stands for
+    COMMONER = 55.0  # times as common as in general, at most
 
     def __init__(self, parts: Parts) -> None:
         self._table, self._prior = parts["table"], parts["prior"]
@@ -124,6 +126,7 @@ class CorpusTable:
         """The table for this corpus, float32[V]."""
         prior = np.clip(self._prior.astype(np.float64), 1e-9, 1 - 1e-9)
         share = (self.frequency + self.STRENGTH * prior) / (self.documents + self.STRENGTH)
+        share = np.minimum(share, self.COMMONER * prior)
         return (self._table * np.log(share) / np.log(prior)).astype(np.float32)
 
     def parts(self) -> Parts:

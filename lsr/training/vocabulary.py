@@ -30,7 +30,7 @@ from lsr.encoders.stem_view import StemView, view_of
 from lsr.encoders.stems import FUNCTION_WORDS, K1, WORD, B, Stems, folded, stem
 from lsr.encoders.view import collate
 from lsr.errors import TrainingError
-from lsr.training.pieces import cut_pieces
+from lsr.training.pieces import cut_pieces, words_read
 from lsr.training.recipe import StemChoice
 
 COUNTED, SAMPLED = 200_000, 2_000  # texts that stems are counted in, texts that biases are set by
@@ -106,7 +106,7 @@ def write_start(declaration: Declaration, model: Path, texts: Sequence[str], cho
     tokenizer = model / "tokenizer.json"
     text = tokenizer.read_text("utf-8")
     if choice.pieces:
-        text = cut_pieces(body, tokenizer, _words_read(counted, declaration), choice.pieces)
+        text = cut_pieces(body, tokenizer, words_read(counted.counts, declaration.document), choice.pieces)
     (folder / "tokenizer.json").write_text(text, encoding="utf-8")
     view = view_of(folder / "tokenizer.json", declaration.document)
     assert isinstance(view, StemView)  # noqa: S101
@@ -123,12 +123,6 @@ def write_start(declaration: Declaration, model: Path, texts: Sequence[str], cho
     (folder / "encoder.toml").write_text(write_declaration(declaration), encoding="utf-8")
     write_manifest(folder, None)
     return folder
-
-
-def _words_read(counted: Counted, declaration: Declaration) -> dict[str, int]:
-    """How often words reach the network."""
-    content = declaration.document.view == "content-stems"
-    return {word: count for word, count in counted.counts.items() if _stem(word) or not content}
 
 
 def _keep_layers(body: Body, chosen: Sequence[int]) -> None:

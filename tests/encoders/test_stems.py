@@ -249,6 +249,13 @@ def test_query_weights_follow_the_corpus_and_are_kept(start, tmp_path):
     assert again.encode_queries(["walls bees"]).to_dicts() == encoder.encode_queries(["walls bees"]).to_dicts()
 
 
+def test_a_word_of_the_corpus_s_topic_still_weighs_something():
+    prior = np.array([1e-5, 0.3], np.float32)
+    table = CorpusTable({"table": -np.log(prior), "prior": prior})
+    table.observe([[0, 1]] * 30_000)
+    assert table.weights() == pytest.approx([-math.log(1e-5 * CorpusTable.COMMONER), 0.0], abs=0.02)
+
+
 def test_an_index_of_stems_is_built_searched_and_opened_again(start, tmp_path):
     from lsr.corpus import Document
     from lsr.retrieval import Searcher, index_documents

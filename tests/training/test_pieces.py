@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 from tokenizers import Tokenizer
+from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch")
 
+from lsr.cli.app import app  # noqa: E402
 from lsr.encoders import load  # noqa: E402
 from lsr.encoders.assemble import read_network  # noqa: E402
 from lsr.encoders.bodies import read_body  # noqa: E402
@@ -17,7 +19,8 @@ from lsr.encoders.source import read_source  # noqa: E402
 from lsr.encoders.stem_view import view_of  # noqa: E402
 from lsr.encoders.view import collate, read_tokenizer  # noqa: E402
 from lsr.errors import TrainingError  # noqa: E402
-from lsr.training.pieces import cut_pieces  # noqa: E402
+from lsr.training.pieces import cut as cut_encoder  # noqa: E402
+from lsr.training.pieces import cut_pieces, words_read  # noqa: E402
 from lsr.training.recipe import StemChoice  # noqa: E402
 from lsr.training.vocabulary import count_stems, write_start  # noqa: E402
 from tests.encoders import models  # noqa: E402
@@ -126,3 +129,59 @@ def test_other_tokenizers_are_refused(model, tmp_path, change, message):
     place.write_text(json.dumps(fields))
     with pytest.raises(TrainingError, match=message):
         cut_pieces(read_body(model, "encoder")[0], place, {"bees": 1}, 1)
+
+
+def pairs(folder):
+    """Training data of `TEXTS`."""
+    place = folder / "pairs.jsonl"
+    place.write_text("".join(json.dumps({"query": "bees", "positive": text}) + "\n" for text in TEXTS))
+    return place
+
+
+def test_a_trained_encoder_of_stems_without_unused_pieces_is_what_it_was(model, tmp_path):
+    start = write_start(read_system("pooled-stems"), model, TEXTS, CHOICE, tmp_path / "start")
+    kept = cut_encoder(start, TEXTS, 1, tmp_path / "small")
+    one, other = load(start, device="cpu"), load(tmp_path / "small", device="cpu")
+    assert kept == read_tokenizer(tmp_path / "small" / "tokenizer.json").get_vocab_size() < len(models.PIECES)
+    assert one.fingerprint != other.fingerprint
+    for encode in ("encode_documents", "encode_queries"):
+        wanted = getattr(one, encode)(TEXTS).to_scipy().toarray()
+        assert getattr(other, encode)(TEXTS).to_scipy().toarray() == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_splade_keeps_the_weights_of_the_pieces_that_stay(tied, tmp_path):
+    from transformers import BertForMaskedLM
+
+    models.bert(tmp_path / "model", pieces=True)
+    if not tied:
+        network = BertForMaskedLM.from_pretrained(tmp_path / "model", tie_word_embeddings=False)
+        with torch.no_grad():
+            network.cls.predictions.decoder.weight.normal_(0, 0.4)
+        network.save_pretrained(tmp_path / "model")
+    options = ("--data", pairs(tmp_path), "--least", 1, "--out", tmp_path / "small")
+    result = CliRunner().invoke(app, ["encoders", "cut", *map(str, (tmp_path / "model", *options))])
+    assert result.exit_code == 0, result.output
+    whole, small = load(tmp_path / "model", device="cpu"), load(tmp_path / "small", device="cpu")
+    assert f"{small.dim:,}" in result.output
+    places = [whole.terms.index(name) for name in small.terms]
+    wanted = whole.encode_documents(TEXTS).to_scipy().toarray()[:, places]
+    assert len(places) < whole.dim
+    assert small.encode_documents(TEXTS).to_scipy().toarray() == pytest.approx(wanted, abs=1e-5)
+
+
+def test_function_words_count_where_the_network_reads_them():
+    counts = {"the": 5, "bees": 2}
+    plain, content = (read_system(name).document for name in ("splade-v2", "pooled-stems"))
+    assert (words_read(counts, plain), words_read(counts, content)) == (counts, {"bees": 2})
+
+
+def test_what_cannot_be_cut_is_refused(model, tmp_path):
+    models.bert(tmp_path / "model", pieces=True)
+    with pytest.raises(TrainingError, match="there already"):
+        cut_encoder(tmp_path / "model", TEXTS, 1, tmp_path)
+    with pytest.raises(TrainingError, match="no texts to count words in"):
+        cut_encoder(tmp_path / "model", [], 1, tmp_path / "small")
+    (tmp_path / "model" / "idf.json").write_text("{}")
+    with pytest.raises(TrainingError, match="wanted an encoder of stems"):
+        cut_encoder(tmp_path / "model", TEXTS, 1, tmp_path / "small")
