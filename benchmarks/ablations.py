@@ -31,7 +31,9 @@ TEXTS = 20_000  # that stems are counted in
 ALONE = 1e-6  # weight of teachers that say nothing
 POOLED, LARGEST = "pooled-stems", "stems"
 STARTS = {"base": POOLED, "largest": LARGEST, "other": POOLED}  # system of each untrained encoder
-DENSE, SPARSE = msgspec.to_builtins(read_recipe("default"))["teaching"]["copies"]
+(DENSE,) = msgspec.to_builtins(read_recipe("default"))["teaching"]["copies"]
+SPARSE = {"teacher": 0, "factor": 0.25, "above": 0.1, "normed": True}
+STEMS = msgspec.structs.replace(read_recipe("default").stems, pieces=0)  # few texts say little of word-pieces
 # Name: what differs, the change in the recipe, and the start if it is another.
 VARIANTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "default": ("as it is", {}, "base"),
@@ -50,12 +52,12 @@ VARIANTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "S = 10": ("scale of the teachers, not 30", {"teaching": {"scale": 10.0}}, "base"),
     "S = 100": ("", {"teaching": {"scale": 100.0}}, "base"),
     "nothing copied": ("no SparseMSE", {"losses": {"sparse_mse": 0.0}}, "base"),
-    "MiniLM copied": ("and not splade-tiny", {"teaching": {"copies": (DENSE,)}}, "base"),
+    "both copied": ("splade-tiny too", {"teaching": {"copies": (DENSE, SPARSE)}}, "base"),
     "splade-tiny copied": ("and not MiniLM", {"teaching": {"copies": (SPARSE,)}}, "base"),
     "no ensemble": ("copies alone", {"losses": {"kl": 0.0, "info_nce": 0.0}}, "base"),
     "l0 mask": ("documents of 120 terms or fewer are left alone", {"document": {"above": 120}}, "base"),
     "L1": ("instead of FLOPS", {"document": {"norm": "l1"}}, "base"),
-    "IDF-aware FLOPS": ("weights times the query table", {"document": {"scored": True}}, "base"),
+    "plain FLOPS": ("of weights times IDF; the recipe's is IDF-aware", {"document": {"scored": True}}, "base"),
     "DF-FLOPS": ("frequent terms pay more", {"document": {"frequency": True}}, "base"),
     "no negatives": ("documents of other queries alone", {"negatives": 0}, "base"),
     "other body": ("that of --other: its size is what differs", {}, "other"),
@@ -69,7 +71,7 @@ def make_starts(arguments: Namespace) -> None:
     for name, system in STARTS.items():
         model = arguments.other if name == "other" else arguments.model
         if model and not (folder := start_of(name, arguments)).exists():
-            write_start(read_system(system), model, texts, read_recipe("default").stems, folder)
+            write_start(read_system(system), model, texts, STEMS, folder)
     base = start_of("base", arguments)
     if not (folder := start_of("ones", arguments)).exists():
         shutil.copytree(base, folder)

@@ -22,6 +22,7 @@ from rich.table import Table
 
 from lsr.corpus import DocumentReader
 from lsr.encoders import DEFAULT, Encoder, load
+from lsr.encoders.folded import FoldedEncoder
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.registry import folder_of
 from lsr.encoders.view import read_tokenizer
@@ -74,8 +75,8 @@ def main() -> None:
 
 def encoding(texts: Sequence[str], arguments: Any) -> dict[str, float]:
     encoder = load(DEFAULT, device="cpu")
-    assert isinstance(encoder, NeuralEncoder)
-    some = cut_texts(texts, encoder, arguments.documents)
+    assert isinstance(encoder, FoldedEncoder)
+    some = cut_texts(texts, encoder.base, arguments.documents)
     encoder.observe(some[:32])
     seconds = []
     for _ in range(3):

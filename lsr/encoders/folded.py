@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from lsr.encoders.base import Encoder, Observation, Origin, Span, by_weight
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.rows import Rows
-from lsr.encoders.source import read_json, read_tensors
+from lsr.encoders.source import FOLDED, read_json, read_tensors
 from lsr.encoders.stems import counted_once
 from lsr.errors import EncoderError
 from lsr.sparse import SparseMatrix
 
-FILE, TENSORS = "folded.json", "folding.safetensors"
+FILE, TENSORS = FOLDED, "folding.safetensors"
 BASE, EXPANDER = "base", "expander"
 FORMAT = 1
 

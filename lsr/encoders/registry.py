@@ -52,6 +52,24 @@ def load(
     return NeuralEncoder(read_source(folder, system), device, half)
 
 
+def fingerprint_of(name_or_dir: str | Path) -> str:
+    """The fingerprint of what `load` gives; a network is not read for it.
+
+    Raises:
+        EncoderError: as `load`.
+    """
+    folder = folder_of(name_or_dir)
+    if str(name_or_dir) == "bm25" or not folder.is_dir() or _has(folder, "bm25.json", given.FILE, folded.FILE):
+        return load(name_or_dir, "cpu").fingerprint
+    from lsr.encoders.source import fingerprint, read_source
+
+    return fingerprint(read_source(folder))
+
+
+def _has(folder: Path, *names: str) -> bool:
+    return any((folder / name).is_file() for name in names)
+
+
 def folder_of(name_or_dir: str | Path) -> Path:
     """The folder that a name stands for: that of the model that comes with lsr for "default", else itself."""
     return Path(str(files("lsr.encoders").joinpath(DEFAULT))) if str(name_or_dir) == DEFAULT else Path(name_or_dir)

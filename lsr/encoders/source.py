@@ -27,6 +27,7 @@ BODY = "body.onnx"
 SCALE = ".scale"
 LARGE = 1 << 12  # numbers from which a matrix is worth storing as bytes
 STEMS = "stems.txt"  # beside tokenizer.json
+FOLDED = "folded.json"  # beside two encoders, base and expander
 ADAPTER = "adapter"  # folder of a low-rank adapter, below that of the network
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -84,6 +85,8 @@ def read_source(folder: Path, system: str | None = None) -> Source:
         return sentence_transformers.read(folder)
     if (folder / "config.json").is_file():
         return _read_plain(folder, system)
+    if (folder / FOLDED).is_file():
+        raise EncoderError(f"{folder} holds two encoders, folded into one: name one of them, as {folder / 'base'}")
     raise EncoderError(
         f"{folder} holds no encoder: found neither bm25.json nor encoder.toml nor modules.json nor config.json"
     )

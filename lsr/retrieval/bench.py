@@ -20,8 +20,7 @@ import msgspec
 
 from lsr import encoders
 from lsr.corpus import DocumentReader
-from lsr.encoders.registry import folder_of
-from lsr.encoders.source import fingerprint, read_source
+from lsr.encoders.registry import fingerprint_of, folder_of
 from lsr.encoders.vector_file import stored_vectors, write_vectors
 from lsr.errors import InputError
 from lsr.eval import (
@@ -116,7 +115,7 @@ class Bench:
         self._by_name = {spec.name: spec for spec in suite.system}
         self._judged = {path: Judged(path, suite.split) for path in suite.collections}
         self._encoder = lru_cache(maxsize=1)(encoders.load)
-        self._fingerprint = lru_cache(maxsize=None)(_fingerprint)
+        self._fingerprint = lru_cache(maxsize=None)(fingerprint_of)
 
     def run(self) -> Outcome:
         """Measure every cell that is not there yet.
@@ -253,13 +252,6 @@ class Bench:
 
 def _run_path(spec: SystemSpec, data: Judged) -> Path:
     return Path(str(spec.runs).format(collection=data.name))
-
-
-def _fingerprint(name: str) -> str:
-    """What decides an encoder's vectors, without reading a network."""
-    if name == "bm25" or (Path(name) / "bm25.json").is_file():
-        return encoders.load(name).fingerprint
-    return fingerprint(read_source(folder_of(name)))
 
 
 def _mark(encoder: Any, data: Judged) -> str:

@@ -23,8 +23,9 @@ import numpy as np
 import torch
 
 from lsr.corpus import Document
-from lsr.encoders import load
+from lsr.encoders import folded, load
 from lsr.encoders.declaration import Declaration, read_system, system_names
+from lsr.encoders.folded import FoldedEncoder
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.source import read_source
 from lsr.errors import InputError, TrainingError
@@ -129,7 +130,7 @@ def adapt(
     pairs = _write_data(parts, out, recipe, settings.seed, progress)
     plan = Plan(before, (str(out / "data"),), out / "dev", out / "run", seed=settings.seed)
     result = prepare(recipe, plan).run(lambda step, values: progress("train", step, recipe.steps))
-    after = _uncut(out / "run" / "encoder", before, out / "adapted")
+    before, after = _whole(encoder, before, _uncut(out / "run" / "encoder", before, out / "adapted"))
     held_out = _compared(parts.verdict, before, after, progress, kind_of)
     found = verdict(held_out.differences[JUDGE])
     written = is_written(found, settings.force)
@@ -160,6 +161,7 @@ def _begin(encoder: Path, out: Path, settings: Adaptation) -> tuple[Path, Recipe
     if out.exists() and any(out.iterdir()):
         raise InputError(f"{out} is in use: choose a new folder for --out")
     found = load(encoder)
+    found = found.base if isinstance(found, FoldedEncoder) else found  # the second encoder stays what it is
     if not isinstance(found, NeuralEncoder) or found.declaration.document.dense:
         raise TrainingError(f"{encoder} is no sparse network, the only kind that adapts: give --encoder one")
     before = out / "before"
@@ -250,6 +252,15 @@ def _uncut(trained: Path, before: Path, out: Path) -> Path:
     whole = replace(source, document=replace(source.document, side=side), declaration=declaration, stated=None)
     NeuralEncoder(whole, "cpu").save(out)
     return out
+
+
+def _whole(encoder: Path, before: Path, after: Path) -> tuple[Path, Path]:
+    """Both with what a second encoder adds to documents, where ``encoder`` has one."""
+    if not (encoder / folded.FILE).is_file():
+        return before, after
+    target = after.with_name("whole")
+    shutil.copytree(encoder, target, ignore=shutil.ignore_patterns(folded.BASE))
+    return encoder, after.rename(target / folded.BASE).parent
 
 
 def _compared(

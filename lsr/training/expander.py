@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lsr.encoders import load
 from lsr.encoders.base import Encoder
 from lsr.encoders.export import export_onnx
-from lsr.encoders.folded import BASE, EXPANDER, Folding, Settings
+from lsr.encoders.folded import BASE, EXPANDER, FoldedEncoder, Folding, Settings
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.pruning import Pruning
 from lsr.encoders.registry import folder_of
@@ -32,7 +32,7 @@ def fold(base: Path | str, expander: Path, data: TrainingData, target: Path, fac
     """Write an encoder of stems whose documents hold what those of another say, into the new folder ``target``.
 
     Args:
-        base: of stems.
+        base: of stems; of one that was folded before, its own base.
         expander: a sparse encoder with queries of its own; it is exported with only the terms that stems need.
         data: queries to fit to, documents that say how long a text is.
         target: made here.
@@ -46,7 +46,9 @@ def fold(base: Path | str, expander: Path, data: TrainingData, target: Path, fac
         raise EncoderError(f"factor {factor:g}, {len(data.queries):,} queries: wanted more than 0 of both")
     if target.exists():
         raise EncoderError(f"{target} is there already: name a new folder")
-    own, other = load(base, device="cpu"), load(expander)
+    own, other, folder = load(base, device="cpu"), load(expander), folder_of(base)
+    if isinstance(own, FoldedEncoder):
+        own, folder = own.base, folder / BASE
     if not isinstance(other, NeuralEncoder) or other.declaration.document.dense:
         raise EncoderError(
             f"{expander} holds {other.name!r}: wanted the folder of a SPLADE, or of another sparse network"
@@ -55,7 +57,7 @@ def fold(base: Path | str, expander: Path, data: TrainingData, target: Path, fac
     length = float(np.mean([len(own.spans(text)) for text in texts]))
     folding = fit(own, other, data.queries, length, factor)
     target.mkdir(parents=True)
-    shutil.copytree(folder_of(base), target / BASE)
+    shutil.copytree(folder, target / BASE)
     _write_small(other, expander, np.unique(folding.terms), target / EXPANDER, int8)
     folding.save(target)
 

@@ -81,8 +81,8 @@ def test_torch_gives_the_same_vectors(encoder):
     from lsr.encoders.assemble import read_network
     from lsr.encoders.torch_runner import TorchRunner
 
-    side = encoder.source.document
+    side = encoder.base.source.document
     texts = ["Xylem transports water and minerals from roots to leaves.", "bees dance", ""]
     found, _ = TorchRunner(read_network(side), side.tokenizer, "cpu").run(texts)
-    wanted = encoder.encode_documents(texts)
+    wanted = encoder.base.encode_documents(texts)
     assert np.allclose(found.to_scipy().toarray(), wanted.to_scipy().toarray(), atol=1e-3)

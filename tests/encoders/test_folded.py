@@ -16,6 +16,8 @@ from lsr.encoders import load
 from lsr.encoders.bm25 import BM25Encoder
 from lsr.encoders.declaration import read_system
 from lsr.encoders.folded import FoldedEncoder, Folding, Settings
+from lsr.encoders.registry import fingerprint_of
+from lsr.encoders.source import read_source
 from lsr.encoders.stems import K1, B
 from lsr.errors import EncoderError
 
@@ -154,6 +156,19 @@ def test_the_command_writes_a_folder_without_torch_for_the_other(base, tmp_path)
     assert found.encode_documents(CORPUS).nnz >= load(base, device="cpu").encode_documents(CORPUS).nnz
     again = CliRunner().invoke(app, [*command, "--data", str(pairs), "--out", str(tmp_path / "out")])
     assert "is there already" in str(again.exception)
+
+
+def test_a_folded_encoder_is_folded_anew_and_stands_in_suites(saved, base, tmp_path):
+    pairs = TrainingData()
+    pairs.add([Raw(text[:12], [text]) for text in CORPUS[:3]], "pairs")
+    fold(saved, models.bert(tmp_path / "splade", seed=3), pairs, tmp_path / "anew", 0.5)
+    again, before = (load(folder, device="cpu") for folder in (tmp_path / "anew", saved))
+    assert isinstance(again, FoldedEncoder)
+    assert isinstance(before, FoldedEncoder)
+    assert again.base.fingerprint == before.base.fingerprint
+    assert again.fingerprint != before.fingerprint == fingerprint_of(saved)
+    with pytest.raises(EncoderError, match="two encoders, folded into one"):
+        read_source(saved)
 
 
 def test_faults_are_named(encoder, saved, base, splade, tmp_path):

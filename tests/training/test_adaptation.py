@@ -9,13 +9,18 @@ import pytest
 
 from lsr.corpus import Document, DocumentReader
 from lsr.encoders import load
+from lsr.encoders.declaration import read_system
+from lsr.encoders.folded import FoldedEncoder
 from lsr.errors import InputError, TrainingError
 from lsr.eval import compare
 from lsr.training.adaptation import Adaptation, adapt, is_written
-from lsr.training.data import read_data
+from lsr.training.data import Raw, TrainingData, read_data
+from lsr.training.expander import fold
 from lsr.training.heldout import kind_of, split
 from lsr.training.questions import KINDS, LONGEST, Questioner
+from lsr.training.recipe import StemChoice
 from lsr.training.verdict import by_kind, measure, verdict
+from lsr.training.vocabulary import write_start
 from tests.conftest import SAMPLE
 from tests.encoders.models import WORDS, bert
 
@@ -164,6 +169,29 @@ def test_a_better_one_is_always_written_a_worse_one_never(force):
     assert is_written("better", force)
     assert not is_written("worse", force)
     assert is_written("no clear difference", force) == force
+
+
+def test_what_a_second_encoder_adds_stays(tmp_path):
+    documents = corpus()
+    texts = [document.full_text for document in documents]
+    start = write_start(
+        read_system("pooled-stems"),
+        bert(tmp_path / "bert"),
+        texts,
+        StemChoice(named=30, buckets=16, rows=20),
+        tmp_path / "start",
+    )
+    pairs = TrainingData()
+    pairs.add([Raw(" ".join(text.split()[:3]), [text]) for text in texts], "pairs")
+    fold(start, bert(tmp_path / "splade", seed=1), pairs, tmp_path / "folded", 0.5)
+    report = adapt(documents, tmp_path / "folded", tmp_path / "out", Adaptation(steps=2, force=True))
+    assert report.written
+    before, after = (load(place, device="cpu") for place in (tmp_path / "folded", tmp_path / "out" / "encoder"))
+    assert isinstance(before, FoldedEncoder)
+    assert isinstance(after, FoldedEncoder)
+    assert after.expander.fingerprint == before.expander.fingerprint
+    task = split(documents).verdict
+    assert measure(after, task).means == pytest.approx(report.held_out.after.means)
 
 
 def test_what_cannot_adapt_is_refused(tmp_path):
