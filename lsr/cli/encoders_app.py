@@ -95,7 +95,7 @@ def encoders_fold_command(
     data: Annotated[list[str], typer.Option(help="Queries with documents, as lsr train reads them; repeat it.")],
     out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
     base: Annotated[str, typer.Option(help="Encoder of stems that gets more terms.")] = "default",
-    factor: Annotated[float, typer.Option(help="Of what a stem adds to the other encoder's scores.")] = 0.15,
+    factor: Annotated[float, typer.Option(help="Of what a stem adds to the other encoder's scores.")] = 0.2,
     int8: Annotated[bool, typer.Option("--int8", help="Store the other encoder as bytes.")] = False,
 ) -> None:
     """Let a SPLADE add stems to documents, folded so that queries need no network.

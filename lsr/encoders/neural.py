@@ -282,7 +282,9 @@ def save_side(source: SideSource, folder: Path, own_tokenizer: bool = False, int
         shutil.copyfile(source.onnx, folder / BODY)
     if own_tokenizer:
         shutil.copyfile(source.tokenizer, folder / "tokenizer.json")
-    if source.parts:
+    if source.onnx and (source.onnx.parent / PARTS).is_file():
+        shutil.copyfile(source.onnx.parent / PARTS, folder / PARTS)  # as small as it was
+    elif source.parts:
         parts = small_parts(source.parts) if int8 else source.parts
         save_file(dict(sorted(parts.items())), folder / PARTS)
 

@@ -27,10 +27,22 @@ def weights(encoder, text, query=False):
     return {encoder.terms[term]: weight for term, weight in zip(row.terms.tolist(), row.values.tolist(), strict=True)}
 
 
+def size(folder):
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def test_it_is_small_and_there_under_both_names():
-    assert sum(path.stat().st_size for path in folder_of("default").rglob("*") if path.is_file()) <= MEGABYTES * 10**6
+    assert size(folder_of("default")) <= MEGABYTES * 10**6
     assert (ROOT / "data" / "models" / "default").resolve() == folder_of("default").resolve()
     assert load("default").fingerprint == load().fingerprint
+
+
+def test_an_index_holds_it_as_small_as_it_is(encoder, tmp_path):
+    encoder.save(tmp_path)
+    assert size(tmp_path) < 1.02 * size(folder_of("default"))
+    again = load(tmp_path)
+    assert again.fingerprint == encoder.fingerprint
+    assert weights(again, "bees dance") == weights(encoder, "bees dance")
 
 
 def test_a_document_weighs_its_stems_most_and_fires_others(encoder):
