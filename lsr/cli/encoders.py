@@ -74,14 +74,14 @@ def rescale(folder: Path, target: Path, expansions: float, threshold: float | No
     out.print(facts([("encoder", str(target)), ("fingerprint", load(target, "cpu").fingerprint)]))
 
 
-def fold(base: str, expander: Path, sources: Sequence[str], target: Path, factor: float, int8: bool) -> None:
+def fold(base: str, expander: Path, sources: Sequence[str], target: Path, factor: float, int8: bool, most: int) -> None:
     """Write an encoder of stems that holds what another says of documents to ``target``."""
     try:
         from lsr.training.data import read_data
         from lsr.training.expander import fold as write_folded
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train", "fitting vectors of stems") from None
-    write_folded(base, expander, read_data(sources), target, factor, int8)
+    write_folded(base, expander, read_data(sources), target, factor, int8, most)
     _say_written(target)
 
 

@@ -97,6 +97,7 @@ def encoders_fold_command(
     base: Annotated[str, typer.Option(help="Encoder of stems that gets more terms.")] = "default",
     factor: Annotated[float, typer.Option(help="Of what a stem adds to the other encoder's scores.")] = 0.2,
     int8: Annotated[bool, typer.Option("--int8", help="Store the other encoder as bytes.")] = False,
+    most: Annotated[int, typer.Option(help="Terms that a document keeps, the heaviest; 0 keeps all.")] = 180,
 ) -> None:
     """Let a SPLADE add stems to documents, folded so that queries need no network.
 
@@ -104,7 +105,7 @@ def encoders_fold_command(
     """
     from lsr.cli.encoders import fold
 
-    fold(base, expander, data, out, factor, int8)
+    fold(base, expander, data, out, factor, int8, most)
 
 
 @encoders_app.command("cut")

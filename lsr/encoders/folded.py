@@ -20,7 +20,6 @@ from lsr.encoders.base import Encoder, Observation, Origin, Span, by_weight
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.rows import Rows
 from lsr.encoders.source import FOLDED, read_json, read_tensors
-from lsr.encoders.stems import counted_once
 from lsr.errors import EncoderError
 from lsr.sparse import SparseMatrix
 
@@ -35,13 +34,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         factor: of what a stem adds to the other encoder's score.
         above: what is taken off before.
-        length: stems of a text of mean length; longer texts get less, as under BM25.
+        most: terms that a document keeps, the heaviest; 0 keeps all.
         format: of the folder.
     """
 
     factor: float
     above: float
-    length: float
+    most: int = 0
     format: int = FORMAT
 
 
@@ -59,14 +58,10 @@ class Folding:
     weights: NDArray[np.float32]
     settings: Settings
 
-    def of(self, vector: NDArray[np.float32], stems: int) -> NDArray[np.float32]:
-        """What each stem adds, float32[R], by the other encoder's vector of a text of ``stems`` stems."""
-        factor, above, length = self.settings.factor, self.settings.above, self.settings.length
+    def of(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What each stem adds, float32[R], by the other encoder's vector of a text."""
         sums = np.einsum("rk,rk->r", vector[self.terms], self.weights)
-        added: NDArray[np.float32] = np.maximum(sums - np.float32(above), 0) * np.float32(
-            factor * counted_once(stems, length)
-        )
-        return added
+        return np.asarray(np.maximum(sums - np.float32(self.settings.above), 0) * np.float32(self.settings.factor))
 
     def save(self, folder: Path) -> None:
         """Write what is between two encoders."""
@@ -193,12 +188,15 @@ class FoldedEncoder(Encoder):
     ) -> NDArray[np.intp]:
         """Fill ``total`` with one text's weights; the terms that stay."""
         if stems:
-            total[: len(self.folding.terms)] = self.folding.of(vector, len(stems))
+            total[: len(self.folding.terms)] = self.folding.of(vector)
             total[stems] = 0
         total[own[0]] += own[1]
         side = self.base.declaration.document
         least = side.threshold * total.max(initial=0) if side.sparsifier == "relative" else 0
-        return np.flatnonzero(total > least)
+        kept, most = np.flatnonzero(total > least), self.folding.settings.most
+        if 0 < most < kept.size:
+            kept = np.sort(kept[np.argpartition(-total[kept], most)[:most]])
+        return kept
 
     def _place(self, stem: int, others: dict[int, Origin]) -> tuple[int, int]:
         """Where the term stands that adds most to ``stem``."""

@@ -22,22 +22,24 @@ from lsr.training.data import TrainingData
 from lsr.training.folding import word_table
 from lsr.training.vectors import query_vectors
 
-TEXTS = 20_000  # whose length is measured, or up to twice as many
 QUERIES = 65_536  # that vectors are fitted to, or up to twice as many
 TERMS, KEPT = 6_000, 16  # of the other encoder in all, and of these a stem
 ABOVE = 0.1  # taken off what a stem adds, before the factor
 
 
-def fold(base: Path | str, expander: Path, data: TrainingData, target: Path, factor: float, int8: bool = False) -> None:
+def fold(
+    base: Path | str, expander: Path, data: TrainingData, target: Path, factor: float, int8: bool = False, most: int = 0
+) -> None:
     """Write an encoder of stems whose documents hold what those of another say, into the new folder ``target``.
 
     Args:
         base: of stems; of one that was folded before, its own base.
         expander: a sparse encoder with queries of its own; it is exported with only the terms that stems need.
-        data: queries to fit to, documents that say how long a text is.
+        data: queries to fit to.
         target: made here.
         factor: of what a stem adds to a score of the other encoder.
         int8: whether the other encoder is stored as bytes.
+        most: terms that a document keeps; 0 keeps all.
 
     Raises:
         EncoderError: encoders of other kinds, no queries, a factor that is not above 0, a ``target`` that is there.
@@ -53,9 +55,7 @@ def fold(base: Path | str, expander: Path, data: TrainingData, target: Path, fac
         raise EncoderError(
             f"{expander} holds {other.name!r}: wanted the folder of a SPLADE, or of another sparse network"
         )
-    texts = data.documents[:: max(1, len(data.documents) // TEXTS)]
-    length = float(np.mean([len(own.spans(text)) for text in texts]))
-    folding = fit(own, other, data.queries, length, factor)
+    folding = fit(own, other, data.queries, Settings(factor, ABOVE, most))
     target.mkdir(parents=True)
     shutil.copytree(folder, target / BASE)
     _write_small(other, expander, np.unique(folding.terms), target / EXPANDER, int8)
@@ -70,15 +70,14 @@ def _write_small(encoder: NeuralEncoder, folder: Path, rows: NDArray[np.int64], 
         shutil.copytree(folder, target)
 
 
-def fit(base: Encoder, expander: Encoder, queries: Sequence[str], length: float, factor: float) -> Folding:
+def fit(base: Encoder, expander: Encoder, queries: Sequence[str], settings: Settings) -> Folding:
     """What ``expander`` may add to documents of ``base``.
 
     Args:
         base: of stems; stems that it can fire get vectors.
         expander: a sparse encoder with queries of its own.
         queries: texts like those that will be asked.
-        length: stems of a text of mean length.
-        factor: of what a stem adds.
+        settings: how much it adds.
 
     Raises:
         EncoderError: ``base`` fires no stems.
@@ -92,7 +91,6 @@ def fit(base: Encoder, expander: Encoder, queries: Sequence[str], length: float,
     table = word_table(base.encode_queries(chosen), wanted, rows, device).clamp(min=0)
     common = _common(table)
     weights, terms = table[:, common].topk(min(KEPT, common.numel()))
-    settings = Settings(factor, ABOVE, length)
     return Folding(common[terms].cpu().numpy(), weights.cpu().numpy().astype(np.float32), settings)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,6 @@ from lsr.encoders.declaration import read_system
 from lsr.encoders.folded import FoldedEncoder, Folding, Settings
 from lsr.encoders.registry import fingerprint_of
 from lsr.encoders.source import read_source
-from lsr.encoders.stems import K1, B
 from lsr.errors import EncoderError
 
 torch = pytest.importorskip("torch")
@@ -35,7 +35,7 @@ from tests.encoders import models  # noqa: E402
 
 CORPUS = ["bees dance to tell other bees where flowers are", "a castle had thick walls", "the moat of the castle", ""]
 CHOICE = StemChoice(named=8, buckets=16, rows=6)
-SETTINGS = Settings(factor=0.7, above=0.1, length=4.0)
+SETTINGS = Settings(factor=0.7, above=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +78,11 @@ def oracle(encoder, texts):
     found = dense(encoder.base.encode_documents(texts))
     for own, other, text in zip(found, dense(encoder.expander.encode_documents(texts)), texts, strict=True):
         stems = [span.term for span in encoder.base.spans(text)]
-        once = (K1 + 1) / (1 + K1 * (1 - B + B * len(stems) / SETTINGS.length))
         for stem in range(CHOICE.rows):
             if stems and stem not in stems:
                 pairs = zip(encoder.folding.terms[stem], encoder.folding.weights[stem], strict=True)
                 added = sum(other[term] * weight for term, weight in pairs) - SETTINGS.above
-                own[stem] += max(0, added) * SETTINGS.factor * once
+                own[stem] += max(0, added) * SETTINGS.factor
         own[own <= encoder.base.declaration.document.threshold * own.max()] = 0
     return found
 
@@ -96,6 +95,18 @@ def test_stems_that_do_not_stand_in_a_text_get_what_the_other_says(encoder):
     for text, row in zip(CORPUS, found, strict=True):
         assert dense(encoder.encode_documents([text]))[0] == pytest.approx(row, abs=1e-3)
     assert dense(encoder.encode_queries(CORPUS)) == pytest.approx(dense(encoder.base.encode_queries(CORPUS)))
+
+
+def test_the_heaviest_terms_of_a_document_stay(encoder):
+    few = FoldedEncoder(
+        encoder.base, encoder.expander, replace(encoder.folding, settings=Settings(0.7, 0.1, most=3)), "few"
+    )
+    whole, found = dense(encoder.encode_documents(CORPUS)), dense(few.encode_documents(CORPUS))
+    assert ((found > 0).sum(1) == np.minimum(3, (whole > 0).sum(1))).all()
+    for row, kept in zip(whole, found, strict=True):
+        assert np.sort(kept)[-3:] == pytest.approx(np.sort(row)[-3:])
+        assert set(np.flatnonzero(kept)) <= set(np.flatnonzero(row))
+    assert few.fingerprint != encoder.fingerprint
 
 
 def test_an_explanation_names_the_word_that_adds_most(encoder):
@@ -133,7 +144,7 @@ def test_an_index_learns_its_corpus_and_is_opened_again(saved, tmp_path):
 
 def test_vectors_of_stems_are_fitted_to_queries(base, splade):
     own = load(base, device="cpu")
-    found = fit(own, splade, CORPUS[:3], 4.0, 0.5)
+    found = fit(own, splade, CORPUS[:3], SETTINGS)
     assert found.terms.shape == found.weights.shape == (CHOICE.rows, min(16, splade.dim))
     assert found.terms.max() < min(TERMS, splade.dim)
     assert (np.diff(found.weights) <= 0).all()
@@ -152,7 +163,7 @@ def test_the_command_writes_a_folder_without_torch_for_the_other(base, tmp_path)
     found = load(tmp_path / "out", device="cpu")
     assert isinstance(found, FoldedEncoder)
     assert (tmp_path / "out" / "expander" / "document" / "body.onnx").is_file()
-    assert found.folding.settings.length == pytest.approx(np.mean([len(found.spans(text)) for text in CORPUS[:3]]))
+    assert found.folding.settings == Settings(0.5, 0.1, 180)
     assert found.encode_documents(CORPUS).nnz >= load(base, device="cpu").encode_documents(CORPUS).nnz
     again = CliRunner().invoke(app, [*command, "--data", str(pairs), "--out", str(tmp_path / "out")])
     assert "is there already" in str(again.exception)
@@ -175,7 +186,7 @@ def test_faults_are_named(encoder, saved, base, splade, tmp_path):
     with pytest.raises(EncoderError, match="has no stems"):
         FoldedEncoder(BM25Encoder(), splade, encoder.folding, "x")
     with pytest.raises(EncoderError, match="fires no stems"):
-        fit(splade, splade, CORPUS, 4.0, 0.5)
+        fit(splade, splade, CORPUS, SETTINGS)
     pairs = TrainingData()
     pairs.add([Raw(text, [text]) for text in CORPUS[:3]], "pairs")
     (tmp_path / "dense").mkdir()
