@@ -205,9 +205,8 @@ def did_one_job(arguments: Namespace) -> bool:
 def write(name: str, report: dict[str, Any], table: str, arguments: Namespace) -> None:
     """Put a report beside the others, as JSON and as a table."""
     setting = ("pairs", "steps", "batch", "length", "rate", "seeds", "dev")
-    facts = {key: getattr(arguments, key) for key in setting if hasattr(arguments, key)} | {
-        "model": arguments.model.name
-    }
+    facts = {key: getattr(arguments, key) for key in setting if hasattr(arguments, key)}
+    facts["model"] = arguments.model.name
     facts["dev"] = [Path(place).name for place in arguments.dev]
     if drawn_pairs(arguments).is_dir():
         facts["pairs"] = "all"

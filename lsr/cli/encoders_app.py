@@ -97,7 +97,7 @@ def encoders_fold_command(
     base: Annotated[str, typer.Option(help="Encoder of stems that gets more terms.")] = "default",
     factor: Annotated[float, typer.Option(help="Of what a stem adds to the other encoder's scores.")] = 0.2,
     int8: Annotated[bool, typer.Option("--int8", help="Store the other encoder as bytes.")] = False,
-    most: Annotated[int, typer.Option(help="Terms that a document keeps, the heaviest; 0 keeps all.")] = 180,
+    most: Annotated[int, typer.Option(min=0, help="Terms that a document keeps, the heaviest; 0 keeps all.")] = 180,
 ) -> None:
     """Let a SPLADE add stems to documents, folded so that queries need no network.
 

@@ -21,7 +21,7 @@ from lsr.encoders.stems import FUNCTION_WORDS, WORD, folded
 from lsr.encoders.view import read_tokenizer
 from lsr.errors import TrainingError
 
-COUNTED = 200_000  # texts that words are counted in, or up to twice as many
+COUNTED = 200_000  # texts that words and stems are counted in, or up to twice as many
 
 
 def cut(folder: Path, texts: Sequence[str], least: int, target: Path) -> int:
@@ -41,8 +41,10 @@ def cut(folder: Path, texts: Sequence[str], least: int, target: Path) -> int:
     """
     source = read_source(folder)
     _require_cuttable(source, folder)
-    if target.exists() or not texts:
-        raise TrainingError(f"{target} is there already: name a new folder" if texts else "no texts to count words in")
+    if target.exists():
+        raise TrainingError(f"{target} is there already: name a new folder")
+    if not texts:
+        raise TrainingError("no texts to count words in: give data with documents")
     side = source.document
     assert side.model  # noqa: S101
     body, vocabulary = read_body(side.model, side.side.backbone)

@@ -30,10 +30,10 @@ from lsr.encoders.stem_view import StemView, view_of
 from lsr.encoders.stems import FUNCTION_WORDS, K1, WORD, B, Stems, folded, stem
 from lsr.encoders.view import collate
 from lsr.errors import TrainingError
-from lsr.training.pieces import cut_pieces, words_read
+from lsr.training.pieces import COUNTED, cut_pieces, words_read
 from lsr.training.recipe import StemChoice
 
-COUNTED, SAMPLED = 200_000, 2_000  # texts that stems are counted in, texts that biases are set by
+SAMPLED = 2_000  # texts that biases are set by
 FIRE = 120.0  # of all rows, how many the first network lets a text fire
 STEP = 0.15  # weight of a stem that fires, at first
 AT_ONCE = 64
