@@ -5,13 +5,18 @@ from __future__ import annotations
 import gzip
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
+from lsr.corpus.values import decoded
 from lsr.errors import InputError
+
+# What reading a damaged, encrypted or exotic gzip or zip raises.
+DAMAGE = (EOFError, OSError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError)
 
 
 class ByteStream:
@@ -55,10 +60,24 @@ class ByteStream:
             for number, line in enumerate(self.stream, 1):
                 if line.strip():
                     yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-        except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, OSError) as error:
+        except DAMAGE as error:
             raise InputError(f"{self.name}: damaged after line {number} ({error}); fetch the file again") from None
         finally:
             self.close()
+
+    def text_lines(self) -> Iterator[tuple[str, str]]:
+        """(place, line without its end) of every line that is not blank; a place reads "corpus.tsv, line 3".
+
+        Raises:
+            InputError: as `lines`, and a line that is not UTF-8.
+        """
+        for number, line in self.lines():
+            place = f"{self.name}, line {number}"
+            try:
+                text = decoded(line)
+            except InputError as fault:
+                raise InputError(f"{place}: {fault}") from None
+            yield place, text.removesuffix("\n").removesuffix("\r")
 
 
 def open_file(path: Path) -> ByteStream:

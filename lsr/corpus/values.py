@@ -1,0 +1,83 @@
+"""What may an id, a number and a text be when they come from outside? Asked here by every reader."""
+
+from __future__ import annotations
+
+import math
+
+from lsr.errors import InputError
+
+MOST_DIGITS = 18  # of a whole number in a file: fits int64, and Python never meets its limit for int()
+
+
+def identifier(value: object, what: str = "id") -> str:
+    """``value`` as an id: a text that is not empty, or a whole number.
+
+    Args:
+        value: as its file gave it; bytes are read as UTF-8.
+        what: what it names, for messages ("id", "query id").
+
+    Raises:
+        InputError: anything else (nothing, a fraction, true), bytes that are not UTF-8, NUL, or half a surrogate pair.
+    """
+    if isinstance(value, bytes):
+        value = decoded(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str) or not value:
+        raise InputError(f"found the {what} {value!r:.60}, wanted a text that is not empty or a whole number")
+    if "\0" in value or not is_unicode(value):
+        fault = "a NUL character" if "\0" in value else "half a surrogate pair"
+        raise InputError(f"the {what} {value!r:.60} holds {fault}: give the {what} without it")
+    return value
+
+
+def whole_number(text: str, what: str, low: int, high: int) -> int:
+    """The whole number that ``text`` writes in ASCII digits, perhaps behind + or -.
+
+    Raises:
+        InputError: anything else, or a number outside ``low`` to ``high``.
+    """
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    if digits.isascii() and digits.isdigit() and len(digits.lstrip("0")) <= MOST_DIGITS:
+        number = int(text)
+        if low <= number <= high:
+            return number
+    raise InputError(f"found the {what} {text!r:.60}, wanted a whole number from {low:,} to {high:,}")
+
+
+def finite_number(text: str, what: str) -> float:
+    """The number that ``text`` writes.
+
+    Raises:
+        InputError: no number, or an infinite one.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"found the {what} {text!r:.60}, wanted a finite number")
+    return number
+
+
+def decoded(line: bytes) -> str:
+    """The UTF-8 text in ``line``.
+
+    Raises:
+        InputError: other bytes; the message names the first of them and its position, from 0.
+    """
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        raise InputError(
+            f"not UTF-8 (byte 0x{line[fault.start]:02x} at position {fault.start}); convert the file to UTF-8"
+        ) from None
+
+
+def is_unicode(text: str) -> bool:
+    """Whether ``text`` can be written as UTF-8; a lone surrogate cannot."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
