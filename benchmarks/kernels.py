@@ -15,22 +15,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 from rich.console import Console
 from rich.table import Table
 from vectors import Vectors, read_vectors
 
 from lsr.index import SeismicIndex, SeismicSettings, WindowedIndex
-from lsr.index import seismic_kernels as blocks_of
-from lsr.index import windowed_kernels as windows_of
 from lsr.index.intrinsics import prefetch
 from lsr.index.kernels import AHEAD, score_documents
+from lsr.index.seismic_kernels import _sum
+from lsr.index.windowed_kernels import Scratch, _accumulate, _column_maxima
+from lsr.kernel import kernel
 
 BYTES = 2**28
 QUERIES = 200
 
 
-@njit(nogil=True)
+@kernel
 def read_on(array: Any) -> Any:
     """Sum of all, in four lanes."""
     a, b, c, d = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0)
@@ -42,7 +42,7 @@ def read_on(array: Any) -> Any:
     return a + b + c + d
 
 
-@njit(nogil=True)
+@kernel
 def follow(array: Any, steps: int) -> Any:
     """Where ``steps`` loads lead, each at the place that the one before names."""
     at = np.uint64(0)
@@ -51,7 +51,7 @@ def follow(array: Any, steps: int) -> Any:
     return at
 
 
-@njit(nogil=True)
+@kernel
 def visit(array: Any, places: Any) -> Any:
     """Sum at random places, each asked for AHEAD steps before."""
     total = np.uint64(0)
@@ -62,29 +62,29 @@ def visit(array: Any, places: Any) -> Any:
     return total
 
 
-@njit(nogil=True)
+@kernel
 def accumulate(n_lists: int, windows: Any, shape: Any, limits: Any, scratch: Any) -> None:
     """Add up all windows."""
     for window in range(shape[0]):
         sums = scratch.sums[: shape[1]]
-        windows_of._accumulate(window, n_lists, windows, shape[0], limits, 0, sums, scratch)
+        _accumulate(window, n_lists, windows, shape[0], limits, 0, sums, scratch)
 
 
-@njit(nogil=True)
+@kernel
 def maxima(scratch: Any, shape: Any) -> None:
     """Column maxima of all windows."""
     for window in range(shape[0]):
-        windows_of._column_maxima(scratch.sums[: shape[1]], scratch.maxima[window * 1024 : (window + 1) * 1024])
+        _column_maxima(scratch.sums[: shape[1]], scratch.maxima[window * 1024 : (window + 1) * 1024])
 
 
-@njit(nogil=True)
+@kernel
 def summaries(cut: Any, terms: Any, weights: Any, blocks: Any, sums: Any) -> None:
     """Estimate the blocks of the lists ``cut``."""
     for list_ in cut:
-        blocks_of._sum(list_, terms, weights, blocks, sums)
+        _sum(list_, terms, weights, blocks, sums)
 
 
-@njit(nogil=True)
+@kernel
 def count_entries(cut: Any, terms: Any, blocks: Any) -> Any:
     """Summary entries that `summaries` adds up."""
     found = 0
@@ -133,7 +133,7 @@ def floors() -> dict[str, float]:
 
 def postings(index: WindowedIndex, vectors: Vectors) -> dict[str, float]:
     """Nanoseconds of a posting added up, and of one sum passed over."""
-    windows, shape, scratch = index._windows, index._shape, windows_of.Scratch(*index._take_scratch("uint8"))
+    windows, shape, scratch = index._windows, index._shape, Scratch(*index._take_scratch("uint8"))
     per_list = np.diff(windows.heads[:: shape[0], 1].astype(np.int64))
     each = []
     for query in vectors.single_queries[:QUERIES]:
@@ -153,7 +153,7 @@ def postings(index: WindowedIndex, vectors: Vectors) -> dict[str, float]:
 
 def documents(index: WindowedIndex, vectors: Vectors) -> dict[str, float]:
     """Nanoseconds of a document scored exactly: at random places, and again when it lies in cache."""
-    scratch = windows_of.Scratch(*index._take_scratch("uint8"))
+    scratch = Scratch(*index._take_scratch("uint8"))
     terms, weights = vectors.single_queries[0].row(0)
     scratch.slots[terms] = np.arange(1, terms.size + 1)
     scratch.weights[1 : terms.size + 1] = weights

@@ -15,7 +15,9 @@ def main() -> None:
 
     from lsr.cli.app import app
     from lsr.errors import LsrError
+    from lsr.kernel import listen
 
+    listen(lambda message: typer.echo(message, err=True))
     try:
         app()
     except LsrError as error:

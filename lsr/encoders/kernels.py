@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from lsr.kernel import kernel
 
 TERMS = 4  # rows of the vocabulary that a tile holds
 LANES, VECTORS = 8, 3
@@ -96,7 +98,7 @@ def _raise(builder: Any, maxima: list[Any], out: Any) -> None:
         builder.store(builder.select(builder.fcmp_ordered(">", new, old), new, old), place)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def max_products(weight: NDArray[np.float32], states: NDArray[np.float32], best: NDArray[np.float32]) -> None:
     """Raise ``best`` float32[V] to the largest product of each row of ``weight`` float32[V, H] with any state.
 
@@ -106,7 +108,7 @@ def max_products(weight: NDArray[np.float32], states: NDArray[np.float32], best:
         tile_max(weight, first, states, best)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def fill_tiles(hidden: NDArray[np.float32], tiles: NDArray[np.float32]) -> None:
     """Copy ``hidden`` float32[L, H] into ``tiles`` float32[tiles, H, 24]; free places repeat the last state."""
     length, width = hidden.shape

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from lsr.kernel import kernel
 
 POSTINGS = 0x22  # field 4, length-delimited
 DOCID, TF = 0x08, 0x10  # fields 1 and 2, varints
 LONGEST = 24  # bytes that one posting may take
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _put(out: NDArray[np.uint8], at: int, value: int) -> int:
     while value >= 0x80:
         out[at] = (value & 0x7F) | 0x80
@@ -21,7 +22,7 @@ def _put(out: NDArray[np.uint8], at: int, value: int) -> int:
     return at + 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def encode_postings(documents: NDArray[np.int64], tfs: NDArray[np.int64], out: NDArray[np.uint8]) -> int:
     """Write postings with gaps between documents into ``out`` (24 bytes each at most); the bytes written.
 
@@ -46,7 +47,7 @@ def encode_postings(documents: NDArray[np.int64], tfs: NDArray[np.int64], out: N
     return at
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _varint(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
     """Value and the place after it; place -1 where it runs over ``end`` or 10 bytes."""
     value = 0
@@ -61,7 +62,7 @@ def _varint(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
     return 0, -1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def decode_postings(
     data: NDArray[np.uint8], at: int, documents: NDArray[np.int64], tfs: NDArray[np.int64]
 ) -> tuple[int, int]:

@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from lsr.index.kernels import push
 from lsr.index.seismic_kernels import LEVEL_BITS, LEVELS, LONGEST_RUN, MOST_BLOCKS
+from lsr.kernel import kernel
 
 RUNS_PER_BUCKET = 16  # at most, on average, of terms with summary entries in a list
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_postings(terms: Any, weights: Any, threshold: Any, counts: Any) -> None:
     """Add to counts[t] the entries of term t that weigh at least ``threshold``."""
     for i in range(terms.size):
@@ -25,7 +25,7 @@ def count_postings(terms: Any, weights: Any, threshold: Any, counts: Any) -> Non
             counts[terms[i]] += 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def fill_postings(forward: Any, threshold: Any, ends: Any, postings: Any, values: Any) -> None:
     """Write row and weight of every kept entry at ends[t]; ``ends`` starts as the list starts and moves on."""
     for row in range(forward.indptr.size - 1):
@@ -37,7 +37,7 @@ def fill_postings(forward: Any, threshold: Any, ends: Any, postings: Any, values
                 ends[forward.terms[i]] = at + 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def heaviest_entries(forward: Any, cut: int, entries: Any) -> None:
     """entries[row, :cut] = positions of the row's heaviest entries, -1 where it has fewer."""
     for row in range(forward.indptr.size - 1):
@@ -55,7 +55,7 @@ def heaviest_entries(forward: Any, cut: int, entries: Any) -> None:
             entries[row, at] = -1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _grown(array: Any, size: int) -> Any:
     """``array`` with room for at least ``size`` entries."""
     if size <= array.size:
@@ -66,7 +66,7 @@ def _grown(array: Any, size: int) -> Any:
     return larger
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _sample(population: int, size: int, seed: int) -> Any:
     """bool[population] with ``size`` places set at random, from a splitmix64 stream."""
     order = np.arange(population)
@@ -84,7 +84,7 @@ def _sample(population: int, size: int, seed: int) -> Any:
     return chosen
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _heaviest_rows(postings: Any, values: Any, start: int, stop: int, size: int, rows: Any) -> int:
     """Write the ``size`` rows of greatest value in start:stop (ties: lower row) to ``rows``; their number."""
     size = min(size, stop - start)
@@ -101,7 +101,7 @@ def _heaviest_rows(postings: Any, values: Any, start: int, stop: int, size: int,
     return n
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _count_terms(centroids: Any, forward: Any, first: Any, touched: Any) -> int:
     """Count the entries of each term in the centroids into ``first``; the terms met go to ``touched``."""
     size = 0
@@ -115,7 +115,7 @@ def _count_terms(centroids: Any, forward: Any, first: Any, touched: Any) -> int:
     return size
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _assign(row: int, forward: Any, entries: Any, by_term: Any, alive: Any, products: Any) -> int:
     """The living centroid with the largest product over the row's heaviest entries (ties: the first)."""
     first, starts, slots, values = by_term
@@ -137,7 +137,7 @@ def _assign(row: int, forward: Any, entries: Any, by_term: Any, alive: Any, prod
     return best
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _cluster(rows: Any, m: int, forward: Any, entries: Any, settings: Any, first: Any, assigned: Any) -> None:
     """Write the cluster of each of the m ``rows`` to ``assigned``.
 
@@ -191,7 +191,7 @@ def _cluster(rows: Any, m: int, forward: Any, entries: Any, settings: Any, first
         first[touched[j]] = 0
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _group(rows: Any, m: int, assigned: Any, n_clusters: int, ends: Any, members: Any) -> None:
     """Counting sort: members of cluster c come to members[ends[c - 1]:ends[c]], rows ascending."""
     for c in range(n_clusters):
@@ -209,7 +209,7 @@ def _group(rows: Any, m: int, assigned: Any, n_clusters: int, ends: Any, members
         ends[c] = ends[c + 1] if c + 1 < n_clusters else m
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _block_maxima(members: Any, start: int, stop: int, forward: Any, largest: Any, touched: Any) -> int:
     """largest[t] = the term's maximum over the block, for each of the terms written to ``touched``; their number."""
     size = 0
@@ -223,7 +223,7 @@ def _block_maxima(members: Any, start: int, stop: int, forward: Any, largest: An
     return size
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _energy_floor(largest: Any, touched: Any, size: int, energy: Any) -> Any:
     """The value down to which maxima must be kept to hold ``energy`` of their sum, to 1/256 of the range."""
     top = np.float32(0)
@@ -242,7 +242,7 @@ def _energy_floor(largest: Any, touched: Any, size: int, energy: Any) -> Any:
     return top * np.float32(bucket) / np.float32(256)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _append_summary(block: int, largest: Any, touched: Any, size: int, floor: Any, buffers: Any, n: int) -> int:
     """Add the maxima of a block that reach ``floor`` to the list's buffers, set all to 0; the buffers' new size."""
     terms, places, values = buffers
@@ -257,7 +257,7 @@ def _append_summary(block: int, largest: Any, touched: Any, size: int, floor: An
     return n
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _by_bucket(touched: Any, size: int, mask: int, ends: Any, grouped: Any) -> None:
     """Counting sort of the first terms touched by their low bits; ends[b] is where those of bucket b end."""
     for b in range(mask + 1):
@@ -275,7 +275,7 @@ def _by_bucket(touched: Any, size: int, mask: int, ends: Any, grouped: Any) -> N
         ends[b] = ends[b + 1] if b < mask else size
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _write_entries(n: int, buffers: Any, step: Any, count: Any, entries: Any) -> None:
     """Write the n buffered summary entries to where count[term] says; it moves on."""
     terms, places, values = buffers
@@ -285,7 +285,7 @@ def _write_entries(n: int, buffers: Any, step: Any, count: Any, entries: Any) ->
         count[terms[i]] += 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def build_lists(
     first_term: int, last_term: int, lists: Any, postings: Any, values: Any, forward: Any, entries: Any, settings: Any
 ) -> Any:

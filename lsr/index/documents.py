@@ -9,7 +9,6 @@ from pathlib import Path
 from types import TracebackType
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lsr.corpus import Document
 from lsr.errors import StorageError
@@ -72,6 +71,8 @@ class DocumentStore:
 
     def known(self, ids: Iterable[str]) -> set[str]:
         """Which of ``ids`` are here."""
+        import pyarrow.compute as pc  # takes long to import
+
         wanted = pa.array(list(ids), pa.string())
         found = (batch.column(0).filter(pc.is_in(batch.column(0), wanted)) for batch in self._batches)
         return {name for names in found for name in names.to_pylist()}

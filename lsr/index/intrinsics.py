@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
+from lsr.kernel import intrinsic
 
 
 @intrinsic
 def prefetch(typingctx: Any, array: Any, position: Any) -> Any:
     """Load the cache line of ``array[position]`` into all cache levels; never faults, whatever the position."""
+    from numba.core import types
+
     signature = types.void(array, position)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        from llvmlite import ir
+        from numba.core import cgutils
+
         byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
         address = builder.bitcast(_address(context, builder, signature, arguments), byte)
         kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
@@ -28,9 +31,13 @@ def prefetch(typingctx: Any, array: Any, position: Any) -> Any:
 @intrinsic
 def four_at(typingctx: Any, array: Any, position: Any) -> Any:
     """``array[position:position + 4]`` of a uint16 array as one uint64, the first in the lowest bits; unchecked."""
+    from numba.core import types
+
     signature = types.uint64(array, position)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        from llvmlite import ir
+
         address = builder.bitcast(_address(context, builder, signature, arguments), ir.IntType(64).as_pointer())
         return builder.load(address, align=2)
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from lsr.index.intrinsics import prefetch
+from lsr.kernel import kernel
 
 LINE = 64  # bytes that memory gives at once
 AHEAD = 8  # documents asked for before they are scored
@@ -26,7 +26,7 @@ class Forward(NamedTuple):
     weights: NDArray[Any]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def dot(query: Any, terms: Any, weights: Any, start: int, stop: int) -> Any:
     """Sum of query[t] * weight over entries start:stop, in four partial sums of fixed order."""
     a = np.float32(0)
@@ -46,13 +46,13 @@ def dot(query: Any, terms: Any, weights: Any, start: int, stop: int) -> Any:
     return (a + b) + (c + d)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _worse(scores: Any, rows: Any, i: int, j: int) -> bool:
     """Entry i ranks below entry j: a lower score, or the same and a higher row."""
     return bool(scores[i] < scores[j] or (scores[i] == scores[j] and rows[i] > rows[j]))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _sink(scores: Any, rows: Any, size: int) -> None:
     """Restore the heap (worst entry on top) after its top changed."""
     i = 0
@@ -68,7 +68,7 @@ def _sink(scores: Any, rows: Any, size: int) -> None:
         i = worst
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def push(scores: Any, rows: Any, size: int, score: Any, row: int) -> int:
     """Offer a document to the heap of the best len(scores); the new size."""
     if size < scores.size:
@@ -88,7 +88,7 @@ def push(scores: Any, rows: Any, size: int, score: Any, row: int) -> int:
     return size
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def sort_heap(scores: Any, rows: Any, size: int) -> None:
     """Heap to list: best first, ties by row; unused places get row -1 and score 0."""
     for last in range(size - 1, 0, -1):
@@ -100,7 +100,7 @@ def sort_heap(scores: Any, rows: Any, size: int) -> None:
         rows[i] = -1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _ask_for(indptr: Any, terms: Any, weights: Any, row: int) -> None:
     """Prefetch the lines of a document's terms and weights."""
     for i in range(indptr[row], indptr[row + 1], LINE // terms.itemsize):
@@ -109,7 +109,7 @@ def _ask_for(indptr: Any, terms: Any, weights: Any, row: int) -> None:
         prefetch(weights, i)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def score_documents(
     candidates: Any, n: int, slots: Any, query: Any, forward: Any, scores: Any, rows: Any, size: int
 ) -> int:
@@ -144,7 +144,7 @@ def score_documents(
     return size
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def search_exact(query: Any, forward: Any, allowed: Any, scores: Any, rows: Any) -> None:
     """Score every document against the dense float32[V] query; the best go to scores and rows [k].
 

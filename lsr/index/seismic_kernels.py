@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from lsr.index.intrinsics import four_at, prefetch
 from lsr.index.kernels import AHEAD, LINE, push, score_documents, sort_heap
+from lsr.kernel import kernel
 
 LOOKED = 60  # heaviest terms of a document that a first look sees: 60 terms, 60 weights and a scale fill three lines
 RECORD = 192  # bytes: uint16 terms, uint8 weights, float32 scale at SCALE_AT, rest unused
@@ -82,7 +82,7 @@ class Scratch(NamedTuple):
     best_rows: NDArray[np.int64]  # [at least k]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def fill_records(forward: Any, first: int, last: int, terms: Any, weights: Any, scales: Any) -> None:
     """Write the records of the rows first:last; ties in weight go to the lower term, to 1/255 of the largest."""
     counts = np.zeros(256, np.int64)
@@ -113,7 +113,7 @@ def fill_records(forward: Any, first: int, last: int, terms: Any, weights: Any, 
                 place += 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _sort_falling(keys: Any, order: Any) -> None:
     """Sort ``order`` so that keys[order] falls (shell sort: queries are short)."""
     gap = order.size // 2
@@ -128,7 +128,7 @@ def _sort_falling(keys: Any, order: Any) -> None:
         gap //= 2
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _ask_for_runs(terms: Any, cut: Any, blocks: Any) -> None:
     """Prefetch, step by step over all pairs of a list of ``cut`` and a query term, all that `_sum` reads."""
     tables, buckets, runs, entries = blocks.tables, blocks.buckets, blocks.runs, blocks.entries
@@ -146,7 +146,7 @@ def _ask_for_runs(terms: Any, cut: Any, blocks: Any) -> None:
                 prefetch(entries, buckets[at, 1] + np.uint32(LINE // 2))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _sum(list_: int, terms: Any, weights: Any, blocks: Any, sums: Any) -> None:
     """Add to sums[b] the inner product of the query with the summary of each block b of a list."""
     buckets, runs, entries = blocks.buckets, blocks.runs, blocks.entries
@@ -172,7 +172,7 @@ def _sum(list_: int, terms: Any, weights: Any, blocks: Any, sums: Any) -> None:
             i = stop
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _order_blocks(cut: Any, lists: Any, size: int, sums: Any, bins: Any, estimates: Any, order: Any) -> None:
     """Blocks of all lists of ``cut`` with their estimates, to 1/BINS of the largest best first (counting sort)."""
     largest = np.float32(0)
@@ -199,7 +199,7 @@ def _order_blocks(cut: Any, lists: Any, size: int, sums: Any, bins: Any, estimat
             i += np.uint64(1)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _look(
     first: int, last: int, queue: Any, table: Any, records: Any, looks: Any, best: Any, best_rows: Any, size: int
 ) -> int:
@@ -231,7 +231,7 @@ def _look(
     return size
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _meet(rows: Any, epoch: Any, epochs: Any, allowed: Any, weights: Any, queue: Any, tail: int) -> Any:
     """Queue the rows that are new and allowed, and prefetch their records; the new end of the queue."""
     end = np.uint64(tail)
@@ -249,7 +249,7 @@ def _meet(rows: Any, epoch: Any, epochs: Any, allowed: Any, weights: Any, queue:
     return np.int64(end)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _ask_for_block(at: int, size: int, order: Any, starts: Any, postings: Any) -> None:
     """Prefetch the borders of a block to come and the postings of one nearer."""
     if at + 2 * BLOCKS_AHEAD < size:
@@ -260,7 +260,7 @@ def _ask_for_block(at: int, size: int, order: Any, starts: Any, postings: Any) -
         prefetch(postings, first + LINE // 4)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _walk(
     size: int, factor: Any, epoch: Any, blocks: Any, records: Any, neighbours: Any, allowed: Any, scratch: Any, k: int
 ) -> Any:
@@ -294,7 +294,7 @@ def _walk(
     return tail, held
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _begin(terms: Any, weights: Any, scratch: Any) -> Any:
     """Put the query into the tables; the value of one unit of ``table``, and this query's mark."""
     largest = np.float32(0)
@@ -314,7 +314,7 @@ def _begin(terms: Any, weights: Any, scratch: Any) -> Any:
     return unit, np.uint8(scratch.epoch[0])
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _search_one(
     terms: Any, weights: Any, limits: Any, index: Any, neighbours: Any, allowed: Any, scratch: Any, scores: Any
 ) -> int:
@@ -352,7 +352,7 @@ def _search_one(
     return n
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def search_blocks(
     first: int,
     last: int,

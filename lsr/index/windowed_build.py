@@ -14,11 +14,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from lsr.index.kernels import Forward
 from lsr.index.work import Span, on_all_cores
+from lsr.kernel import kernel
 from lsr.sparse import SparseMatrix
 
 WIDEST = 2**16  # rows of a window are uint16
@@ -100,7 +100,7 @@ def check_windows(windows: Windows, documents: SparseMatrix) -> None:
         raise ValueError(f"a posting points to row {windows.ids.max()} of a window of {width:,}")
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def largest_weights(span: Any, forward: Any, dim: int, n_lists: int) -> Any:
     """The largest absolute weight of each list among the rows span[0]:span[1], float32[D]."""
     largest = np.zeros(n_lists, np.float32)
@@ -111,7 +111,7 @@ def largest_weights(span: Any, forward: Any, dim: int, n_lists: int) -> Any:
     return largest
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _place_of(term: Any, weight: Any, dim: int, steps: Any) -> Any:
     """Number of a posting's list and level: list * LEVELS + level."""
     size = np.float32(weight)
@@ -124,7 +124,7 @@ def _place_of(term: Any, weight: Any, dim: int, steps: Any) -> Any:
     return np.uint64(member * LEVELS + level)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_levels(span: Any, forward: Any, dim: int, steps: Any) -> Any:
     """Postings of each list and level among the rows span[0]:span[1], uint32[D * L]."""
     counts = np.zeros(steps.size * LEVELS, np.uint32)
@@ -133,7 +133,7 @@ def count_levels(span: Any, forward: Any, dim: int, steps: Any) -> Any:
     return counts
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def write_sizes(counts: Any, window: int, n_windows: int, sizes: Any) -> None:
     """sizes[l * windows + window] = (groups, postings) of each list in one window."""
     for member in range(counts.size // LEVELS):
@@ -145,7 +145,7 @@ def write_sizes(counts: Any, window: int, n_windows: int, sizes: Any) -> None:
         sizes[member * n_windows + window, 1] = postings
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def fill(span: Any, forward: Any, dim: int, window: int, n_windows: int, windows: Any) -> None:
     """Write the groups and ids of one window, that of the rows span[0]:span[1]; rows ascend within a group."""
     heads, groups, ids, steps = windows

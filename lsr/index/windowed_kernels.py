@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from lsr.index.intrinsics import four_at, prefetch
 from lsr.index.kernels import score_documents, sort_heap
 from lsr.index.windowed_build import COLUMNS, LEVELS, Windows
+from lsr.kernel import kernel
 
 # Typed numbers: numba compiles a kernel once more for the literal 0 that a loop begins with.
 ZERO, TOP = np.int64(0), np.int64(1 << 16)
@@ -40,7 +40,7 @@ class Scratch(NamedTuple):
     found: NDArray[Any]  # type of sums [w * width]: sum of each candidate
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _column_maxima(sums: Any, maxima: Any) -> None:
     """maxima[c] = the largest of the sums c, c + COLUMNS, ... of one window; compiles to vector code."""
     for c in range(np.uint64(COLUMNS)):
@@ -51,7 +51,7 @@ def _column_maxima(sums: Any, maxima: Any) -> None:
             maxima[c] = part[c] if part[c] > maxima[c] else maxima[c]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _choose_lists(terms: Any, weights: Any, windows: Any, dim: int, share: Any, exact: bool, scratch: Any) -> Any:
     """Write the lists that matter to the scratch, with what one level of each adds to a score.
 
@@ -83,7 +83,7 @@ def _choose_lists(terms: Any, weights: Any, windows: Any, dim: int, share: Any, 
     return (size, takers), floor, left, (gained, lost)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _ask_for_lists(n_lists: int, n_windows: int, windows: Any, scratch: Any) -> None:
     """Prefetch where the first window of each list begins."""
     for j in range(n_lists):
@@ -94,7 +94,7 @@ def _ask_for_lists(n_lists: int, n_windows: int, windows: Any, scratch: Any) -> 
         _ask_for_ids(windows.ids, first[1])
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _accumulate(
     window: int, n_lists: int, windows: Any, n_windows: int, limits: Any, base: int, sums: Any, scratch: Any
 ) -> None:
@@ -141,7 +141,7 @@ def _accumulate(
             g += np.uint64(1)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _ask_for_ids(ids: Any, first: int) -> None:
     """Prefetch the first lines of a window's postings; the processor goes on by itself."""
     prefetch(ids, first)
@@ -149,7 +149,7 @@ def _ask_for_ids(ids: Any, first: int) -> None:
     prefetch(ids, first + 64)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _raise_floor(maxima: Any, low: int, wanted: int, histogram: Any) -> Any:
     """Count the column maxima of one more window; the greatest value that ``wanted`` of all reach, at least ``low``.
 
@@ -167,7 +167,7 @@ def _raise_floor(maxima: Any, low: int, wanted: int, histogram: Any) -> Any:
     return low
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _collect(sums: Any, maxima: Any, first: int, between: Any, size: int, scratch: Any, indptr: Any) -> int:
     """Append the rows of one window whose sum is in low:high to the candidates; the number of all."""
     low, high = between
@@ -183,14 +183,14 @@ def _collect(sums: Any, maxima: Any, first: int, between: Any, size: int, scratc
     return size
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _leave_out(sums: Any, allowed: Any) -> None:
     """Forget the sums of documents that must not be found; compiles to vector code, which a condition does not."""
     for row in range(np.uint64(min(sums.size, allowed.size))):
         sums[row] &= allowed[row]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _candidates(
     n_lists: int, windows: Any, shape: Any, limits: Any, base: int, wanted: int, keep: bool, indptr: Any, scratch: Any
 ) -> Any:
@@ -225,7 +225,7 @@ def _candidates(
     return kept, low
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _search_one(
     terms: Any, weights: Any, windows: Any, shape: Any, forward: Any, limits: Any, scratch: Any, scores: Any, rows: Any
 ) -> None:
@@ -269,7 +269,7 @@ def _search_one(
     sort_heap(scores, rows, size)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def search_windows(
     span: Any, queries: Any, windows: Any, shape: Any, allowed: Any, forward: Any, limits: Any, scratch: Any, found: Any
 ) -> None:
@@ -290,7 +290,7 @@ def search_windows(
             scratch.slots[terms[j]] = 0
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def score_rows(span: Any, queries: Any, chosen: Any, forward: Any, scratch: Any, found: Any) -> None:
     """As `search_windows`, over the rows uint32[m] alone, each of them scored."""
     indptr, query_terms, query_weights, unit = queries
@@ -304,7 +304,7 @@ def score_rows(span: Any, queries: Any, chosen: Any, forward: Any, scratch: Any,
             scratch.slots[terms[j]] = 0
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _take(query_terms: Any, query_weights: Any, start: int, stop: int, unit: Any, scratch: Any) -> Any:
     """Write one query to the scratch; its terms and weights."""
     terms = scratch.terms[: stop - start]

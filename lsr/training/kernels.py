@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from lsr.index.kernels import dot
+from lsr.kernel import kernel
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def score_candidates(span: Any, queries: Any, forward: Any, candidates: Any, dense: Any, found: Any) -> None:
     """Inner products of queries span[0]:span[1] with their candidates, int[n, k] rows, into found float32[n, k].
 

@@ -1,0 +1,218 @@
+"""Kernels are compiled when first called, and kept where that is possible."""
+
+import os
+import resource
+import shutil
+import stat
+import subprocess
+import sys
+import warnings
+from importlib import import_module, invalidate_caches
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba.core import config
+
+from lsr import kernel as kernels
+from lsr.kernel import COMPILING, kernel
+from tests.conftest import ROOT
+
+NOBODY = 65534
+ONE_KERNEL = """
+import numpy as np
+from lsr.index.kernels import sort_heap
+scores, rows = np.array([1, 3, 2], np.float32), np.arange(3)
+sort_heap(scores, rows, 3)
+print("sorted", len(rows))
+"""
+
+
+@pytest.fixture
+def heard(monkeypatch):
+    """What is told to who listens."""
+    messages: list[str] = []
+    monkeypatch.setattr(kernels, "_listener", messages.append)
+    monkeypatch.setattr(kernels, "_told", set())
+    return messages
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The only folder for entries."""
+    monkeypatch.setattr("lsr.kernel_cache._folders", lambda source: iter([(tmp_path / "cache", None)]))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch):
+    """No folder takes an entry: a file is in the way of each."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("lsr.kernel_cache._folders", lambda source: iter([(tmp_path / "file" / "cache", None)]))
+
+
+def doubled(numbers):
+    total = 0
+    for number in numbers:
+        total += 2 * number
+    return total
+
+
+def test_a_kernel_is_kept_and_found_again(cache, heard):
+    numbers = np.arange(4)
+    assert kernel(doubled)(numbers) == 12
+    assert heard == [COMPILING]
+    heard.clear()
+    kernels._told.clear()
+    assert kernel(doubled)(numbers) == 12
+    assert heard == []
+    assert kernel(doubled)(numbers.astype(np.float32)) == 12  # other types are another entry
+    assert heard == [COMPILING]
+    assert {path.suffix for path in cache.rglob("*.*") if path.is_file()} == {".nbi", ".nbc"}
+
+
+def test_a_folder_that_the_user_names_comes_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "named"))
+    assert kernel(doubled)(np.arange(4)) == 12
+    assert list((tmp_path / "named").rglob("*.nbc"))
+
+
+@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "foreign", "folder"])
+def test_a_damaged_entry_is_compiled_again(cache, heard, suffix, damage):
+    kernel(doubled)(np.arange(4))
+    for path in list(cache.rglob(f"*{suffix}")):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 16
+        new = {"empty": b"", "cut": content[:-40], "flipped": content, "foreign": os.urandom(5000), "folder": b""}
+        path.unlink()
+        if damage == "folder":
+            path.mkdir()
+        else:
+            path.write_bytes(new[damage])
+    heard.clear()
+    kernels._told.clear()
+    assert kernel(doubled)(np.arange(4)) == 12
+    assert heard[0] == COMPILING
+
+
+def test_a_kernel_whose_callee_changed_is_compiled_again(cache, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    imports = "from lsr.kernel import kernel\nfrom callee_of_test import add, MORE\n"
+    (tmp_path / "caller_of_test.py").write_text(imports + "@kernel\ndef twice(x):\n    return add(add(x)) + MORE\n")
+    for amount, more in ((1, 0), (10, 0), (10, 500)):
+        callee = f"from lsr.kernel import kernel\nMORE = {more}\n\n@kernel\ndef add(x):\n    return x + {amount}\n"
+        (tmp_path / "callee_of_test.py").write_text(callee)
+        invalidate_caches()
+        shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
+        kernels._digest.cache_clear()
+        for name in ("caller_of_test", "callee_of_test"):
+            sys.modules.pop(name, None)
+        assert import_module("caller_of_test").twice(1) == 1 + 2 * amount + more
+
+
+def test_that_nothing_can_be_kept_is_said_once(nowhere, heard):
+    assert kernel(doubled)(np.arange(4)) == 12
+    assert kernel(doubled)(np.arange(4)) == 12
+    assert [message.split(" (")[0] for message in heard] == [
+        COMPILING.split(" (")[0],
+        "compiled kernels cannot be kept",
+    ]
+    assert "Not a directory" in heard[1]
+    assert "set NUMBA_CACHE_DIR" in heard[1]
+
+
+def test_without_a_listener_it_is_a_warning(nowhere, monkeypatch):
+    monkeypatch.setattr(kernels, "_told", set())
+    monkeypatch.setattr(kernels, "_listener", None)
+    with pytest.warns(RuntimeWarning, match="compiled kernels cannot be kept"):
+        assert kernel(doubled)(np.arange(4)) == 12
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert kernel(doubled)(np.arange(4)) == 12
+
+
+def run(command: str, prefix: tuple[str, ...] = (), **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LD_LIBRARY_PATH")}
+    process = [*prefix, sys.executable, "-B", "-c", command]
+    return subprocess.run(process, env={**kept, **environment}, cwd="/", capture_output=True, text=True)
+
+
+@pytest.fixture
+def as_nobody():
+    """The start of a command that another user runs; that one may read everything, as this interpreter needs."""
+    can_read = "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"
+    prefix = "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *can_read, "--"
+    if os.geteuid() != 0:
+        pytest.skip("only root may run as another user")
+    if not shutil.which("setpriv") or subprocess.run([*prefix, sys.executable, "-c", ""]).returncode:
+        pytest.skip("setpriv cannot run this interpreter as another user")
+    return prefix
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    """A copy of the package as another user's installation, with nothing compiled."""
+    folder = Path(tmp_path_factory.mktemp("site-packages"))
+    ignored = shutil.ignore_patterns("__pycache__", "default", "systems", "recipes")
+    shutil.copytree(ROOT / "lsr", folder / "lsr", ignore=ignored)
+    for path in [folder, *folder.parents]:
+        if path == Path(path.anchor) or path.stat().st_uid != os.geteuid():
+            break
+        path.chmod(path.stat().st_mode | stat.S_IXOTH | stat.S_IROTH)
+    return folder
+
+
+def test_another_user_without_a_home_keeps_kernels_in_a_temporary_folder(as_nobody, installed, tmp_path):
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    temporary.chmod(0o1777)
+    found = run(ONE_KERNEL, as_nobody, PYTHONPATH=str(installed), TMPDIR=str(temporary))
+    assert (found.stdout, found.stderr, found.returncode) == ("sorted 3\n", "", 0)
+    own = temporary / f"lsr-{NOBODY}"
+    assert (own.stat().st_uid, stat.S_IMODE(own.stat().st_mode)) == (NOBODY, 0o700)
+    assert list(own.rglob("*.nbc"))
+    assert not list(installed.rglob("*.nb?"))
+    hooked = "from lsr import kernel\nkernel.listen(print)\n" + ONE_KERNEL
+    again = run(hooked, as_nobody, PYTHONPATH=str(installed), TMPDIR=str(temporary))
+    assert again.stdout == "sorted 3\n"  # nothing was compiled
+    own.chmod(0o777)  # others may have written there: it is not trusted
+    doubted = run(hooked, as_nobody, PYTHONPATH=str(installed), TMPDIR=str(temporary))
+    assert doubted.stdout.splitlines()[0] == COMPILING
+    assert "compiled kernels cannot be kept" in doubted.stdout
+    assert doubted.stdout.endswith("sorted 3\n")
+
+
+def test_a_users_own_cache_is_used_before_a_temporary_one(as_nobody, installed, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    os.chown(home, NOBODY, NOBODY)
+    for at, environment in (("home/.cache", {"HOME": str(home)}), ("home/x", {"XDG_CACHE_HOME": str(home / "x")})):
+        found = run(ONE_KERNEL, as_nobody, PYTHONPATH=str(installed), TMPDIR=str(home), **environment)
+        assert (found.stdout, found.stderr) == ("sorted 3\n", "")
+        assert list((tmp_path / at / "lsr").rglob("*.nbc"))
+
+
+def test_what_an_administrator_compiled_serves_others(as_nobody, installed, tmp_path):
+    copy = tmp_path / "site-packages"
+    shutil.copytree(installed, copy)
+    assert run(ONE_KERNEL, PYTHONPATH=str(copy)).stdout == "sorted 3\n"
+    assert list(copy.rglob("__pycache__/*.nbc"))
+    hooked = "from lsr import kernel\nkernel.listen(print)\n" + ONE_KERNEL
+    assert run(hooked, as_nobody, PYTHONPATH=str(copy), TMPDIR="/nonexistent").stdout == "sorted 3\n"
+
+
+def test_a_full_disk_fails_nothing(installed):
+    full = f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (1000, {resource.RLIM_INFINITY}))\n"
+    found = run(full + ONE_KERNEL, PYTHONPATH=str(installed), XDG_CACHE_HOME="/nonexistent/cache")
+    assert (found.stdout, found.returncode) == ("sorted 3\n", 0)
+    assert "RuntimeWarning: compiled kernels cannot be kept ([Errno 27] File too large" in found.stderr
+    assert not list(installed.rglob("*.nb?*"))
+
+
+def test_what_needs_no_kernel_starts_without_the_compiler():
+    needed = "import sys, lsr.cli.search, lsr.cli.index, lsr.api, lsr\nlsr.Searcher, lsr.SeismicIndex\n"
+    found = run(
+        needed + "print([name for name in ('numba', 'scipy', 'torch') if name in sys.modules])", PYTHONPATH=str(ROOT)
+    )
+    assert (found.stdout, found.stderr) == ("[]\n", "")
