@@ -83,6 +83,12 @@ class SparseMatrix:
         indptr = self.indptr[start : stop + 1] - first
         return _trusted(indptr, self.terms[first:last], self.weights[first:last], self.dim, self.scale)
 
+    def widened(self, dim: int) -> SparseMatrix:
+        """The same rows over a vocabulary of ``dim`` terms, or of its own size where that is larger."""
+        if dim <= self.dim:
+            return self
+        return _trusted(self.indptr, self.terms.astype(term_dtype(dim), copy=False), self.weights, dim, self.scale)
+
     @classmethod
     def unchecked(
         cls, indptr: NDArray[np.int64], terms: TermArray, weights: WeightArray, dim: int, scale: float = 1.0

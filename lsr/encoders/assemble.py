@@ -92,11 +92,7 @@ def _read_body(source: SideSource) -> tuple[Body | None, nn.Linear | None]:
         return Body(read_exported(source.onnx), source.side.backbone).eval(), None
     if source.model is None:
         raise EncoderError(f"{source.tokenizer.parent}: exported for onnxruntime; torch needs the model it was made of")
-    body, vocabulary = read_body(source.model, source.side.backbone)
-    for name, weight in body.state_dict().items():
-        if weight.is_floating_point() and not torch.isfinite(weight).all():
-            raise EncoderError(f"{source.model}: tensor {name!r} holds NaN or infinity; the weights are damaged")
-    return body, vocabulary
+    return read_body(source.model, source.side.backbone)
 
 
 def _sizes(source: SideSource, body: Body | None, vocabulary: nn.Linear | None) -> tuple[int, int]:

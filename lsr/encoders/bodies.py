@@ -67,7 +67,7 @@ def read_body(folder: Path, kind: str) -> tuple[Body, nn.Linear | None]:
     """The network in ``folder`` without its last product, and that product (None for backbone "encoder").
 
     Raises:
-        EncoderError: no safetensors weights, remote code, an unsupported architecture, weights missing.
+        EncoderError: no safetensors weights, remote code, an unsupported architecture, weights missing or not finite.
         MissingExtraError: transformers is not installed.
     """
     model = _read_model(folder, kind)
@@ -135,6 +135,7 @@ def _read_model(folder: Path, kind: str) -> Any:
     except Exception as error:  # noqa: BLE001  transformers and safetensors raise whatever their parts raise
         raise EncoderError(f"{folder}: not {wanted} that can be read ({_first_line(error)})") from None
     _require_weights(info, folder, wanted)
+    _require_finite(model, folder)
     if (folder / ADAPTER).is_dir():
         merge_adapter(model, folder / ADAPTER)
     return model.eval()
@@ -146,6 +147,12 @@ def _require_weights(info: Any, folder: Path, wanted: str) -> None:
     if missing or info.get("mismatched_keys"):
         names = ", ".join(missing or [str(key) for key in info["mismatched_keys"]])
         raise EncoderError(f"{folder}: not {wanted}: no fitting weights for {names[:200]}")
+
+
+def _require_finite(model: Any, folder: Path) -> None:
+    for name, weight in model.state_dict().items():
+        if weight.is_floating_point() and not torch.isfinite(weight).all():
+            raise EncoderError(f"{folder}: tensor {name!r} holds NaN or infinity; the weights are damaged")
 
 
 def _first_line(error: Exception) -> str:

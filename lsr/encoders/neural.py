@@ -30,6 +30,7 @@ from lsr.encoders.source import (
     network_files,
     small_parts,
     weight_files,
+    width_of,
 )
 from lsr.encoders.stem_view import terms_of
 from lsr.encoders.stems import WORD, Stems, read_stems
@@ -117,9 +118,11 @@ class NeuralEncoder(Encoder):
 
     @cached_property
     def dim(self) -> int:
-        """Number of columns."""
+        """Number of columns: of a query table beside a network, the wider of both."""
         asking = self.source.asking
-        return asking.parts["table"].size if asking.side.head == "table" else self.documents.terms
+        if asking.side.head != "table":
+            return self.documents.terms
+        return max(asking.parts["table"].size, width_of(self.source.document))
 
     @property
     def fingerprint(self) -> str:
@@ -204,6 +207,7 @@ class NeuralEncoder(Encoder):
         if self.declaration.document.dense:
             raise EncoderError(f"{self.name} makes dense vectors, which no sparse index holds: call encode_dense")
         matrix, cut = (self.queries if query else self.documents).run(texts)
+        matrix = matrix.widened(self.dim)
         return (unit_rows(matrix) if scales_to_one(self.declaration.scorer, query) else matrix), cut
 
     @cached_property
@@ -229,7 +233,7 @@ class NeuralEncoder(Encoder):
     def _runner(self, source: SideSource) -> Runner:
         if source.side.head == "table" and "table" in source.parts:
             table = source.parts["table"] if self._corpus is None else self._corpus.weights()
-            return TableRunner(source.side, source.tokenizer, table)
+            return TableRunner(source.side, source.tokenizer, table, self.dim)
         if source.onnx and not (self._device or "cpu").startswith("cuda"):
             from lsr.encoders.onnx_runner import OnnxRunner
 

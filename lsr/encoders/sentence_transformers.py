@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from lsr.encoders.source import SideSource, Source, read_json, read_object, read
 from lsr.encoders.tables import read_idf
 from lsr.errors import EncoderError
 
-DEFAULT_LENGTH = 512
+DEFAULT_LENGTH, LONGEST = 512, 1 << 20
 PACKAGE = "sentence_transformers."
 # Version 5.0 to 5.3 wrote the module without the class; the class follows from it.
 CLASSES = {
@@ -47,9 +48,10 @@ def read(folder: Path) -> Source:
     modules = _modules(folder)
     settings = read_object(folder / "config_sentence_transformers.json") if _configured(folder) else {}
     prompts = settings.get("prompts") or {}
+    most = _most(folder, settings)
     if [module.name for module in modules] == ["Router"]:
-        return _read_router(folder, modules[0].path, prompts)
-    document = _side(folder, modules, prompts.get("document", ""))
+        return _read_router(folder, modules[0].path, prompts, most)
+    document = _side(folder, modules, prompts.get("document", ""), most)
     query = msgspec.structs.replace(document.side, prompt=prompts.get("query", ""))
     cosine = document.side.dense or settings.get("similarity_fn_name") == "cosine"
     declaration = Declaration(
@@ -62,16 +64,33 @@ def read(folder: Path) -> Source:
     return Source(folder, declaration, document)
 
 
+def _most(folder: Path, settings: dict[str, Any]) -> int | None:
+    """How many terms a vector keeps at most (``max_active_dims``); None where all stay."""
+    most = settings.get("max_active_dims")
+    if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
+        raise EncoderError(f"{folder}: max_active_dims {most!r}; wanted a whole number from 1")
+    return most
+
+
 def max_length(folder: Path) -> int:
-    """Tokens that a transformer's files say it reads, 512 at most unless they say more."""
-    config = read_object(folder / "config.json")
-    lengths = [config.get("max_position_embeddings", DEFAULT_LENGTH), DEFAULT_LENGTH]
-    if config.get("model_type") in ("roberta", "xlm-roberta", "camembert"):
-        lengths[0] -= 2  # positions start after the padding index
-    for name, key in (("sentence_bert_config.json", "max_seq_length"), ("tokenizer_config.json", "model_max_length")):
-        if (folder / name).is_file() and isinstance(length := read_object(folder / name).get(key), int | float):
-            lengths.append(length)
-    return int(min(lengths))
+    """Tokens that a transformer's files say it reads, never more than it has positions for.
+
+    ``max_seq_length`` of sentence-transformers goes before the tokenizer's ``model_max_length``; where both and
+    ``max_position_embeddings`` are silent, 512.
+    """
+    positions = _length(folder / "config.json", "max_position_embeddings")
+    if positions and read_object(folder / "config.json").get("model_type") in ("roberta", "xlm-roberta", "camembert"):
+        positions -= 2  # they start after the padding index
+    said = _length(folder / "sentence_bert_config.json", "max_seq_length") or _length(
+        folder / "tokenizer_config.json", "model_max_length"
+    )
+    return min(filter(None, (said, positions)), default=DEFAULT_LENGTH)
+
+
+def _length(path: Path, key: str) -> int | None:
+    """A number of tokens in a configuration; None where it is silent or names no limit."""
+    length = read_object(path).get(key) if path.is_file() else None
+    return int(length) if isinstance(length, int | float) and 0 < length <= LONGEST else None
 
 
 def _configured(folder: Path) -> bool:
@@ -105,7 +124,7 @@ def _inside(folder: Path, path: Any) -> Path:
     return found
 
 
-def _read_router(folder: Path, home: Path, prompts: dict[str, str]) -> Source:
+def _read_router(folder: Path, home: Path, prompts: dict[str, str], most: int | None) -> Source:
     router = read_object(home / "router_config.json")
     routes, kinds = router.get("structure", {}), router.get("types", {})
     if set(routes) != {"query", "document"}:
@@ -113,13 +132,20 @@ def _read_router(folder: Path, home: Path, prompts: dict[str, str]) -> Source:
     sides = {}
     for name in ("document", "query"):
         modules = [Module(_class(kinds.get(part), folder), _inside(home, part)) for part in routes[name]]
-        sides[name] = _side(folder, modules, prompts.get(name, ""))
+        sides[name] = _side(folder, modules, prompts.get(name, ""), most)
     document, query = sides["document"], sides["query"]
     declaration = Declaration(folder.resolve().name, "sentence-transformers", document.side, query.side)
     return Source(folder, declaration, document, query)
 
 
-def _side(folder: Path, modules: list[Module], prompt: str) -> SideSource:
+def _side(folder: Path, modules: list[Module], prompt: str, most: int | None) -> SideSource:
+    source = _side_of(folder, modules, prompt)
+    if most is None or source.side.dense:
+        return source
+    return replace(source, side=msgspec.structs.replace(source.side, sparsifier="topk", k=most))
+
+
+def _side_of(folder: Path, modules: list[Module], prompt: str) -> SideSource:
     names = [module.name for module in modules if module.name != "Normalize"]
     paths = [module.path for module in modules]
     shape = " + ".join(names)
@@ -168,7 +194,7 @@ def _static(folder: Path, prompt: str) -> SideSource:
         table = parts.get("weight", np.zeros(0, np.float32))
     length = DEFAULT_LENGTH
     if (folder / "tokenizer_config.json").is_file():
-        length = int(min(read_object(folder / "tokenizer_config.json").get("model_max_length", length), 1 << 20))
+        length = int(min(read_object(folder / "tokenizer_config.json").get("model_max_length", length), LONGEST))
     side = Side("table", view="bare", table="idf", prompt=prompt, max_length=length)
     return SideSource(side, tokenizer, parts={"table": table})
 

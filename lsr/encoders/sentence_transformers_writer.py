@@ -45,6 +45,8 @@ def write(encoder: NeuralEncoder, folder: Path) -> None:
     if source.query is None and not same:
         raise EncoderError("queries with parts of their own on the documents' weights have no counterpart there")
     names = [_names(side) for side in (source.document, *([source.query] if source.query else []))]
+    if len({(side.sparsifier, side.k) for side in (source.document.side, query)}) > 1:
+        raise EncoderError("documents and queries that keep another number of terms have no counterpart there")
     folder.mkdir(parents=True)
     if source.query is None:
         paths = ["", *(f"{i}_{name}" for i, name in enumerate(names[0][1:], 1))]
@@ -69,7 +71,7 @@ def _settings(encoder: NeuralEncoder, query: Side) -> dict[str, Any]:
         "default_prompt_name": None,
         "similarity_fn_name": "cosine" if encoder.declaration.scorer == "cosine" else "dot",
     }
-    return settings | ({"max_active_dims": document.k} if document.head == "autoencoder" else {})
+    return settings | ({"max_active_dims": document.k} if document.sparsifier == "topk" else {})
 
 
 def _names(source: SideSource) -> list[str]:
@@ -78,7 +80,8 @@ def _names(source: SideSource) -> list[str]:
     plain = not side.gates and side.view == "plain" and source.model is not None
     if side.head == "table" and "table" in source.parts:
         return ["SparseStaticEmbedding"]
-    saturated = side.activation in ACTIVATIONS.values() and side.pool in ("max", "sum") and side.sparsifier == "none"
+    kept = side.sparsifier in ("none", "topk")
+    saturated = side.activation in ACTIVATIONS.values() and side.pool in ("max", "sum") and kept
     if plain and side.head == "vocabulary" and saturated and side.backbone == "masked-lm":
         return ["Transformer", "SpladePooling"]
     if plain and side.head == "autoencoder" and side.sparsifier == "topk" and side.activation == "relu":

@@ -8,7 +8,7 @@ it for OpenSearch's inference-free models).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,10 @@ FORMAT = 1
 PARTS = "parts.safetensors"
 BODY = "body.onnx"
 SCALE = ".scale"
+TYPES = {  # of safetensors, as numpy has them
+    **{"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1"},
+    **{"U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "<u1", "BOOL": "?"},
+}
 LARGE = 1 << 12  # numbers from which a matrix is worth storing as bytes
 STEMS = "stems.txt"  # beside tokenizer.json
 FOLDED = "folded.json"  # beside two encoders, base and expander
@@ -145,22 +149,32 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
-    """The tensors of a safetensors file as they are.
+    """The tensors of a safetensors file as they are, bfloat16 as float32.
 
     Raises:
-        EncoderError: missing or damaged.
+        EncoderError: missing, damaged, or numbers of a type that numpy has not.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors import SafetensorError, deserialize
 
     try:
-        return dict(load_file(path))
+        return {name: _array(name, tensor) for name, tensor in deserialize(path.read_bytes())}  # type: ignore[no-untyped-call]
     except FileNotFoundError:
         pickled = [p.name for p in path.parent.glob("*.bin")]
         hint = f" ({pickled[0]} is pickled and is not read, convert it)" if pickled else ""
         raise EncoderError(f"{path.parent} holds no complete model: {path.name} is missing{hint}") from None
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise EncoderError(f"{path}: not a readable safetensors file ({error})") from None
+
+
+def _array(name: str, tensor: Mapping[str, Any]) -> NDArray[Any]:
+    """A tensor of `safetensors.deserialize`; bfloat16 is the upper half of a float32."""
+    kind = tensor["dtype"]
+    if kind == "BF16":
+        upper = np.frombuffer(tensor["data"], "<u2").astype(np.uint32)
+        return (upper << 16).view(np.float32).reshape(tensor["shape"])
+    if kind not in TYPES:
+        raise ValueError(f"tensor {name!r} has numbers of type {kind}, wanted {', '.join(TYPES)} or BF16")
+    return np.frombuffer(tensor["data"], TYPES[kind]).reshape(tensor["shape"]).copy()
 
 
 def read_parts(path: Path) -> Parts:
@@ -194,6 +208,16 @@ def small_parts(parts: Parts) -> dict[str, NDArray[Any]]:
         else:
             found[name] = part.astype(np.float16)
     return found
+
+
+def width_of(source: SideSource) -> int:
+    """Columns of one side's vectors as its files say, no network read; 0 where only the network knows."""
+    if source.side.stems or source.side.head not in ("vocabulary", "token-weight"):
+        return 0
+    if source.onnx:
+        size, bias = source.parts.get("vocabulary_size"), source.parts.get("vocabulary_bias")
+        return int(size[0]) if size is not None else 0 if bias is None else bias.size
+    return int(read_object(source.model / "config.json").get("vocab_size") or 0) if source.model else 0
 
 
 def refuse_remote_code(folder: Path) -> None:

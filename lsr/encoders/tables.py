@@ -24,30 +24,32 @@ class TableRunner:
     Args:
         side: its view and length.
         tokenizer: path of a ``tokenizer.json``.
-        table: float32[V], finite; terms at 0 or below never fire.
+        table: float32[V], finite; terms at 0 never fire.
+        terms: width of the vectors, V or more; None means V.
 
     Raises:
         EncoderError: table and tokenizer do not fit.
     """
 
-    def __init__(self, side: Side, tokenizer: Path, table: NDArray[np.float32]) -> None:
+    def __init__(self, side: Side, tokenizer: Path, table: NDArray[np.float32], terms: int | None = None) -> None:
         self.tokenizer = read_tokenizer(tokenizer)
-        self._view, self.terms = view_of(tokenizer, side), table.size
-        if self.terms < (known := terms_of(tokenizer, side)):
+        self._view, self.terms = view_of(tokenizer, side), max(table.size, terms or 0)
+        if table.size < (known := terms_of(tokenizer, side)):
             raise EncoderError(
-                f"{tokenizer.parent}: the query table has {self.terms:,} numbers but the vocabulary "
+                f"{tokenizer.parent}: the query table has {table.size:,} numbers but the vocabulary "
                 f"{known:,} terms; they do not belong together"
             )
         if not np.isfinite(table).all():
             raise EncoderError(f"{tokenizer.parent}: the query table holds NaN or infinity; the weights are damaged")
         self._short, self._prompt = side.view == "bare" or side.stems, side.prompt
         self._dtype, self._each = term_dtype(self.terms), side.pool == "sum"
+        self._most = side.k if side.sparsifier == "topk" else self.terms
         self.set_table(table)
 
     def set_table(self, table: NDArray[np.float32]) -> None:
         """Other numbers, float32[V]."""
         self._table = table
-        self._weights = {i: weight for i, weight in enumerate(table.tolist()) if weight > 0}
+        self._weights = {i: weight for i, weight in enumerate(table.tolist()) if weight}
 
     def run(self, texts: Sequence[str]) -> tuple[SparseMatrix, int]:
         """Vectors, and how many texts were cut."""
@@ -56,7 +58,7 @@ class TableRunner:
         tokens = self._view(texts)
         rows = [self._row(_terms(t)) for t in tokens]
         terms = np.concatenate([np.zeros(0, self._dtype), *(own for own, _ in rows)])
-        weights = self._table[terms] * np.concatenate([np.zeros(0, np.float32), *(counts for _, counts in rows)])
+        weights = np.concatenate([np.zeros(0, np.float32), *(weights for _, weights in rows)])
         matrix = SparseMatrix(indptr_of([own.size for own, _ in rows]), terms, weights, self.terms)
         return matrix, sum(t.cut for t in tokens)
 
@@ -77,7 +79,8 @@ class TableRunner:
         terms, values = np.array(own, self._dtype), np.array([weights[term] for term in own], np.float32)
         if self._each and len(own) < len(found):
             values *= np.array([found.count(term) for term in own], np.float32)
-        matrix = SparseMatrix.unchecked(np.array([0, len(own)], np.int64), terms, values, self.terms)
+        terms, values = self._heaviest(terms, values)
+        matrix = SparseMatrix.unchecked(np.array([0, len(terms)], np.int64), terms, values, self.terms)
         return matrix, cut
 
     def _literal(self, text: str) -> tuple[list[int], int]:
@@ -87,11 +90,18 @@ class TableRunner:
         return encoding.ids, int(bool(encoding.overflowing))
 
     def _row(self, ids: list[int]) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """Terms that weigh something, and how often each counts."""
+        """Terms that weigh something, and their weights."""
         terms, counts = np.unique(np.array(ids, self._dtype), return_counts=True)
-        kept = self._table[terms] > 0
+        kept = self._table[terms] != 0
         times = counts if self._each else np.ones_like(counts)
-        return terms[kept], times[kept].astype(np.float32)
+        return self._heaviest(terms[kept], self._table[terms[kept]] * times[kept].astype(np.float32))
+
+    def _heaviest(self, terms: NDArray[Any], weights: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """The terms that the sparsifier keeps: those farthest from 0, the lower of equals."""
+        if terms.size <= self._most:
+            return terms, weights
+        kept = np.sort(np.argsort(-np.abs(weights), kind="stable")[: self._most])
+        return terms[kept], weights[kept]
 
 
 class CorpusTable:

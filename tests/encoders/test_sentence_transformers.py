@@ -19,6 +19,7 @@ from sentence_transformers.sparse_encoder import modules  # noqa: E402
 
 from lsr.encoders.assemble import untrained  # noqa: E402
 from lsr.encoders.neural import NeuralEncoder  # noqa: E402
+from lsr.encoders.sentence_transformers import max_length  # noqa: E402
 from lsr.encoders.sentence_transformers_writer import write  # noqa: E402
 from tests.encoders import models  # noqa: E402
 from tests.encoders.models import VOCABULARY, WIDTH  # noqa: E402
@@ -60,6 +61,11 @@ def theirs(bert, tmp_path_factory):
     static = modules.SparseStaticEmbedding(body.tokenizer, torch.rand(VOCABULARY, generator=rng))
     router = Router.for_query_document(query_modules=[static], document_modules=[body, splade("max", "relu")])
     save("router", [router])
+    save("router-few", [router], max_active_dims=2)
+    save("few", [body, splade("max", "relu")], max_active_dims=5)
+    signed = modules.SparseStaticEmbedding(body.tokenizer, torch.rand(VOCABULARY, generator=rng) - 0.5)
+    own = Router.for_query_document(query_modules=[signed], document_modules=[body, splade("max", "relu")])
+    save("signed", [own])
     states = Transformer(str(bert))
     for name, centred in (("csr", False), ("csr-centred", True)):
         coder = modules.SparseAutoEncoder(WIDTH, hidden_dim=48, k=6, k_aux=8, normalize=centred)
@@ -69,7 +75,7 @@ def theirs(bert, tmp_path_factory):
     return home
 
 
-KINDS = ["max", "sum", "twice", "router", "csr", "csr-centred"]
+KINDS = ["max", "sum", "twice", "router", "router-few", "few", "signed", "csr", "csr-centred"]
 
 
 def same(folder, texts=TEXTS):
@@ -166,6 +172,87 @@ def test_a_dense_folder_is_read(bert, tmp_path):
     model.save(str(tmp_path / "dense"))
     expected = model.encode(TEXTS, normalize_embeddings=True)
     assert np.abs(load(tmp_path / "dense", device="cpu").encode_dense(TEXTS) - expected).max() < 1e-4
+
+
+LENGTHS = [  # config.json, sentence_bert_config.json, tokenizer_config.json, tokens read
+    ({"max_position_embeddings": 8192}, {"max_seq_length": 1024}, {"model_max_length": 8192}, 1024),
+    ({"max_position_embeddings": 8192}, {"max_seq_length": 2048}, {"model_max_length": 512}, 2048),
+    ({"max_position_embeddings": 8192}, {}, {"model_max_length": 1024}, 1024),
+    ({"max_position_embeddings": 8192}, {}, {"model_max_length": 10**30}, 8192),
+    ({"max_position_embeddings": 8192}, {"max_seq_length": None}, {}, 8192),
+    ({"max_position_embeddings": 256}, {"max_seq_length": 1024}, {}, 256),
+    ({"max_position_embeddings": 514, "model_type": "roberta"}, {}, {"model_max_length": 10**30}, 512),
+    ({"max_position_embeddings": -1}, {}, {}, 512),
+    ({}, {}, {}, 512),
+]
+
+
+@pytest.mark.parametrize(("config", "package_config", "tokenizer_config", "wanted"), LENGTHS)
+def test_a_text_is_read_as_far_as_the_files_say(config, package_config, tokenizer_config, wanted, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "sentence_bert_config.json").write_text(json.dumps(package_config))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(tokenizer_config))
+    assert max_length(tmp_path) == wanted
+
+
+def test_weights_in_bfloat16_are_read(theirs, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = copied(theirs, "router", tmp_path)
+    place = folder / "query_0_SparseStaticEmbedding" / "model.safetensors"
+    save_file({"weight": load_file(place)["weight"].bfloat16()}, place)
+    assert same(folder) < 1e-2  # the package keeps bfloat16 when it adds up
+    found = load(folder).source.asking.parts["table"]
+    assert found.tolist() == load_file(place)["weight"].float().tolist()
+
+
+def test_numbers_of_a_type_that_is_not_read_are_refused(theirs, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = copied(theirs, "router", tmp_path)
+    place = folder / "query_0_SparseStaticEmbedding" / "model.safetensors"
+    save_file({"weight": load_file(place)["weight"].to(torch.float8_e4m3fn)}, place)
+    with pytest.raises(EncoderError, match="numbers of type F8_E4M3, wanted F64, F32"):
+        load(folder)
+
+
+def test_a_head_wider_than_the_query_table_gives_the_width(theirs, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder, wider = copied(theirs, "router", tmp_path), VOCABULARY + 20
+    network = folder / "document_0_Transformer"
+    tensors = load_file(network / "model.safetensors")
+    rows = [name for name, tensor in tensors.items() if tensor.shape[0] == VOCABULARY]
+    assert rows
+    grown = {name: torch.cat([tensors[name], torch.ones_like(tensors[name][:20])]) for name in rows}
+    save_file({**tensors, **grown}, network / "model.safetensors", {"format": "pt"})
+    edit(network / "config.json", vocab_size=wider)
+    edit(folder / "document_1_SpladePooling" / "config.json", embedding_dimension=wider)
+    encoder = load(folder, device="cpu")
+    assert encoder.dim == wider
+    documents, queries = encoder.encode_documents(TEXTS), encoder.encode_queries(TEXTS)
+    assert documents.dim == queries.dim == wider
+    assert documents.terms.max() >= VOCABULARY
+
+
+def test_a_number_of_terms_below_1_is_refused(theirs, tmp_path):
+    folder = copied(theirs, "few", tmp_path)
+    for most in (0, -1, True, "5", 1.5):
+        edit(folder / "config_sentence_transformers.json", max_active_dims=most)
+        with pytest.raises(EncoderError, match=r"max_active_dims .* wanted a whole number from 1"):
+            load(folder)
+
+
+def test_nan_in_a_network_is_named(theirs, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = copied(theirs, "max", tmp_path)
+    tensors = load_file(folder / "model.safetensors")
+    name = next(name for name in tensors if "transform.dense.weight" in name)
+    tensors[name][0, 0] = torch.nan
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(EncoderError, match=r"tensor '.*transform.dense.weight' holds NaN or infinity"):
+        load(folder, device="cpu").encode_documents(TEXTS)
 
 
 def copied(theirs, kind, tmp_path):
