@@ -45,6 +45,11 @@ class Kernel:
         """Run the machine code."""
         return (self._made or self.made())(*args)
 
+    @property
+    def loaded(self) -> bool:
+        """Whether the compiler knows it already."""
+        return self._made is not None
+
     def made(self) -> Any:
         """What Numba compiles, made once."""
         with _LOCK:

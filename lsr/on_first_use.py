@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
 
-def on_first_use(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a package.
+def on_first_use(package: str, **modules: Sequence[str]) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a package, by its ``__name__`` and the names that each module in it holds.
 
-    Args:
-        package: its ``__name__``.
-        homes: the module that each name lives in, below the package; with ``module:name`` under another name there.
+    No name may be that of a module: importing the module would take its place.
     """
+    homes = {name: module for module, names in modules.items() for name in names}
 
     def find(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module, _, there = homes[name].partition(":")
-        found = getattr(import_module(module, package), there or name)
+        found = getattr(import_module(f"{package}.{homes[name]}"), name)
         setattr(sys.modules[package], name, found)
         return found
 

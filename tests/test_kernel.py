@@ -1,5 +1,6 @@
 """Kernels are compiled when first called, and kept where that is possible."""
 
+import json
 import os
 import resource
 import shutil
@@ -16,6 +17,7 @@ from numba.core import config
 
 from lsr import kernel as kernels
 from lsr.kernel import COMPILING, kernel
+from lsr.retrieval import Searcher
 from tests.conftest import ROOT
 
 NOBODY = 65534
@@ -216,3 +218,22 @@ def test_what_needs_no_kernel_starts_without_the_compiler():
         needed + "print([name for name in ('numba', 'scipy', 'torch') if name in sys.modules])", PYTHONPATH=str(ROOT)
     )
     assert (found.stdout, found.stderr) == ("[]\n", "")
+
+
+SEARCH = """
+import sys
+from lsr.cli import main
+sys.argv[1:] = ["search", {folder!r}, "how do bees dance", "--json"]
+try:
+    main()
+finally:
+    assert "numba" not in sys.modules
+"""
+
+
+def test_a_first_search_waits_for_no_compiler(sample_index):
+    found = run(SEARCH.format(folder=str(sample_index)), PYTHONPATH=str(ROOT))
+    assert (found.returncode, found.stderr) == (0, "")
+    hits = [(hit["id"], hit["score"]) for hit in json.loads(found.stdout)["hits"]]
+    served = Searcher.open(sample_index).search("how do bees dance", exact=True)
+    assert hits == [(hit.id, hit.score) for hit in served]

@@ -139,7 +139,9 @@ def search_command(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for.")],
     k: Annotated[int, typer.Option("-k", help="Number of hits.", min=1)] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    exact: Annotated[bool, typer.Option("--exact", help="Leave nothing out that could matter.")] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Leave nothing out that could matter; so it is without --recall.")
+    ] = False,
     recall: Annotated[
         float | None, typer.Option(help="Share of the true best k to find on average, as 0.95 (see lsr tune).")
     ] = None,

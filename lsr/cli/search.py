@@ -25,7 +25,8 @@ def run(folder: Path, query: str, k: int, as_json: bool, explained: bool, exact:
     vector = searcher.encode(query)
     if not vector.nnz:
         raise InputError(f"no word of the query {query!r} is in the vocabulary of {folder}: try other words")
-    hits = searcher.search(vector, k, exact, recall)
+    # A process that asks once finds everything as soon: exact search of most indexes does without the compiler.
+    hits = searcher.search(vector, k, exact or recall is None, recall)
     if as_json:
         records = [_record(searcher, vector, hit, explained) for hit in hits]
         sys.stdout.write(msgspec.json.encode({"query": query, "hits": records}).decode() + "\n")

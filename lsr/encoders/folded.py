@@ -8,8 +8,9 @@ vectors.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -77,7 +78,7 @@ class FoldedEncoder(Encoder):
 
     Args:
         base: of stems; it encodes queries alone.
-        expander: any other sparse encoder.
+        expander: any other sparse encoder, or what loads it when the first document is encoded: queries do without.
         folding: what its terms mean to stems.
         name: what a person calls it.
 
@@ -85,16 +86,29 @@ class FoldedEncoder(Encoder):
         EncoderError: encoders of other kinds, or a folding that does not belong to them.
     """
 
-    def __init__(self, base: Encoder, expander: Encoder, folding: Folding, name: str) -> None:
+    def __init__(self, base: Encoder, expander: Encoder | Callable[[], Encoder], folding: Folding, name: str) -> None:
         if not isinstance(base, NeuralEncoder) or not base.declaration.document.stems:
             raise EncoderError(f"{base.name} has no stems to fold another encoder's terms into: wanted a base of stems")
-        if folding.terms.size and (folding.terms.max() >= expander.dim or len(folding.terms) > base.dim):
-            raise EncoderError(
-                f"{name}: terms up to {int(folding.terms.max()):,} for {len(folding.terms):,} stems, but "
-                f"{expander.name} has {expander.dim:,} terms and {base.name} {base.dim:,}; fold them again"
-            )
-        self.base, self.expander, self.folding, self.name = base, expander, folding, name
+        self.base, self._expander, self.folding, self.name = base, expander, folding, name
         self.batch_documents, self.learns = base.batch_documents, base.learns
+        if isinstance(expander, Encoder):
+            _ = self.expander  # faults show now
+
+    @cached_property
+    def expander(self) -> Encoder:
+        """The second encoder.
+
+        Raises:
+            EncoderError: the folding does not belong to it.
+        """
+        expander = self._expander if isinstance(self._expander, Encoder) else self._expander()
+        terms = self.folding.terms
+        if terms.size and (terms.max() >= expander.dim or len(terms) > self.base.dim):
+            raise EncoderError(
+                f"{self.name}: terms up to {int(terms.max()):,} for {len(terms):,} stems, but "
+                f"{expander.name} has {expander.dim:,} terms and {self.base.name} {self.base.dim:,}; fold them again"
+            )
+        return expander
 
     @property
     def terms(self) -> Sequence[str]:
@@ -164,8 +178,11 @@ class FoldedEncoder(Encoder):
             raise EncoderError(f"{folder / FILE}: not the settings of a folded encoder ({error})") from None
         if settings.format != FORMAT:
             raise EncoderError(f"{folder}: format {settings.format}, wanted {FORMAT}; write it with this version")
-        base, expander = (load(folder / name, device, half) for name in (BASE, EXPANDER))
-        return cls(base, expander, _folding(folder / TENSORS, settings), folder.resolve().name)
+        if not (folder / EXPANDER).is_dir():
+            raise EncoderError(f"{folder} holds no complete model: the folder {EXPANDER} is missing")
+        folding = _folding(folder / TENSORS, settings)
+        base, name = load(folder / BASE, device, half), folder.resolve().name
+        return cls(base, lambda: load(folder / EXPANDER, device, half), folding, name)
 
     def _added(self, own: SparseMatrix, texts: Sequence[str]) -> SparseMatrix:
         others, rows = self.expander.encode_documents(texts), Rows(len(texts), self.dim)

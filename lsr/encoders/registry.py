@@ -5,12 +5,13 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from lsr.encoders import folded, given
 from lsr.encoders.base import Encoder
 from lsr.encoders.bm25 import BM25Encoder
+from lsr.encoders.source import FOLDED
 from lsr.errors import EncoderError
 
 DEFAULT = "default"
+BM25, VECTORS = "bm25.json", "vectors.json"
 
 
 def load(
@@ -40,12 +41,16 @@ def load(
             f"unknown encoder {str(name_or_dir)!r}: wanted default, bm25 or a folder that holds a model; nothing is "
             "downloaded, so fetch a hub model first, for example with: hf download NAME --local-dir DIR"
         )
-    if (folder / "bm25.json").is_file():
+    if (folder / BM25).is_file():
         return BM25Encoder.load(folder)
-    if (folder / given.FILE).is_file():
-        return given.GivenVectors.load(folder)
-    if (folder / folded.FILE).is_file():
-        return folded.FoldedEncoder.load(folder, device, half)
+    if (folder / VECTORS).is_file():
+        from lsr.encoders.given import GivenVectors
+
+        return GivenVectors.load(folder)
+    if (folder / FOLDED).is_file():
+        from lsr.encoders.folded import FoldedEncoder
+
+        return FoldedEncoder.load(folder, device, half)
     from lsr.encoders.neural import NeuralEncoder
     from lsr.encoders.source import read_source
 
@@ -59,7 +64,7 @@ def fingerprint_of(name_or_dir: str | Path) -> str:
         EncoderError: as `load`.
     """
     folder = folder_of(name_or_dir)
-    if str(name_or_dir) == "bm25" or not folder.is_dir() or _has(folder, "bm25.json", given.FILE, folded.FILE):
+    if str(name_or_dir) == "bm25" or not folder.is_dir() or _has(folder, BM25, VECTORS, FOLDED):
         return load(name_or_dir, "cpu").fingerprint
     from lsr.encoders.source import fingerprint, read_source
 

@@ -10,6 +10,7 @@ import re
 import unicodedata
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -81,18 +82,24 @@ class Stems:
 
 
 def read_stems(path: Path) -> Stems:
-    """What `Stems.save` wrote.
+    """What `Stems.save` wrote; one object for all who read the same file.
 
     Raises:
         EncoderError: missing or not such a file.
     """
     try:
-        buckets, *stems = path.read_text(encoding="utf-8").split("\n")
-        return Stems(stems, int(buckets))
+        state = path.stat()
+        return _stems_in(path, state.st_mtime_ns, state.st_size)
     except (OSError, ValueError) as error:
         raise EncoderError(
             f"{path}: not a list of stems ({error}); wanted the number of buckets, then a stem a line"
         ) from None
+
+
+@lru_cache(maxsize=4)
+def _stems_in(path: Path, _changed: int, _size: int) -> Stems:
+    buckets, *stems = path.read_text(encoding="utf-8").split("\n")
+    return Stems(stems, int(buckets))
 
 
 def folded(word: str) -> str:

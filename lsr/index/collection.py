@@ -16,9 +16,10 @@ from lsr.errors import InputError, MismatchError, StorageError
 from lsr.index import manifest as manifests
 from lsr.index.allowed import Allowed
 from lsr.index.engines import IndexSettings
-from lsr.index.plan import check_recall, settings_for
+from lsr.index.plan import COMPILER, check_recall, scan_cost, settings_for
 from lsr.index.results import TopK, check_queries, mask_of, merge
 from lsr.index.segment import Segment
+from lsr.index.windowed_kernels import search_windows
 from lsr.sparse import SparseMatrix
 
 
@@ -43,6 +44,7 @@ class Collection:
         dim = self.manifest.encoder.dim
         self._segments = [Segment(folder / info.folder, dim, self._settings) for info in self.manifest.segments]
         self._ends = list(accumulate(len(segment) for segment in self._segments))
+        self._scanned = 0.0  # microseconds
 
     @staticmethod
     def verify(folder: Path) -> manifests.Manifest:
@@ -97,9 +99,9 @@ class Collection:
         k = min(k, max(1, len(self)))
         settings = self._engine_settings(exact, recall, k)
         mask_of(allowed, len(self))  # refuses one that does not fit
-        starts = [0, *self._ends[:-1]]
+        starts, scan = [0, *self._ends[:-1]], settings is None and self._may_scan(len(queries))
         parts = [
-            segment.search(queries, k, settings, None if allowed is None else allowed.part(start, stop), threads)
+            segment.search(queries, k, settings, None if allowed is None else allowed.part(start, stop), threads, scan)
             for segment, start, stop in zip(self._segments, starts, self._ends, strict=True)
         ]
         return merge(parts, starts, k)
@@ -118,6 +120,11 @@ class Collection:
         check_recall(recall)
         found = settings_for(recall, k, self.manifest.tuning, self._settings.choice.untuned)
         return None if found is None else self._settings.changed(found)
+
+    def _may_scan(self, queries: int) -> bool:
+        """Whether exact search does without the compiler, which a process that asks little need not wait for."""
+        self._scanned += scan_cost(self.manifest.nonzeros, queries)
+        return self._scanned < COMPILER and not search_windows.loaded
 
     def document(self, row: int) -> Document:
         """The document at ``row``."""

@@ -142,17 +142,3 @@ def score_documents(
         if score > 0 and (size < scores.size or score >= scores[0]):
             size = push(scores, rows, size, score, row)
     return size
-
-
-@kernel
-def search_exact(query: Any, forward: Any, allowed: Any, scores: Any, rows: Any) -> None:
-    """Score every document against the dense float32[V] query; the best go to scores and rows [k].
-
-    ``allowed`` int8[n] is 0 where a document must not be found; int8[0] allows all.
-    """
-    size = np.int64(0)
-    for row in range(forward.indptr.size - 1):
-        score = dot(query, forward.terms, forward.weights, forward.indptr[row], forward.indptr[row + 1])
-        if score > 0 and (allowed.size == 0 or allowed[row]):
-            size = push(scores, rows, size, score, row)
-    sort_heap(scores, rows, size)

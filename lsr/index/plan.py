@@ -14,6 +14,8 @@ from lsr.errors import InputError
 SCORING = 0.2  # of one document
 APPROXIMATE = 30.0, 0.0002  # of a search, and for each document of the index
 EXACT = 40.0, 0.001
+SCAN = 0.002  # for each weight of the index, without a kernel
+COMPILER = 700_000.0  # to load it, with its kernels compiled before; ten times as much without
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -53,6 +55,11 @@ def scores_directly(n: int, allowed: int, exact: bool) -> bool:
     """Whether scoring each of the ``allowed`` documents of ``n`` costs less than reading postings."""
     fixed, each = EXACT if exact else APPROXIMATE
     return SCORING * allowed < fixed + each * n
+
+
+def scan_cost(nonzeros: int, queries: int) -> float:
+    """Microseconds of exact search without kernels."""
+    return SCAN * nonzeros * queries
 
 
 def check_recall(recall: float) -> None:

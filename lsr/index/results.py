@@ -66,11 +66,3 @@ def mask_of(allowed: Allowed | None, n: int) -> NDArray[np.int8]:
     if len(allowed) != n:
         raise MismatchError(f"a choice among {len(allowed):,} documents, index of {n:,}: give one byte a document")
     return allowed.mask
-
-
-def dense_query(queries: SparseMatrix, i: int, unit: float) -> NDArray[np.float32]:
-    """Query ``i`` as float32[dim], times ``unit``, the value of one document weight."""
-    terms, values = queries.row(i)
-    dense = np.zeros(queries.dim, np.float32)
-    dense[terms] = values * np.float32(unit)
-    return dense

@@ -52,10 +52,21 @@ class Segment:
         return len(self.vectors)
 
     def search(
-        self, queries: SparseMatrix, k: int, settings: Any | None, allowed: Allowed | None = None, threads: int = 1
+        self,
+        queries: SparseMatrix,
+        k: int,
+        settings: Any | None,
+        allowed: Allowed | None = None,
+        threads: int = 1,
+        scan: bool = False,
     ) -> TopK:
-        """The best k rows of this segment for each query, the fastest way; ``settings`` None means exactly."""
+        """The best k rows of this segment for each query, the fastest way.
+
+        ``settings`` None means exactly, and ``scan`` without a kernel then.
+        """
         exact = settings is None
+        if exact and scan:
+            return self._exact.search(queries, k, allowed)
         engine = self._engine
         if isinstance(engine, WindowedIndex):
             if allowed is not None and scores_directly(len(self), allowed.count, exact):

@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING
 
 from lsr.on_first_use import on_first_use
 from lsr.retrieval.explanation import TermShare, explain
-from lsr.retrieval.ingest import IndexSummary, Progress, index_documents
 from lsr.retrieval.searcher import Hit, Searcher
 from lsr.retrieval.snippet import Snippet, snippet
 from lsr.retrieval.tune import tune
-from lsr.retrieval.vectors import TopicEncoder, index_vectors, read_vector_topics
 
 if TYPE_CHECKING:
     from lsr.retrieval.bench import Bench, Outcome
     from lsr.retrieval.evaluation import Evaluation, evaluate_system
+    from lsr.retrieval.ingest import IndexSummary, Progress, index_documents
+    from lsr.retrieval.vectors import TopicEncoder, index_vectors, read_vector_topics
 
-# A search does not wait for what measures.
+# A search does not wait for what makes and measures indexes.
 __getattr__ = on_first_use(
-    __name__, {"Bench": ".bench", "Outcome": ".bench", "Evaluation": ".evaluation", "evaluate_system": ".evaluation"}
+    __name__,
+    bench=("Bench", "Outcome"),
+    evaluation=("Evaluation", "evaluate_system"),
+    ingest=("IndexSummary", "Progress", "index_documents"),
+    vectors=("TopicEncoder", "index_vectors", "read_vector_topics"),
 )
 
 __all__ = [

@@ -11,6 +11,8 @@ from lsr.corpus import Document
 from lsr.encoders import load
 from lsr.errors import InputError, MismatchError, StorageError
 from lsr.index import Allowed, Collection, CollectionWriter, EncoderInfo, ExactIndex, IndexSettings, SeismicSettings
+from lsr.index.plan import scan_cost
+from lsr.kernel import Kernel
 from lsr.retrieval import Searcher, index_documents
 from lsr.sparse import SparseMatrix
 from tests.conftest import random_matrix
@@ -261,3 +263,26 @@ def test_filters_hold_over_several_segments(tmp_path):
             assert found.rows.tolist() == expected.rows.tolist()
     with pytest.raises(MismatchError, match="a choice among 299 documents, index of 300"):
         collection.search(queries, 10, allowed=Allowed.of_rows([], 299))
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_search_without_kernels_is_exact_search(tmp_path, signed):
+    vectors, queries = random_matrix(32, 400, 60, 20, signed=signed), random_matrix(33, 30, 60, 20, signed=signed)
+    write(tmp_path / "index", vectors, 400)
+    segment = Collection(tmp_path / "index")._segments[0]
+    for allowed in (None, Allowed.of_rows(range(0, 400, 3), 400)):
+        by_kernels = segment.search(queries, 15, None, allowed)
+        scanned = segment.search(queries, 15, None, allowed, scan=True)
+        assert scanned.rows.tolist() == by_kernels.rows.tolist()
+        assert scanned.scores.tolist() == by_kernels.scores.tolist()
+
+
+def test_kernels_take_over_from_a_process_that_asks_much(tmp_path, monkeypatch):
+    write(tmp_path / "index", random_matrix(34, 300, 60, 20), 100)
+    queries = random_matrix(35, 3, 60, 20)
+    nonzeros = Collection(tmp_path / "index").manifest.nonzeros
+    monkeypatch.setattr("lsr.index.collection.COMPILER", 1.5 * scan_cost(nonzeros, 3))
+    monkeypatch.setattr("lsr.index.collection.search_windows", Kernel(print, print))  # none is loaded
+    collection = Collection(tmp_path / "index")
+    assert [collection._may_scan(len(queries)) for _ in range(3)] == [True, False, False]
+    assert not Collection(tmp_path / "index")._may_scan(5)
