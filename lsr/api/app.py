@@ -1,66 +1,102 @@
-"""What does the service answer? Routes, and errors to status codes in one place."""
+"""What does the service answer? Routes over one open index."""
 
 from __future__ import annotations
 
-import logging
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import msgspec
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import Response
 
 from lsr._version import __version__
-from lsr.api.schemas import ErrorResponse, HealthResponse, HitResponse, SearchRequest, SearchResponse
-from lsr.api.settings import Settings
-from lsr.errors import InputError, LsrError
+from lsr.api.bodies import read_json
+from lsr.api.problems import add_handlers, responses
+from lsr.api.schemas import HealthResponse, HitResponse, SearchRequest, SearchResponse, components, content
+from lsr.api.settings import Settings, read_settings
+from lsr.errors import InputError
 from lsr.retrieval import Searcher
+
+DESCRIPTION = "Learned sparse retrieval: search one index."
+DEFAULT_K = 10
+THREADS = 32  # searches at once; the kernels let go of the interpreter lock
 
 
 def create_app(searcher: Searcher, settings: Settings | None = None) -> FastAPI:
-    """The service over one open index.
+    """The service over one open index; searches run in threads.
 
-    Search runs in a pool of threads; the kernels let go of the interpreter lock.
+    Bodies are read and written by msgspec, beside FastAPI's machinery, which takes longer than a search.
 
     Args:
         searcher: answers the queries.
         settings: None reads the environment.
+
+    Raises:
+        InputError: an environment variable with a value that does not fit.
     """
-    limits = settings or Settings()
-    app = FastAPI(title="lsr", version=__version__, description="Learned sparse retrieval: search one index.")
-    app.add_exception_handler(LsrError, _refuse)
-
-    @app.get("/healthz")
-    def health() -> HealthResponse:
-        """Whether the service is ready, and what it serves."""
-        manifest = searcher.collection.manifest
-        return HealthResponse(
-            status="ok",
-            version=__version__,
-            documents=manifest.documents,
-            generation=manifest.generation,
-            encoder=manifest.encoder.name,
-        )
-
-    @app.post("/v1/search", responses={422: {"model": ErrorResponse, "description": "The request cannot be used."}})
-    def search(request: SearchRequest) -> SearchResponse:
-        """The best documents for a query."""
-        _check_limits(request, limits)
-        hits = searcher.search(request.query, request.k, recall=request.recall)
-        return SearchResponse(
-            hits=[HitResponse(id=hit.id, score=hit.score, title=hit.title, text=hit.text) for hit in hits]
-        )
-
+    limits = settings or read_settings()
+    app = FastAPI(title="lsr", version=__version__, description=DESCRIPTION)
+    add_handlers(app)
+    _add_health(app, searcher)
+    _add_search(app, searcher, limits)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
 
-def _check_limits(request: SearchRequest, limits: Settings) -> None:
-    if request.k > limits.max_k:
-        raise InputError(f"k is {request.k}: this service gives at most {limits.max_k} hits")
-    if len(request.query) > limits.max_query_characters:
-        raise InputError(f"the query has {len(request.query):,} characters: at most {limits.max_query_characters:,}")
+def _add_health(app: FastAPI, searcher: Searcher) -> None:
+    async def health(request: Request) -> Response:
+        """Whether the service is ready, and what it serves."""
+        manifest = searcher.collection.manifest
+        size, generation = manifest.documents, manifest.generation
+        return _json(HealthResponse("ok", __version__, size, generation, manifest.encoder.name))
+
+    app.get("/healthz", responses={200: content(HealthResponse), **responses()}, response_model=None)(health)
+    app.head("/healthz", include_in_schema=False)(health)
 
 
-async def _refuse(request: Request, error: Exception) -> JSONResponse:
-    """What the caller can mend is 422, the rest 500; only the former tells why."""
-    if isinstance(error, InputError):
-        return JSONResponse(ErrorResponse(error=str(error)).model_dump(), 422)
-    logging.getLogger(__name__).error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return JSONResponse(ErrorResponse(error="internal fault, see the server's log").model_dump(), 500)
+def _add_search(app: FastAPI, searcher: Searcher, limits: Settings) -> None:
+    decoder = msgspec.json.Decoder(SearchRequest)
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="search")
+
+    @app.post(
+        "/v1/search",
+        response_model=None,
+        responses={200: content(SearchResponse), **responses(408, 413, 415, 422)},
+        openapi_extra={"requestBody": {**content(SearchRequest), "required": True}},
+    )
+    async def search(request: Request) -> Response:
+        """The best documents for a query."""
+        question = await read_json(request, decoder, limits)
+        k = _checked_k(question, limits)
+        loop = asyncio.get_running_loop()
+        hits = await loop.run_in_executor(pool, lambda: searcher.search(question.query, k, recall=question.recall))
+        return _json(SearchResponse([HitResponse(hit.id, hit.score, hit.title, hit.text) for hit in hits]))
+
+
+def _checked_k(question: SearchRequest, limits: Settings) -> int:
+    """How many hits are wanted.
+
+    Raises:
+        InputError: more than the service gives, or a query that is too long.
+    """
+    k = min(DEFAULT_K, limits.max_k) if question.k is None else question.k
+    if k > limits.max_k:
+        raise InputError(f"k is {k}: this service gives at most {limits.max_k} hits")
+    if len(question.query) > limits.max_query_characters:
+        raise InputError(f"the query has {len(question.query):,} characters: at most {limits.max_query_characters:,}")
+    return k
+
+
+def _json(value: msgspec.Struct) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """What FastAPI knows of the routes, with the schemas of msgspec."""
+    if app.openapi_schema is None:
+        found = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
+        found.setdefault("components", {})["schemas"] = components()
+        app.openapi_schema = found
+    return app.openapi_schema

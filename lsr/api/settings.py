@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lsr.errors import InputError
+
+PREFIX = "LSR_"
 
 
 class Settings(BaseSettings):
     """Limits of the service; the environment variable of a field is LSR_ and its name in capitals."""
 
-    model_config = SettingsConfigDict(env_prefix="LSR_")
+    model_config = SettingsConfigDict(env_prefix=PREFIX)
 
     max_k: int = Field(default=1000, ge=1, description="Most hits that one search may ask for.")
     max_query_characters: int = Field(default=8192, ge=1, description="Longest query text.")
+    max_body_bytes: int = Field(default=1 << 20, ge=1024, description="Largest request body.")
+    max_connections: int = Field(
+        default=1024, ge=1, description="Connections open at once; the next ones are answered 503."
+    )
+    request_seconds: float = Field(
+        default=10, gt=0, description="Time for the headers of a request to arrive, and again for its body."
+    )
+    idle_seconds: float = Field(default=60, gt=0, description="How long a connection without a request stays open.")
+    shutdown_seconds: int = Field(
+        default=10, ge=0, description="Time for running requests to be answered after SIGTERM."
+    )
+
+
+def read_settings() -> Settings:
+    """The settings that the environment gives.
+
+    Raises:
+        InputError: a variable with a value that does not fit; the message names it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        name = PREFIX + str(fault["loc"][0]).upper()
+        reason = fault["msg"].replace("Input should be", "wanted").replace(", unable to parse string as an integer", "")
+        raise InputError(f"the environment variable {name} is {str(fault['input'])!r:.60}: {reason}") from None

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import socket
+import ipaddress
 from pathlib import Path
 
-from lsr.api import create_app
+from lsr.api import create_app, read_settings
+from lsr.api.server import address_of, listen, serve
 from lsr.cli.console import err, say
-from lsr.errors import InputError
 from lsr.retrieval import Searcher
 
 
 def run(folder: Path, host: str, port: int) -> None:
-    """Serve ``folder`` until interrupted."""
-    import uvicorn
+    """Serve ``folder`` until SIGINT or SIGTERM.
 
+    Raises:
+        InputError: an address that cannot be taken, or a setting that does not fit.
+    """
+    settings = read_settings()
     searcher = Searcher.open(folder)
-    listener = _listen(host, port)
+    listener = listen(host, port)
     with err.status("compiling the search kernels (first time only)"):
         searcher.warm_up()
-    address = f"http://{host}:{listener.getsockname()[1]}"
-    if host not in ("127.0.0.1", "localhost", "::1"):
+    address = address_of(listener)
+    if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
         say("warning: everyone who reaches this address can search; there are no keys yet")
     say(f"serving {len(searcher.collection):,} documents of {folder} at {address}  (API at {address}/docs)")
-    server = uvicorn.Server(uvicorn.Config(create_app(searcher), log_level="warning"))
-    server.run(sockets=[listener])
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port))
-    except OSError as error:
-        raise InputError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port or --host") from None
+    serve(create_app(searcher, settings), listener, settings)
