@@ -2,9 +2,9 @@
 
     python benchmarks/service.py [INDEX] [--requests 3000] [--k 10] [--package FOLDER]
 
-Starts `lsr serve` as its own process (on an index of data/sample unless one is named), asks real queries one after the other
-over one connection, and prints requests a second and the latency a client sees. ``--package`` serves with the lsr of
-another checkout, to compare two versions.
+Starts `lsr serve` as its own process (on an index of data/sample unless one is named), asks real queries one after the
+other over one connection, and prints requests a second and the latency a client sees. ``--package`` serves with the lsr
+of another checkout, to compare two versions.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ def main() -> None:
 def started(index: Path, package: Path) -> tuple[subprocess.Popen[str], int]:
     command = [sys.executable, "-c", "from lsr.cli import main; main()", "serve", str(index), "--port", "0"]
     environment = {**os.environ, "PYTHONPATH": str(package.resolve())}
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=package, env=environment)
+    server = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=package, env=environment
+    )
     assert server.stdout is not None
     for text in server.stdout:
         if found := re.search(r":(\d+)\s+\(API", text):

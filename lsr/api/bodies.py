@@ -50,7 +50,9 @@ async def _read(request: Request, limits: Settings) -> bytes:
                 size += len(part)
                 _check_size(size, limits)
     except TimeoutError:
-        raise RefusedError(408, f"the body did not arrive in {limits.request_seconds:g} seconds: send it at once") from None
+        raise RefusedError(
+            408, f"the body did not arrive in {limits.request_seconds:g} seconds: send it at once"
+        ) from None
     except ClientDisconnect:
         raise RefusedError(400, "the client left before the body was there") from None
     return b"".join(parts)

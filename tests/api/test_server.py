@@ -17,7 +17,12 @@ import pytest
 from lsr.api.server import address_of, listen
 from lsr.errors import InputError
 
-LIMITS = {"LSR_REQUEST_SECONDS": "0.5", "LSR_MAX_CONNECTIONS": "8", "LSR_MAX_BODY_BYTES": "2000", "LSR_IDLE_SECONDS": "5"}
+LIMITS = {
+    "LSR_REQUEST_SECONDS": "0.5",
+    "LSR_MAX_CONNECTIONS": "8",
+    "LSR_MAX_BODY_BYTES": "2000",
+    "LSR_IDLE_SECONDS": "5",
+}
 
 
 def start(index, *options, **environment):
@@ -86,7 +91,7 @@ RAW = {
     "a head without end": (b"GET / HTTP/1.1\r\n" + b"X-A: b\r\n" * 20_000, 431),
     "a path with NUL": (b"GET /%00 HTTP/1.1\r\nHost: x\r\n" + CLOSE + b"\r\n", 404),
     "a path that is no UTF-8": (b"GET /%ff HTTP/1.1\r\nHost: x\r\n" + CLOSE + b"\r\n", 404),
-    "an upgrade": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close, Upgrade\r\nUpgrade: websocket\r\n\r\n", 200),
+    "an upgrade": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n\r\n", 200),
 }  # fmt: skip
 
 
