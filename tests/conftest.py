@@ -10,6 +10,7 @@ import pytest
 
 from lsr.corpus import DocumentReader
 from lsr.encoders import load
+from lsr.errors import InputError
 from lsr.retrieval import Searcher, index_documents
 from lsr.sparse import SparseMatrix, indptr_of, term_dtype
 
@@ -51,6 +52,14 @@ def shared_collection():
         return found
 
     return path
+
+
+def outcome(call, *arguments):
+    """What a call gives, or the message of its InputError; any other error is a fault."""
+    try:
+        return call(*arguments)
+    except InputError as fault:
+        return str(fault)
 
 
 def random_matrix(

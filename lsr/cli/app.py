@@ -29,22 +29,25 @@ class _ManyMeasures(TyperCommand):
         spread: list[str] = []
         taking = False
         for arg in args:
-            if taking and spread[-1] != "--measures" and _is_measure(arg):
+            if taking and spread[-1] != "--measures" and not arg.startswith("-") and _is_measure(arg):
                 spread.append("--measures")
             elif not (spread and spread[-1] == "--measures"):
-                taking = arg == "--measures"
+                taking = arg.partition("=")[0] == "--measures"
             spread.append(arg)
         return super().parse_args(ctx, spread)
 
 
 def _is_measure(word: str) -> bool:
+    """Whether a word after --measures is one more; what is neither that nor a place is a mistake, and is said."""
     from lsr.errors import InputError
-    from lsr.eval import parse_measures
+    from lsr.eval.measure_names import parse_measures
 
-    try:
-        return not Path(word).exists() and bool(parse_measures([word]))
-    except InputError:
+    if Path(word).exists() or any(mark in word for mark in "/:\\") or Path(word).suffix[1:].isalpha():
         return False
+    try:
+        return bool(parse_measures([word]))
+    except InputError as fault:
+        raise InputError(f"{fault}; and no file or folder has this name") from None
 
 
 def _print_version(wanted: bool) -> None:
@@ -186,6 +189,9 @@ ConventionName = Annotated[
     str,
     typer.Option(help="trec (missing queries count 0) or beir (they do not, and documents of the query's id go)."),
 ]
+RunFile = Annotated[
+    Path | None, typer.Option("--run", help="Write the results: a TREC run, or .tsv (MS MARCO), or .json.")
+]
 BaselineRun = Annotated[
     Path | None, typer.Option(metavar="RUN", help="With --report: a run to compare with, query by query.")
 ]
@@ -212,7 +218,7 @@ def eval_command(  # noqa: PLR0913 - one parameter an option
     convention: ConventionName = "trec",
     exact: Annotated[bool, typer.Option("--exact", help="With --index: search exactly.")] = False,
     threads: Annotated[int, typer.Option(help="Threads for queries a second.", min=1)] = 1,
-    run_file: Annotated[Path | None, typer.Option("--run", help="Write the results as a TREC run file.")] = None,
+    run_file: RunFile = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the measured values as JSON.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write tables and charts.")] = None,
     baseline: BaselineRun = None,
@@ -224,23 +230,23 @@ def eval_command(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Measure an encoder, or a finished index, on a judged collection.
 
+    Without DATASET, --index, --topics and --run write a run of all topics.
+
     With --verify exit code 1 says that something differs; DATASET, --encoder and --index say where things lie now.
 
     Example: lsr eval scifact.zip --encoder bm25 --measures nDCG@10 R@100
     """
     from lsr.cli import evaluate
-    from lsr.eval import Question, sub_collections
+    from lsr.eval import Question
 
     place = str(index) if index else None
     if verify:
         if not evaluate.verify(verify, {"dataset": dataset, "encoder": encoder, "index": place}):
             raise typer.Exit(1)
         return
-    if dataset is None:
-        raise typer.BadParameter("missing argument DATASET", param_hint="DATASET")
-    _fetch([dataset] if download else [])
+    _fetch([dataset] if download and dataset else [])
     question = Question(
-        dataset=dataset,
+        dataset=dataset or "",
         encoder=encoder,
         index=place,
         measures=tuple(measures or ()),
@@ -252,12 +258,7 @@ def eval_command(  # noqa: PLR0913 - one parameter an option
         topic_field=topic_field,
     )
     outputs = evaluate.Outputs(run_file, json_file, report, certificate, baseline)
-    if parts := sub_collections(dataset):
-        from lsr.cli.evaluate_parts import run_parts
-
-        run_parts(parts, question, outputs)
-        return
-    evaluate.run(question, outputs)
+    evaluate.start(question, outputs)
 
 
 @app.command("compare", cls=_ManyMeasures)
@@ -283,7 +284,7 @@ def compare_command(
 @app.command("fuse")
 def fuse_command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Two or more run files.")],
-    out: Annotated[Path, typer.Option("--out", help="TREC run file to write.")],
+    out: Annotated[Path, typer.Option("--out", help="Run to write: TREC, or .tsv or .json as for lsr eval.")],
     method: Annotated[str, typer.Option(help="rrf, min-max (scores scaled to 0..1 by query) or linear.")] = "rrf",
     weights: Annotated[list[float] | None, typer.Option("--weight", help="One for each run, in order.")] = None,
     depth: Annotated[int, typer.Option(help="Results kept for a query.", min=1)] = 1000,

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from lsr.cli.console import out, say
 from lsr.errors import InputError
 from lsr.eval import (
     DEFAULT_MEASURES,
     Difference,
+    Interval,
     Scores,
     compare,
     convention,
     evaluate,
     explain_oddities,
     holm,
+    is_sum,
     load_qrels,
     oddities,
+    p_text,
     parse_measures,
     read_run,
 )
@@ -37,17 +42,27 @@ def run(a: Path, others: Sequence[Path], judgements: str, names: Sequence[str], 
             there, judged = next(iter(answers)), next(iter(qrels))
             raise InputError(f"{path}: no query is judged; it has {there!r}, the judgements {judged!r}, for example")
     scores = {path: evaluate(qrels, found, measures, rules) for path, found in runs.items()}
-    found = {(b, name): compare(*_common(scores[a], scores[b], name)) for b in others for name in map(str, measures)}
+    found = {
+        (b, str(one)): _difference(one, *_common(scores[a], scores[b], str(one))) for b in others for one in measures
+    }
     corrected = holm({f"{b} {name}": difference.t_test for (b, name), difference in found.items()})
     out.print(f"A is {a}; w/l/t: queries that B wins, loses, ties; then p-values", soft_wrap=True, markup=False)
     for b in others:
         out.print(f"\nB is {b}", soft_wrap=True, markup=False)
         out.print(_table({key: one for key, one in found.items() if key[0] == b}, corrected))
     for path, answers in runs.items():
-        for note in explain_oddities(oddities(qrels, answers), rules):
+        for note in explain_oddities(oddities(qrels, answers, rules), rules):
             say(f"{path.name}: {note}")
     for b in others:
         _print_extremes(b, *_common(scores[a], scores[b], str(measures[0])), str(measures[0]), shown)
+
+
+def _difference(measure: Any, first: Mapping[str, float], second: Mapping[str, float]) -> Difference:
+    """How two systems differ; of measures that are sums, the difference of the sums."""
+    found, n = compare(first, second), len(first)
+    if not is_sum(measure):
+        return found
+    return found._replace(a=n * found.a, b=n * found.b, delta=Interval(*(n * value for value in found.delta)))
 
 
 def _common(a: Scores, b: Scores, name: str) -> tuple[dict[str, float], dict[str, float]]:
@@ -65,8 +80,8 @@ def _table(found: Mapping[tuple[Path, str], Difference], corrected: Mapping[str,
         interval = f"{one.delta.low:+.3f} {one.delta.high:+.3f}"
         counts = f"{one.wins}/{one.losses}/{one.ties}"
         values = f"{one.a:.4f}", f"{one.b:.4f}", f"{one.delta.mean:+.4f}", interval
-        tests = f"{one.t_test:.4f}", f"{one.bootstrap:.4f}", f"{p:.4f}"
-        table.add_row(name, *values, counts, *tests, style="bold" if p < 0.05 else None)
+        tests = (p_text(value) for value in (one.t_test, one.bootstrap, p))
+        table.add_row(Text(name), *values, counts, *tests, style="bold" if p < 0.05 else None)
     return table
 
 

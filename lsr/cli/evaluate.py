@@ -22,14 +22,15 @@ from lsr.eval import (
     Question,
     SweepPoint,
     TestCollection,
-    check_trec_ids,
+    check_run_ids,
     compare_certificates,
     load_collection,
     measured,
     provenance,
     read_certificate,
     read_run,
-    write_trec_run,
+    sub_collections,
+    write_run,
 )
 from lsr.eval.report import Measured, report_page
 from lsr.retrieval import Evaluation, Searcher, evaluate_system
@@ -59,16 +60,46 @@ class Outputs(NamedTuple):
     baseline: Path | None = None
 
 
+def start(question: Question, outputs: Outputs) -> None:
+    """Evaluate one collection, or each of a folder; without a dataset, only ask.
+
+    Raises:
+        InputError: no dataset, and not all that a run without judgements needs.
+    """
+    if not question.dataset:
+        _run_only(question, outputs)
+    elif parts := sub_collections(question.dataset):
+        from lsr.cli.evaluate_parts import run_parts
+
+        run_parts(parts, question, outputs)
+    else:
+        run(question, outputs)
+
+
+def _run_only(question: Question, outputs: Outputs) -> None:
+    if not (question.index and question.topics and outputs.run):
+        raise InputError(
+            "missing argument DATASET: give a judged collection; without judgements, --index, --topics and --run "
+            "together write a run"
+        )
+    asked = {"encoder": question.encoder, "split": question.split, **outputs._replace(run=None)._asdict()}
+    if wrong := [f"--{name}" for name, value in asked.items() if value]:
+        raise InputError(f"{', '.join(wrong)}: wanted a judged collection beside it; give DATASET, or leave it out")
+    from lsr.cli.run_topics import write_topics_run
+
+    write_topics_run(question, outputs.run)
+
+
 def run(question: Question, outputs: Outputs) -> dict[str, Any]:
     """Evaluate, print and write; what was measured."""
     if outputs.baseline and not outputs.report:
         raise InputError("--baseline is what --report compares with: give --report FILE.html too")
     if outputs.run and not question.topics:
-        check_trec_ids(load_collection(question.dataset, question.split).queries)
+        check_run_ids(outputs.run, load_collection(question.dataset, question.split).queries)
     found = _evaluate(question, with_sweep=outputs.report is not None)
     _print(found)
     if outputs.run:
-        write_trec_run(outputs.run, found.run)
+        write_run(outputs.run, found.run)
     if outputs.json:
         _write(outputs.json, _json({**_summary(found), "per_query": found.values.per_query}))
     if outputs.report:
@@ -120,11 +151,12 @@ class _Bars:
 
 
 def _evaluate(question: Question, with_sweep: bool = False) -> Evaluation:
-    def prepare(searcher: Searcher, collection: TestCollection) -> tuple[Searcher, TestCollection]:
+    def prepare(searcher: Searcher | None, collection: TestCollection) -> tuple[Searcher | None, TestCollection]:
         path = Path(question.topics) if question.topics else None
-        asked = ask_from_file(searcher, collection, path, question.topic_field)
-        warn_of_unknown(*asked)
-        return asked
+        asking, judged = ask_from_file(searcher, collection, path, question.topic_field)
+        if asking:
+            warn_of_unknown(asking, judged)
+        return asking, judged
 
     with progress_bars() as bars:
         return evaluate_system(question, _Bars(bars), with_sweep, prepare)

@@ -12,23 +12,24 @@ from lsr.retrieval import Searcher, TopicEncoder, read_vector_topics
 
 
 def ask_from_file(
-    searcher: Searcher, collection: TestCollection, path: Path | None, field: str | None
-) -> tuple[Searcher, TestCollection]:
+    searcher: Searcher | None, collection: TestCollection, path: Path | None, field: str | None
+) -> tuple[Searcher | None, TestCollection]:
     """The searcher and the judged queries that it is to be asked; both as they were without a file.
+
+    Args:
+        searcher: of an index; None where queries are asked in words only.
+        collection: its judgements stay.
+        path: of the topics.
+        field: of TREC topics.
 
     Raises:
         InputError: a bad file, or none of its queries is judged.
     """
     if path is None:
         return searcher, collection
-    if holds_vectors(path):
-        topics = read_vector_topics(VectorSource([path]), searcher.encoder)
-        texts = {name: name for name in topics.ids}
-        searcher = Searcher(searcher.collection, TopicEncoder(topics, searcher.encoder))
-        if topics.unknown:
-            say(f"{len(topics.unknown):,} terms of {path} are in no document ({topics.unknown[0]!r}, ...)")
-    else:
-        texts = read_topics(path, field)
+    if searcher is None and holds_vectors(path):
+        raise InputError(f"{path} holds vectors, and a dense encoder is asked in words: give topics as text")
+    searcher, texts = asked(searcher, path, field) if searcher else (None, read_topics(path, field))
     queries = {name: texts[name] for name in collection.qrels if name in texts}
     if not queries:
         first, judged = next(iter(texts)), next(iter(collection.qrels))
@@ -36,6 +37,21 @@ def ask_from_file(
     if missing := len(collection.qrels) - len(queries):
         say(f"{missing:,} judged queries are not in {path}")
     return searcher, TestCollection(collection.path, collection.split, queries, collection.qrels)
+
+
+def asked(searcher: Searcher, path: Path, field: str | None) -> tuple[Searcher, dict[str, str]]:
+    """What answers the topics in the file ``path``, and their texts by id; encoded topics are asked by their ids.
+
+    Raises:
+        InputError: a bad file.
+    """
+    if not holds_vectors(path):
+        return searcher, read_topics(path, field)
+    topics = read_vector_topics(VectorSource([path]), searcher.encoder)
+    if topics.unknown:
+        say(f"{len(topics.unknown):,} terms of {path} are in no document ({topics.unknown[0]!r}, ...)")
+    encoder = TopicEncoder(topics, searcher.encoder)
+    return Searcher(searcher.collection, encoder), {name: name for name in topics.ids}
 
 
 def warn_of_unknown(searcher: Searcher, collection: TestCollection) -> None:

@@ -46,13 +46,13 @@ def whole_number(text: str, what: str, low: int, high: int) -> int:
 
 
 def finite_number(text: str, what: str) -> float:
-    """The number that ``text`` writes.
+    """The number that ``text`` writes in ASCII, as 12, -0.5 or 1e-3.
 
     Raises:
-        InputError: no number, or an infinite one.
+        InputError: no such number, or an infinite one.
     """
     try:
-        number = float(text)
+        number = float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
         number = math.nan
     if not math.isfinite(number):

@@ -2,7 +2,7 @@
 
 `load_collection` reads a judged collection in BEIR layout; `run_queries` asks all its queries; `evaluate` measures
 the run with ir-measures by the rules of a `convention`; `compare` says whether two systems differ; `fuse` merges
-runs; `read_run` and `write_trec_run` bring them from and to files;
+runs; `read_run` and `write_run` bring them from and to files;
 `measure_efficiency` says what a search costs. `make_limit` and
 `self_task` make collections; `find_collections` finds them.
 """
@@ -11,17 +11,34 @@ from lsr.eval.catalogue import find_collections, missing_collections
 from lsr.eval.cells import Cell, CellStore, SweepPoint, Values, histogram, measured
 from lsr.eval.certificate import Certificate, Line, Question, compare_certificates, read_certificate
 from lsr.eval.checksums import data_checksums, run_checksum, values_checksum
-from lsr.eval.collection import Qrels, TestCollection, load_collection, load_judged, load_qrels, sub_collections
+from lsr.eval.collection import (
+    Qrels,
+    TestCollection,
+    is_judgements,
+    load_collection,
+    load_judged,
+    load_qrels,
+    sub_collections,
+)
 from lsr.eval.conventions import Convention, Oddities, convention, explain_oddities, oddities
 from lsr.eval.diversity import alpha_ndcg, intra_list_distance
 from lsr.eval.efficiency import Efficiency, Subject, flops, measure_efficiency, seconds_each, shared_share
 from lsr.eval.fusion import fuse
 from lsr.eval.limit import LimitShape, extend_limit, invented_attributes, make_limit, read_limit
-from lsr.eval.measures import DEFAULT_MEASURES, Scores, depth_of, evaluate, parse_measures
+from lsr.eval.measure_names import parse_measures
+from lsr.eval.measures import DEFAULT_MEASURES, Scores, depth_of, evaluate, is_sum
 from lsr.eval.provenance import provenance
-from lsr.eval.run_files import read_run, run_of_ground_truth, write_ground_truth_run, write_msmarco_run
+from lsr.eval.run_files import (
+    check_run_ids,
+    read_run,
+    run_of_ground_truth,
+    write_ground_truth_run,
+    write_json_run,
+    write_msmarco_run,
+    write_run,
+)
 from lsr.eval.runs import Ranking, Run, check_trec_ids, run_queries, write_trec_run
-from lsr.eval.significance import Difference, Interval, compare, confidence_interval, holm
+from lsr.eval.significance import Difference, Interval, compare, confidence_interval, holm, p_text
 from lsr.eval.suite import Suite, SystemSpec, collection_name, read_suite
 from lsr.eval.tables import SuiteTable, markdown, suite_table
 from lsr.eval.tasks import self_task
@@ -53,6 +70,7 @@ __all__ = [
     "TestCollection",
     "Values",
     "alpha_ndcg",
+    "check_run_ids",
     "check_trec_ids",
     "collection_name",
     "compare",
@@ -71,6 +89,8 @@ __all__ = [
     "holm",
     "intra_list_distance",
     "invented_attributes",
+    "is_judgements",
+    "is_sum",
     "load_collection",
     "load_judged",
     "load_qrels",
@@ -80,6 +100,7 @@ __all__ = [
     "measured",
     "missing_collections",
     "oddities",
+    "p_text",
     "parse_measures",
     "provenance",
     "read_certificate",
@@ -98,6 +119,8 @@ __all__ = [
     "values_checksum",
     "write_collection",
     "write_ground_truth_run",
+    "write_json_run",
     "write_msmarco_run",
+    "write_run",
     "write_trec_run",
 ]

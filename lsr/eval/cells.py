@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from lsr.errors import StorageError
 from lsr.eval.collection import Qrels
 from lsr.eval.conventions import CONVENTIONS, convention, explain_oddities, oddities
-from lsr.eval.measures import evaluate, parse_measures
+from lsr.eval.measure_names import parse_measures
+from lsr.eval.measures import evaluate, is_sum
 from lsr.eval.run_files import read_run
 from lsr.eval.runs import Run, write_trec_run
 from lsr.eval.significance import confidence_interval
@@ -82,12 +83,19 @@ def measured(qrels: Qrels, run: Run, names: Sequence[str], rules_name: str) -> V
     """How good ``run`` is by the convention called ``rules_name``, and the means by the others."""
     rules, measures = convention(rules_name), parse_measures(names)
     scores = evaluate(qrels, run, measures, rules)
-    intervals = {name: confidence_interval([*found.values()])[1:] for name, found in scores.per_query.items()}
+    counted = {str(measure): len(scores.per_query[str(measure)]) if is_sum(measure) else 1 for measure in measures}
+    intervals = {name: _interval([*scores.per_query[name].values()], times) for name, times in counted.items()}
     answered = any(run.get(query) for query in qrels)
     known = [other for other in CONVENTIONS.values() if answered or other.counts_missing]
     means = {other.name: evaluate(qrels, run, measures, other).mean for other in known}
-    notes = explain_oddities(oddities(qrels, run), rules)
+    notes = explain_oddities(oddities(qrels, run, rules), rules)
     return Values(rules.name, scores.mean, intervals, scores.per_query, notes, means)
+
+
+def _interval(values: Sequence[float], times: int) -> tuple[float, float]:
+    """Ends of the interval of the mean, or of the sum of so many values."""
+    _, low, high = confidence_interval(values)
+    return times * low, times * high
 
 
 def histogram(lengths: NDArray[np.int64], bins: int = 40) -> list[tuple[float, int]]:

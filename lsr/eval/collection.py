@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import is_zipfile
 
 from lsr.corpus import ByteStream, has_member, irds, open_member
 from lsr.corpus.products import esci_locale
 from lsr.corpus.streams import open_file
+from lsr.corpus.values import identifier, whole_number
 from lsr.errors import InputError
 from lsr.eval import products
+from lsr.eval.columns import columns
 from lsr.eval.topics import read_queries, read_topics, unique_topics
 from lsr.formats import read_ground_truth
 
 Qrels = dict[str, dict[str, int]]
 SPLITS = ("test", "dev", "validation", "train")
 DEV_FIRST = ("dev", "test", "validation", "train")  # BEIR's msmarco: published numbers use dev
+GRADE_HEADERS = ("score", "grade", "relevance", "rel", "label")  # last word of a first line that names columns
+MOST_GRADE = 1_000_000  # trec_eval makes an array as long as the largest grade
 MSMARCO_SPLITS = ("dev.small", "dev", "train")
 
 
@@ -59,6 +65,11 @@ def load_collection(path: str | Path, split: str | None = None) -> TestCollectio
     Raises:
         InputError: files are missing or malformed; the message names file and line.
     """
+    if is_judgements(Path(path)):
+        raise InputError(
+            f"{path} is neither a folder nor a zip, wanted a judged collection; if it holds judgements, give the "
+            "queries too, --topics FILE, and with them --index DIR"
+        )
     root, split, qrels, texts = _read(Path(path), split)
     if missing := [query for query in qrels if query not in texts]:
         raise InputError(f"{root}: judged query {missing[0]!r} is not among the queries ({len(missing)} such)")
@@ -72,10 +83,15 @@ def load_judged(path: str | Path, split: str | None = None) -> TestCollection:
         InputError: as `load_collection`.
     """
     root = Path(path)
-    if root.is_file() and root.suffix != ".zip":
+    if is_judgements(root):
         return TestCollection(root, split or root.stem, {}, load_qrels(root))
     root, split, qrels, _ = _read(root, split, with_queries=False)
     return TestCollection(root, split, {}, qrels)
+
+
+def is_judgements(path: Path) -> bool:
+    """Whether ``path`` is a file of judgements alone: a file that is no zip."""
+    return path.is_file() and path.suffix != ".zip" and not is_zipfile(path)
 
 
 def sub_collections(path: str | Path) -> list[Path]:
@@ -141,7 +157,7 @@ def load_qrels(path: str | Path, split: str | None = None) -> Qrels:
         InputError: a missing file, or a malformed line, which the message names.
     """
     root = Path(path)
-    if root.is_dir() or root.suffix == ".zip" or esci_locale(root) or irds.is_irds(root):
+    if root.is_dir() or root.suffix == ".zip" or not is_judgements(root) or esci_locale(root) or irds.is_irds(root):
         return _read(root, split, with_queries=False)[2]
     if root.suffix == ".gt":
         rows = read_ground_truth(root).rows.tolist()
@@ -167,33 +183,45 @@ def _open_split(root: Path, split: str | None, order: Sequence[str], pattern: st
 
 
 def _read_qrels(stream: ByteStream) -> Qrels:
-    """BEIR lines "query, document, grade" under a header, or TREC lines with a 0 in between."""
+    """BEIR lines "query, document, grade", perhaps under a header, or TREC lines with a 0 in between."""
     qrels: Qrels = {}
-    for number, line in stream.lines():
-        text = line.decode("utf-8", "replace").rstrip("\r\n")
-        columns = text.split("\t") if "\t" in text else text.split()
-        if number == 1 and columns[-1].strip() == "score":
-            continue
-        try:
-            query, document, grade = columns[0], columns[-2], int(columns[-1])
-            given = qrels.setdefault(query, {}).setdefault(document, grade)
-        except (IndexError, ValueError):
-            raise InputError(
-                f"{stream.name}, line {number}: wanted query id, document id, grade, with tabs; or query, 0, "
-                "document, grade; the grade is a whole number"
-            ) from None
-        if given != grade:
-            raise InputError(
-                f"{stream.name}, line {number}: grade {grade} for query {query!r} and document {document!r}, which had "
-                f"{given} before: keep one of the lines"
-            )
+    first = True
+    with closing(stream):
+        for place, line in stream.text_lines():
+            try:
+                found = columns(line, (3, 4))
+                if not (first and found[-1:] and found[-1] in GRADE_HEADERS):
+                    _add_grade(qrels, found)
+            except InputError as fault:
+                raise InputError(f"{place}: {fault}") from None
+            first = False
     if not qrels:
         raise InputError(f"{stream.name} holds no judgements")
     return qrels
+
+
+def _add_grade(qrels: Qrels, found: list[str]) -> None:
+    try:
+        if len(found) not in (3, 4):
+            raise InputError(f"found {len(found)} columns")
+        query, document = identifier(found[0], "query id"), identifier(found[-2], "document id")
+        grade = whole_number(found[-1].strip(" "), "grade", -MOST_GRADE, MOST_GRADE)
+    except InputError as fault:
+        raise InputError(
+            "wanted query id, document id, grade, with tabs; or query, 0, document, grade; the grade is a whole number "
+            f"({fault})"
+        ) from None
+    given = qrels.setdefault(query, {}).setdefault(document, grade)
+    if given != grade:
+        raise InputError(
+            f"grade {grade} for query {query!r} and document {document!r}, which had {given} before: keep one of the "
+            "lines"
+        )
 
 
 def _read_queries(root: Path) -> dict[str, str]:
     stream = open_member(root, "queries.jsonl")
     if stream is None:
         raise InputError(f"{root}: no queries.jsonl; wanted a BEIR folder or zip")
-    return unique_topics(read_queries(stream))
+    with closing(stream):
+        return unique_topics(read_queries(stream))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ class Oddities(NamedTuple):
 
     Attributes:
         missing: judged queries without results.
-        self_hits: queries whose ranking holds a document of the query's id.
+        self_hits: queries whose ranking holds a document of the query's id, where that can be the query itself.
         ties: queries with two documents of equal score.
         unjudged: queries of the run without judgements; they never count.
     """
@@ -77,15 +78,28 @@ def trec_order(ranking: Ranking) -> list[str]:
     return [name for _, name in sorted(((score, name) for name, score in ranking), reverse=True)]
 
 
-def oddities(qrels: Qrels, run: Run) -> Oddities:
-    """Count what the conventions treat differently."""
+def oddities(qrels: Qrels, run: Run, rules: Convention = CONVENTIONS["trec"]) -> Oddities:
+    """Count what the conventions treat differently.
+
+    Documents of the query's id count where ``rules`` take them out, or where the query may be one of the documents:
+    ids that are numbers meet by chance, so for these only where most such documents come first, unjudged.
+    """
     judged = {query: run.get(query, []) for query in qrels}
+    same = [query for query, ranking in judged.items() if any(name == query for name, _ in ranking)]
     return Oddities(
         missing=sum(not ranking for ranking in judged.values()),
-        self_hits=sum(any(name == query for name, _ in ranking) for query, ranking in judged.items()),
+        self_hits=len(same) if rules.drops_self or _may_be_meant(same, qrels, judged) else 0,
         ties=sum(len({score for _, score in ranking}) < len(ranking) for ranking in judged.values()),
         unjudged=sum(query not in qrels for query in run),
     )
+
+
+def _may_be_meant(same: Sequence[str], qrels: Qrels, run: Run) -> bool:
+    """Whether the queries ``same``, which found documents of their own ids, can be these documents."""
+    if not all(query.isdigit() for query in same):
+        return True
+    first = [query for query in same if trec_order(run[query])[0] == query and qrels[query].get(query, 0) <= 0]
+    return 2 * len(first) > len(same)
 
 
 def explain_oddities(found: Oddities, rules: Convention) -> list[str]:

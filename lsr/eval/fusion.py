@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from lsr.errors import InputError
@@ -23,24 +24,31 @@ def fuse(runs: Sequence[Run], method: str = "rrf", weights: Sequence[float] | No
         depth: results kept for a query.
 
     Raises:
-        InputError: an unknown method, fewer than two runs, or another number of weights than of runs.
+        InputError: an unknown method, fewer than two runs, another number of weights than of runs, a weight that is
+            no finite number, or scores whose sum is none.
     """
     if method not in METHODS:
         raise InputError(f"unknown method {method!r}: wanted {', '.join(METHODS)}")
     factors = [1.0] * len(runs) if weights is None else list(weights)
     if len(runs) < 2 or len(factors) != len(runs):
         raise InputError(f"{len(runs)} runs and {len(factors)} weights: wanted two or more runs, one weight for each")
+    if not all(map(math.isfinite, factors)):
+        raise InputError(f"found the weights {factors}, wanted finite numbers")
     queries = dict.fromkeys(query for run in runs for query in run)
-    return {query: _merge([run.get(query, []) for run in runs], METHODS[method], factors, depth) for query in queries}
+    return {query: _merge(query, [run.get(query, []) for run in runs], method, factors, depth) for query in queries}
 
 
-def _merge(
-    rankings: Sequence[Ranking], shares: Callable[[Ranking], Shares], factors: Sequence[float], depth: int
-) -> Ranking:
+def _merge(query: str, rankings: Sequence[Ranking], method: str, factors: Sequence[float], depth: int) -> Ranking:
     total: Shares = {}
     for ranking, factor in zip(rankings, factors, strict=True):
-        for name, share in shares(ranking).items():
+        for name, share in METHODS[method](ranking).items():
             total[name] = total.get(name, 0.0) + factor * share
+    wrong = next((name for name, score in total.items() if not math.isfinite(score)), None)
+    if wrong is not None:
+        raise InputError(
+            f"query {query!r}, document {wrong!r}: the {method} score is {total[wrong]}, wanted a finite number; take "
+            "smaller weights, or --method rrf, which sees ranks only"
+        )
     return [(name, total[name]) for name in trec_order(list(total.items()))[:depth]]
 
 
@@ -50,8 +58,10 @@ def _by_rank(ranking: Ranking) -> Shares:
 
 def _scaled(ranking: Ranking) -> Shares:
     scores = [score for _, score in ranking]
-    low, span = min(scores, default=0.0), max(scores, default=0.0) - min(scores, default=0.0)
-    return {name: (score - low) / span if span else 1.0 for name, score in ranking}
+    low, high = min(scores, default=0.0), max(scores, default=0.0)
+    if math.isinf(high - low):  # halves do not overflow
+        low, high, ranking = low / 2, high / 2, [(name, score / 2) for name, score in ranking]
+    return {name: (score - low) / (high - low) if high > low else 1.0 for name, score in ranking}
 
 
 METHODS: dict[str, Callable[[Ranking], Shares]] = {"rrf": _by_rank, "min-max": _scaled, "linear": dict}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from lsr.errors import InputError
 Ranking = list[tuple[str, float]]
 Run = dict[str, Ranking]
 BATCH = 32
+TREC_ID = re.compile(r"[^\0 \t\n\v\f\r\ud800-\udfff]+")
 
 
 def run_queries(
@@ -40,24 +44,55 @@ def check_trec_ids(ids: Iterable[str]) -> None:
     """Refuse ids that a TREC run file cannot hold.
 
     Raises:
-        InputError: an id is empty or has white space.
+        InputError: an id is empty, or has ASCII white space, NUL or half a surrogate pair.
     """
     for name in ids:
-        if len(name.split()) != 1 or name != name.strip():
-            raise InputError(f"the id {name!r} has white space, which separates columns in a TREC run: leave out --run")
+        if not TREC_ID.fullmatch(name):
+            raise InputError(
+                f"the id {name!r} has white space, which separates columns in a TREC run: call the file .tsv (MS "
+                "MARCO's form: tabs between columns, ranks without scores) or .json (scores by query and document)"
+            )
+
+
+def check_scores(run: Run) -> None:
+    """Refuse scores that no run file keeps.
+
+    Raises:
+        InputError: a score that is no finite number.
+    """
+    for query, ranking in run.items():
+        for name, score in ranking:
+            if not math.isfinite(score):
+                raise InputError(
+                    f"query {query!r}, document {name!r}: the score is {score}, wanted a finite number; are weights of "
+                    "the index or the query too large?"
+                )
 
 
 def write_trec_run(path: Path, run: Run, tag: str = "lsr") -> None:
     """Write "query Q0 document rank score tag" lines; scores with all their digits, so that none tie in the file only.
 
     Raises:
-        InputError: an id has white space, or the file cannot be written.
+        InputError: an id has white space, a score is no finite number, or the file cannot be written.
     """
+    check_scores(run)
     check_trec_ids([*run, *(document for ranking in run.values() for document, _ in ranking)])
+    lines = (
+        f"{query} Q0 {document} {rank} {float(score)!r} {tag}\n"
+        for query, ranking in run.items()
+        for rank, (document, score) in enumerate(ranking, 1)
+    )
+    write_lines(path, lines)
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write a file in UTF-8; one called .gz is compressed.
+
+    Raises:
+        InputError: it cannot be written.
+    """
     try:
-        with path.open("w", encoding="utf-8") as file:
-            for query, ranking in run.items():
-                for rank, (document, score) in enumerate(ranking, 1):
-                    file.write(f"{query} Q0 {document} {rank} {score!r} {tag}\n")
+        with gzip.open(path, "wt", encoding="utf-8") if path.suffix == ".gz" else path.open("w", encoding="utf-8") as f:
+            f.writelines(lines)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from None

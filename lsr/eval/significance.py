@@ -102,6 +102,11 @@ def bootstrap_test(delta: Values, seed: int = 0) -> float:
     return (farther + 1) / (RESAMPLES + 1)
 
 
+def p_text(p: float) -> str:
+    """A p value in print; none is 0."""
+    return f"{p:.4f}" if p >= 1e-4 else "<.0001"
+
+
 def holm(p: Mapping[str, float]) -> dict[str, float]:
     """P values corrected for their number, step down (Holm 1979): reject where the result is below your level."""
     corrected: dict[str, float] = {}

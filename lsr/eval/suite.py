@@ -15,7 +15,8 @@ from lsr.errors import InputError
 from lsr.eval.cells import slug
 from lsr.eval.conventions import convention
 from lsr.eval.fusion import METHODS
-from lsr.eval.measures import DEFAULT_MEASURES, depth_of, parse_measures
+from lsr.eval.measure_names import parse_measures
+from lsr.eval.measures import DEFAULT_MEASURES, depth_of
 
 PROVIDED = re.compile(r"[a-z]+:")
 Engine = Literal["exact", "windowed", "seismic"]

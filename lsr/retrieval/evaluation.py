@@ -29,6 +29,7 @@ from lsr.eval import (
     data_checksums,
     depth_of,
     histogram,
+    is_judgements,
     load_collection,
     load_judged,
     measured,
@@ -45,7 +46,7 @@ from lsr.retrieval.sweep import sweep
 from lsr.retrieval.systems import SparseSystem, System, Way, answer, build_system
 
 SEED = 0  # of samples and resamples
-Prepare = Callable[[Searcher, TestCollection], tuple[Searcher, TestCollection]]
+Prepare = Callable[[Searcher | None, TestCollection], tuple[Searcher | None, TestCollection]]
 
 
 class Listener(Progress, Protocol):
@@ -97,8 +98,8 @@ class Evaluation:
     def certificate(self, command: list[str]) -> Certificate:
         """Everything that decided the numbers; reads the corpus once more."""
         path = self.collection.path
-        only_judgements = path.is_file() and path.suffix != ".zip"  # then the index's files stand for the documents
-        data = data_checksums(self.collection, () if only_judgements else DocumentReader([path]))
+        documents = () if is_judgements(path) else DocumentReader([path])  # else the index's files stand for them
+        data = data_checksums(self.collection, documents)
         if self.question.index:
             files = Collection.verify(Path(self.question.index)).files
             data["index"] = hashlib.sha256(msgspec.json.encode(files, order="sorted")).hexdigest()
@@ -124,7 +125,8 @@ def evaluate_system(
     Args:
         question: what to measure; without encoder and index the default model.
         listener: hears how it goes on; None means nobody.
-        prepare: changes what an index is asked, once it is open: other queries, another encoder for them.
+        prepare: changes what a system is asked: other queries, and for an index (None: dense vectors) another encoder
+            for them.
         with_sweep: also search an approximate index in every way that it knows.
 
     Raises:
@@ -138,13 +140,16 @@ def evaluate_system(
     names = question.measures or DEFAULT_MEASURES
     measures, rules = parse_measures(names), convention(question.convention)
     collection = (load_judged if question.topics else load_collection)(question.dataset, question.split)
+    if is_judgements(collection.path) and not question.index:
+        raise InputError(f"{collection.path} holds judgements, no documents: give --index DIR, an index of them")
     encoder = None if question.index else question.encoder or encoders.DEFAULT
     question = replace(question, measures=tuple(names), encoder=encoder, split=collection.split)
     depth = depth_of(measures) + rules.drops_self
     with _opened(question, collection, listener) as (system, rate):
-        if prepare and isinstance(system, SparseSystem):
-            searcher, collection = prepare(system.searcher, collection)
-            system = SparseSystem(searcher, system.way)
+        if prepare:
+            asked = system.searcher if isinstance(system, SparseSystem) else None
+            searcher, collection = prepare(asked, collection)
+            system = SparseSystem(searcher, system.way) if searcher and isinstance(system, SparseSystem) else system
         texts = list(collection.queries.values())
         run = answer(system, collection.queries, depth, lambda done: listener.asked(done, len(texts)))
         points = []

@@ -34,7 +34,7 @@ def test_runs_are_compared_query_by_query(tmp_path):
     row = next(line for line in result.stdout.splitlines() if line.startswith("RR@10")).split()
     assert row[:4] == ["RR@10", "0.7500", "1.0000", "+0.2500"]
     assert row[6] == "45/0/45"
-    assert row[-1] == "0.0000"
+    assert row[-1] == "<.0001"
     assert result.stdout.count("0.5000 -> 1.0000 (+0.5000)") == 2
 
 
