@@ -21,6 +21,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_ID_FIELD = typer.Option(help="Field that holds the id.  [default: _id or id]")
+_TEXT_FIELD = typer.Option(help="Field that holds the text; several are joined in order.  [default: text]")
+_TITLE_FIELD = typer.Option(help="Field that holds the title; several are joined in order.  [default: title]")
+
 
 class _ManyMeasures(TyperCommand):
     """Lets ``--measures`` take several values in a row: ``--measures nDCG@10 R@100 DATASET``."""
@@ -80,9 +84,9 @@ def index_command(  # noqa: PLR0913 - one parameter an option
         str | None, typer.Option(help="bm25, default, or the folder of a model.  [default: default; none with vectors]")
     ] = None,
     engine: Annotated[str, typer.Option(help="windowed, or seismic.")] = "windowed",
-    id_field: Annotated[str | None, typer.Option(help="Field that holds the id.  [default: _id or id]")] = None,
-    text_field: Annotated[str | None, typer.Option(help="Field that holds the text.  [default: text]")] = None,
-    title_field: Annotated[str | None, typer.Option(help="Field that holds the title.  [default: title]")] = None,
+    id_field: Annotated[list[str] | None, _ID_FIELD] = None,
+    text_field: Annotated[list[str] | None, _TEXT_FIELD] = None,
+    title_field: Annotated[list[str] | None, _TITLE_FIELD] = None,
     vectors: Annotated[
         str | None,
         typer.Option(metavar="FORMAT", help="Index the vectors in the files: auto, or a format of lsr convert."),
@@ -359,9 +363,9 @@ def encode_command(
         str | None, typer.Option(help="cpu, cuda:0, or several: cuda:0,cuda:1.  [default: every GPU, or the CPU]")
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="bfloat16 on a GPU.")] = False,
-    id_field: Annotated[str | None, typer.Option(help="Field that holds the id.  [default: _id or id]")] = None,
-    text_field: Annotated[str | None, typer.Option(help="Field that holds the text.  [default: text]")] = None,
-    title_field: Annotated[str | None, typer.Option(help="Field that holds the title.  [default: title]")] = None,
+    id_field: Annotated[list[str] | None, _ID_FIELD] = None,
+    text_field: Annotated[list[str] | None, _TEXT_FIELD] = None,
+    title_field: Annotated[list[str] | None, _TITLE_FIELD] = None,
 ) -> None:
     """Encode documents into a Parquet file of vectors.
 

@@ -63,4 +63,5 @@ def readable_bytes(size: float) -> str:
 def warn_of_empty(documents: int) -> None:
     """Say how many documents can never be found, if any."""
     if documents:
-        say(f"warning: {documents:,} documents hold no term (empty text); no query will find them")
+        hold = "1 document holds" if documents == 1 else f"{documents:,} documents hold"
+        say(f"warning: {hold} no term (no text, or no word that the encoder reads there); no query finds them")

@@ -34,6 +34,8 @@ def run(sources: Sequence[str], path: Path, encoder_name: str, devices: str | No
             _spread(encoder_name, chosen, half) if len(chosen) > 1 else None,
         )
     _print(summary, path, encoder.name, time.perf_counter() - started)
+    for note in reader.notes:
+        say(note)
 
 
 def _devices(encoder_name: str, wanted: str | None) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.progress import Progress as Bars
 
 from lsr import encoders
-from lsr.cli.console import facts, out, progress_bars, readable_bytes, warn_of_empty
+from lsr.cli.console import facts, out, progress_bars, readable_bytes, say, warn_of_empty
 from lsr.corpus import DocumentReader, Fields
 from lsr.formats import VectorSource, is_vector_file
 from lsr.index import IndexSettings
@@ -42,6 +42,8 @@ def run(
     with progress_bars() as bars:
         summary = index_documents(reader, encoder, folder, settings, IndexBars(bars, reader))
     _print(summary, folder, encoder.name)
+    for note in reader.notes:
+        say(note)
 
 
 def _run_vectors(source: VectorSource, folder: Path, encoder_name: str | None, settings: IndexSettings) -> None:

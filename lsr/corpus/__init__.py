@@ -4,9 +4,21 @@
 memory; `ByteStream` opens one file of a folder or zip; `SeenIds` finds a repeated id.
 """
 
-from lsr.corpus.document import Document, Fields
+from lsr.corpus.document import Document
+from lsr.corpus.fields import Fields
+from lsr.corpus.json_text import json_objects, json_value
 from lsr.corpus.reader import DocumentReader
-from lsr.corpus.streams import ByteStream, has_member, json_objects, open_member
+from lsr.corpus.streams import ByteStream, has_member, open_member
 from lsr.corpus.unique import SeenIds
 
-__all__ = ["ByteStream", "Document", "DocumentReader", "Fields", "SeenIds", "has_member", "json_objects", "open_member"]
+__all__ = [
+    "ByteStream",
+    "Document",
+    "DocumentReader",
+    "Fields",
+    "SeenIds",
+    "has_member",
+    "json_objects",
+    "json_value",
+    "open_member",
+]

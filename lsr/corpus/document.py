@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from lsr.corpus.values import identifier, plain_text
 from lsr.errors import InputError
-
-ID_NAMES = ("_id", "id", "docid", "doc_id", "pid")
-TEXT_NAMES = ("text", "contents", "content", "body", "passage")
-TITLE_NAMES = ("title",)
 
 
 class Document(NamedTuple):
@@ -26,46 +21,15 @@ class Document(NamedTuple):
         return f"{self.title} {self.text}".strip() if self.title else self.text
 
 
-@dataclass(frozen=True)
-class Fields:
-    """Which fields of a record hold id, text and title; None takes the first known name that is there."""
+def checked(document: object) -> Document:
+    """``document`` where it is one; its id may be a whole number, and title or text may be None.
 
-    id: str | None = None
-    text: str | None = None
-    title: str | None = None
-
-    def document(self, record: Mapping[str, Any]) -> Document:
-        """The document in ``record``.
-
-        Raises:
-            InputError: a field is missing or holds neither text nor a number.
-        """
-        return Document(
-            id=_value(record, _pick(record, self.id, ID_NAMES, "id"), wants_value=True),
-            title=_value(record, _pick(record, self.title, TITLE_NAMES, "title", optional=self.title is None)),
-            text=_value(record, _pick(record, self.text, TEXT_NAMES, "text")),
+    Raises:
+        InputError: not a `Document`, or with an id, a title or a text that is none; nothing names the place.
+    """
+    if not isinstance(document, Document):
+        raise InputError(
+            f"found a {type(document).__name__}, wanted lsr.Document(id, title, text); lsr.DocumentReader reads files"
         )
-
-
-def _pick(
-    record: Mapping[str, Any], named: str | None, known: tuple[str, ...], role: str, optional: bool = False
-) -> str:
-    for name in (named,) if named else known:
-        if name in record:
-            return name
-    if optional:
-        return ""
-    found = ", ".join(map(repr, record)) or "none"
-    wanted = repr(named) if named else " or ".join(map(repr, known))
-    raise InputError(f"no {role} field: found the fields {found}, wanted {wanted}; name yours with --{role}-field")
-
-
-def _value(record: Mapping[str, Any], name: str, wants_value: bool = False) -> str:
-    value = record.get(name) if name else None
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if value is None and not wants_value:
-        return ""
-    if not isinstance(value, str) or (wants_value and not value):
-        raise InputError(f"field {name!r} holds {value!r:.60}: wanted {'a non-empty ' if wants_value else ''}text")
-    return value
+    name, title, text = document
+    return Document(identifier(name), plain_text(title, "the title"), plain_text(text, "the text"))

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lsr.corpus.document import Document
+from lsr.corpus.document import Document, checked
+from lsr.corpus.streams import DAMAGE
 from lsr.errors import InputError, MissingExtraError
 
 PREFIX = "irds:"
@@ -32,7 +33,11 @@ def read_documents(source: str | Path) -> Iterator[tuple[str, Document]]:
     dataset = _dataset(source, "docs")
     with _only_local(source):
         for number, found in enumerate(dataset.docs_iter(), 1):
-            yield f"{source}, document {number}", _document(found)
+            place = f"{source}, document {number}"
+            try:
+                yield place, _document(found)
+            except InputError as fault:
+                raise InputError(f"{place}: {fault}") from None
 
 
 def read_queries(source: str | Path) -> dict[str, str]:
@@ -90,7 +95,7 @@ def _load(source: str | Path) -> Any:
 def _document(found: Any) -> Document:
     title = getattr(found, "title", "") or ""
     text = found.text if hasattr(found, "text") else found.default_text().removeprefix(title).strip()
-    return Document(found.doc_id, title, text)
+    return checked(Document(found.doc_id, title, text))
 
 
 @contextmanager
@@ -113,6 +118,8 @@ def _only_local(source: str | Path) -> Iterator[None]:
     Download.path, Download.stream = local_path, local_stream
     try:
         yield
+    except DAMAGE as error:
+        raise InputError(f"{source}: its files cannot be read ({error}); fetch them again") from None
     finally:
         Download.path, Download.stream = path, stream
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -31,37 +32,59 @@ def open_parquet(path: Path, stream: IO[bytes] | None = None) -> Iterator[pq.Par
     try:
         with pq.ParquetFile(stream or path) as file:
             yield file
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, EOFError, UnicodeError, zlib.error) as error:
         raise InputError(f"{path}: not a readable Parquet file ({_first_line(error)})") from None
 
 
 def batches(
-    path: Path, file: pq.ParquetFile, rows: int, columns: Sequence[str] | None = None
+    path: Path, file: pq.ParquetFile, rows: int, columns: Sequence[str] | None = None, first: int = 0
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """(number of the first row, from 0; batch) of at most ``rows`` rows each, every text in them UTF-8.
+    """(number of the first row, batch) of at most ``rows`` rows each, every text in them UTF-8.
+
+    Args:
+        path: of the file, for messages.
+        file: open.
+        rows: of a batch.
+        columns: to read; None reads all.
+        first: number of the file's first row.
 
     Raises:
         InputError: a damaged page, or a text that is not UTF-8.
     """
-    import pyarrow as pa
-
-    done = 0
     for batch in file.iter_batches(rows, columns=None if columns is None else list(columns)):
-        try:
-            batch.validate(full=True)
-        except pa.ArrowInvalid as error:
-            place = f"{path}, rows {done} to {done + batch.num_rows - 1}"
-            raise InputError(f"{place}: {_first_line(error)}; write the file again, texts in UTF-8") from None
-        yield done, batch
-        done += batch.num_rows
+        _each(path, batch, first, lambda part: part.validate(full=True))
+        yield first, batch
+        first += batch.num_rows
 
 
 def records(
-    path: Path, file: pq.ParquetFile, rows: int, columns: Sequence[str] | None = None
+    path: Path, file: pq.ParquetFile, rows: int, columns: Sequence[str] | None = None, first: int = 0
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(number of the row, from 0; row) of a file, as `batches` reads it."""
-    for first, batch in batches(path, file, rows, columns):
-        yield from enumerate(batch.to_pylist(), first)
+    """(number of the row, row) of a file, as `batches` reads it.
+
+    Raises:
+        InputError: as `batches`, and a value that Python cannot hold.
+    """
+    for at, batch in batches(path, file, rows, columns, first):
+        yield from enumerate(_each(path, batch, at, lambda part: part.to_pylist()), at)
+
+
+def _each(path: Path, batch: pa.RecordBatch, first: int, work: Callable[[pa.RecordBatch], Any]) -> Any:
+    """What ``work`` makes of a batch; a failure names the first row that fails alone."""
+    import pyarrow as pa
+
+    faults = (pa.ArrowException, OverflowError, ValueError)
+    try:
+        return work(batch)
+    except faults as error:
+        fault: Exception = error
+    for row in range(batch.num_rows):
+        try:
+            work(batch.slice(row, 1))
+        except faults as error:
+            fault, first = error, first + row
+            break
+    raise InputError(f"{path.name}, row {first}: {_first_line(fault)}; write the file again, texts in UTF-8") from None
 
 
 def _first_line(error: Exception) -> str:

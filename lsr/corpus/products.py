@@ -10,13 +10,14 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lsr.corpus.document import Document
-from lsr.corpus.streams import open_file
+from lsr.corpus.document import Document, checked
+from lsr.corpus.parquet import open_parquet, records
+from lsr.corpus.streams import ByteStream, open_file
+from lsr.corpus.values import decoded, plain_text
 from lsr.errors import InputError
 
 WANDS = "product.csv"
@@ -25,6 +26,7 @@ LOCALES = ("us", "es", "jp")
 WANDS_TEXTS = ("product_description", "product_features")
 ESCI_TEXTS = ("product_description", "product_bullet_point", "product_brand", "product_color")
 ROWS = 4096
+MOST_CHARACTERS = 2**27  # of a field; Python's own limit, 131,072, is less than WANDS has
 
 
 def esci_locale(path: Path) -> tuple[Path, str] | None:
@@ -38,10 +40,12 @@ def read_tab_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, di
     """(place, row) of a tab-separated table with a header; fields may be quoted.
 
     Raises:
-        InputError: a column is missing, or a row is shorter or longer than the header; the message names the line.
+        InputError: a column is missing, a row is shorter or longer than the header, or a line is not UTF-8; the message
+            names the line.
     """
+    csv.field_size_limit(MOST_CHARACTERS)
     file = open_file(path)
-    table = csv.reader(io.TextIOWrapper(file.stream, "utf-8", "replace", newline=""), delimiter="\t")
+    table = csv.reader(_text_of(file), delimiter="\t")
     try:
         header = next(table, [])
         if missing := [name for name in columns if name not in header]:
@@ -59,39 +63,43 @@ def read_tab_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, di
         file.close()
 
 
+def _text_of(file: ByteStream) -> Iterator[str]:
+    for number, line in file.lines(blank=True):
+        try:
+            yield decoded(line)
+        except InputError as fault:
+            raise InputError(f"{file.name}, line {number}: {fault}") from None
+
+
 def read_parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """(place, row) of some columns of a Parquet file.
 
     Raises:
         InputError: not Parquet, or a column is missing.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            if missing := [name for name in columns if name not in file.schema_arrow.names]:
-                raise InputError(f"{path}: no column {missing[0]!r}; found {', '.join(file.schema_arrow.names)}")
-            done = 0
-            for batch in file.iter_batches(ROWS, columns=list(columns)):
-                yield from ((f"{path.name}, row {done + i}", row) for i, row in enumerate(batch.to_pylist()))
-                done += batch.num_rows
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
+    with open_parquet(path) as file:
+        if missing := [name for name in columns if name not in file.schema_arrow.names]:
+            raise InputError(f"{path}: no column {missing[0]!r}; found {', '.join(file.schema_arrow.names)}")
+        for number, row in records(path, file, ROWS, columns, first=1):
+            yield f"{path.name}, row {number}", row
 
 
 def read_wands(path: Path) -> Iterator[tuple[str, Document]]:
     """(place, product) of a WANDS product.csv."""
     for place, row in read_tab_table(path, ("product_id", "product_name", *WANDS_TEXTS)):
-        yield place, Document(row["product_id"], row["product_name"], _joined(row, WANDS_TEXTS))
+        yield place, _product(place, row, "product_name", WANDS_TEXTS)
 
 
 def read_esci(path: Path, locale: str) -> Iterator[tuple[str, Document]]:
     """(place, product) of one locale of an ESCI file of products."""
     for place, row in read_parquet_rows(path, ("product_id", "product_title", *ESCI_TEXTS, "product_locale")):
         if row["product_locale"] == locale:
-            yield place, Document(row["product_id"], row["product_title"] or "", _joined(row, ESCI_TEXTS))
+            yield place, _product(place, row, "product_title", ESCI_TEXTS)
 
 
-def _joined(row: Mapping[str, str | None], names: Sequence[str]) -> str:
-    return " ".join(filter(None, ((row[name] or "").strip() for name in names)))
+def _product(place: str, row: Mapping[str, Any], title: str, texts: Sequence[str]) -> Document:
+    try:
+        text = " ".join(filter(None, (plain_text(row[name], f"field {name!r}").strip() for name in texts)))
+        return checked(Document(row["product_id"], row[title], text))
+    except InputError as fault:
+        raise InputError(f"{place}: {fault}") from None

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import math
+import reprlib
+from numbers import Integral
 
 from lsr.errors import InputError
 
 MOST_DIGITS = 18  # of a whole number in a file: fits int64, and Python never meets its limit for int()
+SHOWN = 60  # characters of a value in a message
+
+_shortened = reprlib.Repr()
+_shortened.maxstring = _shortened.maxother = _shortened.maxlong = SHOWN
 
 
 def identifier(value: object, what: str = "id") -> str:
@@ -21,13 +27,36 @@ def identifier(value: object, what: str = "id") -> str:
     """
     if isinstance(value, bytes):
         value = decoded(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+    if (number := _digits(value)) is not None:
+        return number
     if not isinstance(value, str) or not value:
-        raise InputError(f"found the {what} {value!r:.60}, wanted a text that is not empty or a whole number")
+        raise InputError(f"found the {what} {shown(value)}, wanted a text that is not empty or a whole number")
     if "\0" in value or not is_unicode(value):
         fault = "a NUL character" if "\0" in value else "half a surrogate pair"
-        raise InputError(f"the {what} {value!r:.60} holds {fault}: give the {what} without it")
+        raise InputError(f"the {what} {shown(value)} holds {fault}: give the {what} without it")
+    return value
+
+
+def plain_text(value: object, what: str = "text") -> str:
+    """``value`` as a text: nothing is an empty one, a whole number its digits, bytes are read as UTF-8.
+
+    Args:
+        value: as its file gave it.
+        what: what holds it, for messages ("field 'text'").
+
+    Raises:
+        InputError: anything else, bytes that are not UTF-8, or half a surrogate pair.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        value = decoded(value)
+    if (number := _digits(value)) is not None:
+        return number
+    if not isinstance(value, str):
+        raise InputError(f"{what} holds {shown(value)}: wanted text")
+    if not is_unicode(value):
+        raise InputError(f"{what} holds half a surrogate pair: write the text again, as UTF-8")
     return value
 
 
@@ -76,8 +105,28 @@ def decoded(line: bytes) -> str:
 
 def is_unicode(text: str) -> bool:
     """Whether ``text`` can be written as UTF-8; a lone surrogate cannot."""
+    if text.isascii():
+        return True
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
         return False
     return True
+
+
+def shown(value: object) -> str:
+    """``value`` in a message: Python's notation, shortened, whatever it is."""
+    try:
+        return _shortened.repr(value)[: 2 * SHOWN]
+    except ValueError:
+        return "a number of thousands of digits"
+
+
+def _digits(value: object) -> str | None:
+    """What a whole number (of numpy too) looks like; None for all that is none, or has thousands of digits."""
+    if isinstance(value, str | bool) or not isinstance(value, Integral):
+        return None
+    try:
+        return str(int(value))
+    except ValueError:
+        return None

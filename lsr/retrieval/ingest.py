@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 from lsr._version import __version__
 from lsr.corpus import Document, SeenIds
+from lsr.corpus.document import checked
 from lsr.encoders import Encoder, Observation
 from lsr.errors import InputError
 from lsr.index import CollectionWriter, EncoderInfo, IndexSettings, Manifest
@@ -72,7 +73,7 @@ def index_documents(
     Memory holds one batch and, while building, one segment.
 
     Args:
-        documents: read once, in order.
+        documents: read once, in order; ids may be whole numbers.
         encoder: saved with the index.
         folder: of the index.
         settings: of the engine.
@@ -81,7 +82,7 @@ def index_documents(
             ``encoder``.
 
     Raises:
-        InputError: an id given twice, no documents, or what the stream of documents raises.
+        InputError: an id given twice, something that is no document, none at all, or what their stream raises.
         StorageError: the folder cannot be written.
     """
     return write_index(
@@ -147,9 +148,14 @@ def _batches(documents: Iterable[Document], size: int) -> Iterator[tuple[list[st
     places: list[str] = []
     batch: list[Document] = []
     characters = 0
-    for number, document in enumerate(documents, 1):
+    for number, found in enumerate(documents, 1):
+        place = getattr(documents, "place", f"document {number}")
+        try:
+            document = checked(found)
+        except InputError as fault:
+            raise InputError(f"{place}: {fault}") from None
+        places.append(place)
         batch.append(document)
-        places.append(getattr(documents, "place", f"document {number}"))
         characters += len(document.text)
         if len(batch) == size or characters >= BATCH_CHARACTERS:
             yield places, batch

@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus import Document, DocumentReader, has_member, json_objects
-from lsr.corpus.streams import open_file, utf8_fault
+from lsr.corpus.parquet import open_parquet, records
+from lsr.corpus.streams import open_file
 from lsr.errors import InputError, TrainingError
 from lsr.eval import load_collection
 from lsr.training.examples import Example, Examples
 from lsr.training.row_folder import DOCUMENTS, EXAMPLES, QUERIES, read_examples, read_texts
 
 POSITIVE = ("positive", "pos", "docs", "document")
+ROWS = 4096
 NEGATIVES = ("negatives", "negs", "negative", "neg")
 
 
@@ -121,28 +123,14 @@ def _read(source: Path) -> Iterator[Raw]:
 
 
 def _parquet(path: Path) -> Iterator[Raw]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(path)
-        number = 0
-        for batch in file.iter_batches():
-            for record in batch.to_pylist():
-                number += 1
-                yield _raw(record, f"{path.name}, row {number}")
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not a readable Parquet file ({error})") from None
+    with open_parquet(path) as file:
+        for number, record in records(path, file, ROWS, first=1):
+            yield _raw(record, f"{path.name}, row {number}")
 
 
 def _triples(path: Path) -> Iterator[Raw]:
-    stream = open_file(path)
-    for number, line in stream.lines():
-        place = f"{stream.name}, line {number}"
-        try:
-            columns = line.decode().rstrip("\r\n").split("\t")
-        except UnicodeDecodeError as fault:
-            raise InputError(f"{place}: {utf8_fault(line, fault)}") from None
+    for place, line in open_file(path).text_lines():
+        columns = line.split("\t")
         if len(columns) not in (2, 3):
             raise InputError(f"{place}: found {len(columns)} columns, wanted query, positive and perhaps negative")
         yield Raw(_text(columns[0], "query", place), [_text(text, "document", place) for text in columns[1:]])

@@ -107,7 +107,7 @@ BAD_LINES = {
     "no id": (GOOD + b'{"text": "x"}\n', "line 2: no id field: found the fields 'text', wanted '_id' or"),
     "no text": (b'{"_id": "1", "abstract": "x"}\n', "no text field: .*name yours with --text-field"),
     "text is a number list": (b'{"_id": "1", "text": [1]}\n', r"field 'text' holds \[1\]: wanted text"),
-    "empty id": (b'{"_id": "", "text": "x"}\n', "field '_id' holds '': wanted a non-empty text"),
+    "empty id": (b'{"_id": "", "text": "x"}\n', "line 1: found the id '', wanted a text that is not empty"),
 }
 
 

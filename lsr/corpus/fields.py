@@ -1,0 +1,165 @@
+"""Which fields of a record make a document, and which are left out?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lsr.corpus.document import Document
+from lsr.corpus.values import SHOWN, identifier, plain_text, shown
+from lsr.errors import InputError
+
+ID_NAMES = ("_id", "id", "docid", "doc_id", "pid")
+TEXT_NAMES = ("text", "contents", "content", "body", "passage")
+TITLE_NAMES = ("title",)
+PATIENCE = 1000  # records without a text, from the start, after which nobody waits for one
+MOST_NAMES = 1000  # that are remembered
+MOST_SHOWN = 20
+
+Names = str | Sequence[str] | None
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Which fields of a record hold id, text and title; None takes the first known name that holds something.
+
+    Several fields of text, or of title, are joined in the order given, with a blank. A record may lack them.
+
+    Raises:
+        InputError: several fields of the id.
+    """
+
+    id: Names = None
+    text: Names = None
+    title: Names = None
+
+    def __post_init__(self) -> None:
+        if len(names := names_of(self.id)) > 1:
+            raise InputError(f"found the id fields {_listed(names)}, wanted one: name it with --id-field")
+
+    def document(self, record: Mapping[str, Any]) -> Document:
+        """The document in ``record``.
+
+        Raises:
+            InputError: no id or no field of text, or a field holds neither text nor a whole number.
+        """
+        reader = FieldReader(self)
+        document = reader.document(record)
+        reader.finish()
+        return document
+
+
+class FieldReader:
+    """Makes documents of the records of one stream, and remembers what it met."""
+
+    def __init__(self, fields: Fields) -> None:
+        named = {"title": names_of(fields.title), "text": names_of(fields.text)}
+        self._named = named
+        self._ids, self._titles = names_of(fields.id) or ID_NAMES, named["title"] or TITLE_NAMES
+        self._texts = named["text"] or TEXT_NAMES
+        self._unmet = {(role, name) for role, names in named.items() for name in names}
+        self._ignored: set[str] = set()
+        self._without, self._with_text = 0, False  # records
+        self._first_without = ("", "")  # its place, and what is wrong
+
+    @property
+    def ignored(self) -> list[str]:
+        """Names of fields that held something which is in no document, sorted."""
+        return sorted(self._ignored)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of the stream, a line each."""
+        notes = [f"no record has the field {name!r} of --{role}-field" for role, name in sorted(self._unmet)]
+        if self._without:
+            records = f"{self._without:,} {'records have' if self._without > 1 else 'record has'}"
+            notes.append(f"{records} no field of text (first: {self._first_without[0]}): their text is empty")
+        return [*notes, f"ignored fields: {_listed(self.ignored)}"] if self._ignored else notes
+
+    def columns(self, names: Sequence[str]) -> list[str]:
+        """Those of a table's columns that may be part of a document; the others are ignored.
+
+        Raises:
+            InputError: no column of ids, or none of texts.
+        """
+        for role, own in (("id", self._ids), ("text", self._texts)):
+            if not set(own) & set(names):
+                raise InputError(_missing(names, own, role))
+        wanted = {*self._ids, *self._titles, *self._texts}
+        self._ignored.update([name for name in names if name not in wanted][:MOST_NAMES])
+        return [name for name in names if name in wanted]
+
+    def document(self, record: Mapping[str, Any], place: str = "") -> Document:
+        """The document in ``record``; title and text may be missing.
+
+        Raises:
+            InputError: no id; a field holds neither text nor a whole number; or no record so far had a text.
+        """
+        name = _first(record, self._ids)
+        if not name:
+            raise InputError(_missing(record, self._ids, "id"))
+        titles = [one for one in self._named["title"] if one in record] or _first(record, self._titles)
+        texts = [one for one in self._named["text"] if one in record] or _first(record, self._texts)
+        if texts:
+            self._with_text = True
+        else:
+            self._miss_text(record, place)
+        self._note(record, {*name, *titles, *texts})
+        return Document(identifier(record[name[0]]), _joined(record, titles), _joined(record, texts))
+
+    def finish(self) -> None:
+        """The stream is at its end.
+
+        Raises:
+            InputError: no record had a field of text.
+        """
+        if self._without and not self._with_text:
+            raise InputError(self._first_without[1])
+
+    def _miss_text(self, record: Mapping[str, Any], place: str) -> None:
+        if not self._without:
+            fault = _missing(record, self._texts, "text")
+            self._first_without = place, f"{place}: {fault}" if place else fault
+        self._without += 1
+        if self._without >= PATIENCE:
+            self.finish()
+
+    def _note(self, record: Mapping[str, Any], used: set[str]) -> None:
+        """Remember fields that were met, and those that held something and were not used."""
+        if self._unmet:
+            self._unmet = {(role, name) for role, name in self._unmet if name not in record}
+        for name in record.keys() - used - self._ignored:
+            if not _is_empty(record[name]) and len(self._ignored) < MOST_NAMES:
+                self._ignored.add(name)
+
+
+def names_of(names: Names) -> tuple[str, ...]:
+    """One name, several or none, as a tuple."""
+    return tuple(filter(None, (names,) if isinstance(names, str) else names or ()))
+
+
+def _first(record: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """The first name that holds something, or else the first that is there, or none."""
+    there = [name for name in names if name in record]
+    return [name for name in there if not _is_empty(record[name])][:1] or there[:1]
+
+
+def _joined(record: Mapping[str, Any], names: Sequence[str]) -> str:
+    return " ".join(filter(None, (plain_text(record[name], f"field {name!r}") for name in names)))
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str | bytes | list | dict) and not value)
+
+
+def _missing(record: Iterable[str], names: Sequence[str], role: str) -> str:
+    found = _listed([shown(name) for name in record]) or "none"
+    wanted = " or ".join(map(repr, names))
+    return f"no {role} field: found the fields {found}, wanted {wanted}; name yours with --{role}-field"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names with commas; control characters are shown as such, and of very many only some."""
+    some = ", ".join(name if name.isprintable() and len(name) <= SHOWN else shown(name) for name in names[:MOST_SHOWN])
+    return f"{some} and {len(names) - MOST_SHOWN:,} more" if len(names) > MOST_SHOWN else some
