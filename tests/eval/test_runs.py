@@ -191,12 +191,12 @@ def test_columns_are_divided_as_trec_eval_does_or_at_tabs(tmp_path, content, exp
         (b"q Q0 d 1 1e400 x", r"line 1: the score is inf: wanted a finite number"),
         (b"q Q0 d 1 -Infinity x", r"line 1: the score is -inf"),
         (b"q Q0 d 1 " + b"9" * 5000 + b" x", r"line 1: found the score"),
-        (b"q Q0 d 1 2 x\rq Q0 e 2 1 x\r", r"line 1: found a carriage return inside the line"),
+        (b"q Q0 d 1 2 x\rq Q0 e 2 1 x\nq Q0 f 3 0 x\n", r"line 1: found a carriage return inside the line"),
         (b"q\0a Q0 d 1 2 x\n", r"line 1: found a NUL character"),
         (b"\tQ0\td\t1\t2.0\tx\n", r"line 1: found an empty id"),
         (b"q\t\t1\n", r"line 1: found an empty id"),
         (b"", r"holds no results"),
-        (b"\xff\xfeq\0 \0", r"line 1: not UTF-8"),
+        (b"\xff\xfeq\0 \0", r"found text in UTF-16"),
     ],
 )
 def test_odd_bytes_and_numbers_are_named_with_their_line(tmp_path, content, message):
