@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from html import unescape
 from xml.parsers import expat
 
-from lsr.corpus.streams import ByteStream
+from lsr.corpus.streams import DAMAGE, ByteStream
 from lsr.corpus.values import decoded
 from lsr.errors import InputError
 
@@ -42,11 +42,10 @@ def trec_topics(stream: ByteStream) -> Iterator[Topic]:
 
 
 def _content(stream: ByteStream) -> bytes:
-    """All bytes, blank lines too, so that lines keep their numbers."""
-    lines: list[bytes] = []
-    for at, line in stream.lines():
-        lines += [b"\n"] * (at - 1 - len(lines)) + [line]
-    return b"".join(lines)
+    try:
+        return stream.stream.read()
+    except DAMAGE as error:
+        raise InputError(f"{stream.name}: damaged ({error}); fetch the file again") from None
 
 
 def _text(content: bytes, errors: str) -> str:
