@@ -51,7 +51,7 @@ def _is_measure(word: str) -> bool:
     try:
         return bool(parse_measures([word]))
     except InputError as fault:
-        raise InputError(f"{fault}; and no file or folder has this name") from None
+        raise InputError(f"{fault}" if "@" in word else f"{fault}; and no file or folder has this name") from None
 
 
 def _print_version(wanted: bool) -> None:

@@ -81,7 +81,7 @@ def _print(table: SuiteTable) -> None:
         shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         shown.add_column(table.measure, no_wrap=True)
         for name in table.columns[start : start + fit]:
-            shown.add_column(name, justify="right", no_wrap=True)
+            shown.add_column(escape(name), justify="right", no_wrap=True)
         for name, entries in table.rows.items():
             part = entries[start : start + fit]
             shown.add_row(escape(name), *(f"[bold]{entry.text}[/bold]" if entry.best else entry.text for entry in part))

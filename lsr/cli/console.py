@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -9,7 +10,14 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Table
 from rich.text import Text
 
-out = Console(highlight=False, soft_wrap=False)
+PIPED = 100_000  # columns: what is piped is never wrapped, and a table has one row a line
+
+
+def _piped() -> bool:
+    return sys.stdout is None or not sys.stdout.isatty()
+
+
+out = Console(highlight=False, soft_wrap=False, width=PIPED if _piped() else None)
 err = Console(stderr=True, highlight=False)
 
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from lsr.cli.console import out as screen
 from lsr.cli.console import say
 from lsr.corpus import DocumentReader
-from lsr.errors import InputError
+from lsr.corpus.streams import open_file
 from lsr.eval import (
     LimitShape,
     extend_limit,
@@ -34,9 +35,10 @@ def list_collections(folders: Sequence[Path]) -> None:
         table.add_column(name, overflow="fold")
     for path, known in found:
         about = (known.split, known.licence, str(path), known.note) if known else ("", "", str(path), "")
-        table.add_row(path.name.removesuffix(".zip"), *about)
+        table.add_row(*map(Text, (path.name.removesuffix(".zip"), *about)))
     for known in missing_collections(found):
-        table.add_row(known.name, known.split, known.licence, f"get it: {known.source}", known.note, style="dim")
+        about = (known.split, known.licence, f"get it: {known.source}", known.note)
+        table.add_row(*map(Text, (known.name, *about)), style="dim")
     screen.print(table)
     say("nothing was downloaded; irds:NAME reads what ir_datasets has on this disk")
 
@@ -63,7 +65,4 @@ def task(source: str, out: Path, kind: str, n: int, seed: int) -> None:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}; give a file with one a line") from None
+    return [line.strip() for _, line in open_file(path).text_lines()]

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 from rich.table import Table
+from rich.text import Text
 
 from lsr.cli.console import out, say
 from lsr.cli.evaluate import Outputs, run
@@ -33,7 +34,7 @@ def run_parts(parts: Sequence[Path], question: Question, to: Outputs) -> None:
     for name in ("collection", *names):
         table.add_column(name)
     for part, report in reports.items():
-        table.add_row(part, *(f"{report['measures'][name]:.4f}" for name in names))
+        table.add_row(Text(part), *(f"{report['measures'][name]:.4f}" for name in names))
     table.add_row(f"mean of {len(reports)}", *(f"{mean[name]:.4f}" for name in names), style="bold")
     out.print(table)
     if len(parts) != 12 and parts[0].parent.name == "cqadupstack":

@@ -39,7 +39,7 @@ from lsr.eval.run_files import (
 )
 from lsr.eval.runs import Ranking, Run, check_trec_ids, run_queries, write_trec_run
 from lsr.eval.significance import Difference, Interval, compare, confidence_interval, holm, p_text
-from lsr.eval.suite import Suite, SystemSpec, collection_name, read_suite
+from lsr.eval.suite import Suite, SystemSpec, collection_name, path_for, read_suite
 from lsr.eval.tables import SuiteTable, markdown, suite_table
 from lsr.eval.tasks import self_task
 from lsr.eval.topics import read_topics
@@ -102,6 +102,7 @@ __all__ = [
     "oddities",
     "p_text",
     "parse_measures",
+    "path_for",
     "provenance",
     "read_certificate",
     "read_limit",

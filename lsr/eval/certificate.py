@@ -95,6 +95,8 @@ def read_certificate(path: Path) -> Certificate:
         raise InputError(f"{path} is no certificate ({error}); give a file that --certificate wrote") from None
     if (found.format, found.version) != (FORMAT, VERSION):
         raise InputError(f"{path} is {found.format} {found.version}, wanted {FORMAT} {VERSION}: measure again")
+    if not all(isinstance(found.made.get(name), dict) for name in ("versions", "machine")):
+        raise InputError(f"{path} does not say by which versions and machine it was made: measure again")
     return found
 
 

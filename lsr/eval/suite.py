@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tomllib
@@ -129,6 +130,8 @@ def _check(suite: Suite, path: Path) -> None:
     parse_measures(suite.measures)
     if not suite.system or not suite.collections:
         raise InputError(f"{path}: wanted one system and one collection at least")
+    if not suite.measures:
+        raise InputError(f"{path}: wanted one measure at least")
     seen: set[str] = set()
     for spec in suite.system:
         if fault := _fault(spec, seen):
@@ -154,9 +157,16 @@ def _fault(spec: SystemSpec, before: set[str]) -> str | None:
         return f"method {spec.method!r} over {len(spec.fuse)} systems: wanted {', '.join(METHODS)} over two or more"
     if spec.weights is not None and len(spec.weights) != len(spec.fuse):
         return f"{len(spec.weights)} weights for {len(spec.fuse)} systems"
+    if not all(map(math.isfinite, spec.weights or ())):
+        return f"weights {list(spec.weights or ())}: wanted finite numbers"
     if spec.recall is not None and spec.engine == "exact":
         return "recall is for an approximate engine: windowed or seismic"
     return None
+
+
+def path_for(pattern: str, collection: str) -> str:
+    """The path ``pattern`` with the collection's name for ``{collection}``; other braces are part of it."""
+    return pattern.replace("{collection}", collection)
 
 
 def collection_name(path: str) -> str:

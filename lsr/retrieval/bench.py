@@ -39,6 +39,7 @@ from lsr.eval import (
     load_collection,
     measured,
     parse_measures,
+    path_for,
     provenance,
     read_run,
 )
@@ -145,7 +146,7 @@ class Bench:
         if lacking := [name for name in spec.fuse if (name, collection) not in outcome.cells]:
             return outcome.missing[lacking[0], collection]
         wanted = spec.encoder if spec.encoder not in (None, "bm25") else spec.runs
-        path = folder_of(str(wanted).format(collection=collection)) if wanted else None
+        path = folder_of(path_for(str(wanted), collection)) if wanted else None
         if path is None or path.exists():
             return None
         if not spec.optional:
@@ -251,7 +252,7 @@ class Bench:
 
 
 def _run_path(spec: SystemSpec, data: Judged) -> Path:
-    return Path(str(spec.runs).format(collection=data.name))
+    return Path(path_for(str(spec.runs), data.name))
 
 
 def _mark(encoder: Any, data: Judged) -> str:

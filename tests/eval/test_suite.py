@@ -63,6 +63,12 @@ def test_results_are_kept_as_deep_as_measures_and_convention_need(tmp_path):
         ('convention = "z"\n[[system]]\nname = "a"\nencoder = "bm25"', "unknown convention 'z'"),
         ("system = []", "one system and one collection"),
         ("[[system]", "not a suite"),
+        ('measures = []\n[[system]]\nname = "a"\nencoder = "bm25"', "one measure at least"),
+        ('measures = ["P@0"]\n[[system]]\nname = "a"\nencoder = "bm25"', "unknown measure 'P@0'"),
+        (
+            '[[system]]\nname = "a"\nencoder = "bm25"\n[[system]]\nname = "b"\nfuse = ["a", "a"]\nweights = [nan, 1.0]',
+            r"weights \[nan, 1.0\]: wanted finite numbers",
+        ),
     ],
 )
 def test_a_suite_that_makes_no_sense_is_refused(tmp_path, text, message):

@@ -9,16 +9,17 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from lsr.cli.app import app
-from lsr.corpus import Document
+from lsr.corpus import Document, DocumentReader
 from lsr.encoders import load
 from lsr.encoders.neural import NeuralEncoder
 from lsr.errors import InputError, StorageError
-from lsr.eval import CellStore, Question, load_collection, parse_measures, read_suite, write_collection
+from lsr.eval import CellStore, Question, load_collection, parse_measures, read_suite, write_collection, write_run
 from lsr.retrieval import Bench, evaluate_system
 from lsr.retrieval.dense import encode_documents, search_dense
 from tests.conftest import ROOT, SAMPLE
@@ -130,6 +131,27 @@ def test_a_suite_stops_when_told_and_says_what_is_missing(tmp_path):
     values = json.loads((tmp_path / "out" / "suite.json").read_text())
     mean = values["cells"][0]["values"]["measures"]["nDCG@10"]
     assert f"| bm25 | {mean:.4f} | {mean:.4f} |" in (tmp_path / "out" / "suite.md").read_text()
+
+
+def test_the_suite_of_the_sample_needs_nothing_that_a_clone_lacks(tmp_path):
+    suite = read_suite(ROOT / "benchmarks" / "suites" / "sample.toml")
+    collection = load_collection(suite.collections[0])
+    documents = list(DocumentReader([collection.path]))[:20]
+    known = {document.id for document in documents}
+    qrels = {query: graded for query, graded in collection.qrels.items() if known & graded.keys()}
+    write_collection(tmp_path / "small", documents, {query: collection.queries[query] for query in qrels}, qrels)
+    small = msgspec.structs.replace(suite, collections=(str(tmp_path / "small"),))
+    outcome = Bench(small, tmp_path / "out", Quiet()).run()
+    assert not outcome.missing
+    assert {system for system, _ in outcome.cells} == {spec.name for spec in suite.system}
+
+
+def test_braces_in_a_path_are_part_of_it(tmp_path):
+    evaluation = evaluate_system(Question(dataset=str(SAMPLE), encoder="bm25"))
+    write_run(tmp_path / "{a}-sample.json", evaluation.run)
+    text = f'[[system]]\nname = "theirs"\nruns = "{tmp_path}/{{a}}-{{collection}}.json"\n'
+    found = ran(written(tmp_path, text), tmp_path / "out")
+    assert found.cells["theirs", "sample"].values.measures == evaluation.values.measures
 
 
 def test_a_killed_suite_goes_on_where_it_was(tmp_path):
