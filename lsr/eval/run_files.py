@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from lsr.corpus.json_text import json_value
 from lsr.corpus.streams import ByteStream, open_file
 from lsr.corpus.values import finite_number, identifier, whole_number
 from lsr.errors import InputError
@@ -142,11 +143,10 @@ def _msmarco(found: list[str]) -> Line:
 
 
 def _json_items(stream: ByteStream) -> Iterator[tuple[str, Line]]:
-    content = b"".join(line for _, line in stream.lines())
     try:
-        found = msgspec.json.decode(content or b"{}", type=dict[str, dict[str, float]])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{stream.name}: {error}; wanted an object {{query: {{document: score}}}}") from None
+        found = json_value(b"".join(stream.blocks()).strip() or b"{}", dict[str, dict[str, float]])
+    except InputError as fault:
+        raise InputError(f"{stream.name}: {fault}; wanted an object {{query: {{document: score}}}}") from None
     for query, hits in found.items():
         yield from ((f"{stream.name}, query {query!r}", (query, name, score)) for name, score in hits.items())
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Mapping
 from html import unescape
 from xml.parsers import expat
 
-from lsr.corpus.streams import DAMAGE, ByteStream
+from lsr.corpus.streams import ByteStream
 from lsr.corpus.values import decoded
 from lsr.errors import InputError
 
@@ -33,19 +33,12 @@ def trec_topics(stream: ByteStream) -> Iterator[Topic]:
     Raises:
         InputError: not XML, an unknown encoding, or bytes that are not of it; the message names the line.
     """
-    content = _content(stream)
+    content = b"".join(stream.blocks())
     start = _text(content[:1024], "replace").lstrip("\ufeff \t\r\n").lower()
     if start.startswith(("<?xml", "<!doctype", "<topic")):
         yield from _xml(stream.name, content)
     else:
         yield from _sgml(stream.name, _checked_text(stream.name, content))
-
-
-def _content(stream: ByteStream) -> bytes:
-    try:
-        return stream.stream.read()
-    except DAMAGE as error:
-        raise InputError(f"{stream.name}: damaged ({error}); fetch the file again") from None
 
 
 def _text(content: bytes, errors: str) -> str:
@@ -56,12 +49,12 @@ def _text(content: bytes, errors: str) -> str:
 def _checked_text(name: str, content: bytes) -> str:
     if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         return _text(content, "replace")
-    for number, line in enumerate(content.removeprefix(BOM_UTF8).split(b"\n"), 1):
+    for number, line in enumerate(content.split(b"\n"), 1):
         try:
             decoded(line)
         except InputError as fault:
             raise InputError(f"{name}, line {number}: {fault}") from None
-    return content.removeprefix(BOM_UTF8).decode()
+    return content.decode()
 
 
 def _sgml(name: str, text: str) -> Iterator[Topic]:

@@ -1,6 +1,7 @@
 """Files of judgements: BEIR and TREC lines, and what is neither."""
 
 import gzip
+import json
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,6 +25,7 @@ from tests.conftest import outcome
         (b"1\ta\t1 \n", {"1": {"a": 1}}),
         ("1 0 a\u00a0b 1\n".encode(), {"1": {"a\u00a0b": 1}}),
         ("ü 0 日本 1000000\n".encode(), {"ü": {"日本": 1_000_000}}),
+        (b"1 0 a 1\r2 0 b 1\r", {"1": {"a": 1}, "2": {"b": 1}}),
         (b"score 0 score 1\n", {"score": {"score": 1}}),
     ],
 )
@@ -53,7 +55,7 @@ def test_lines_of_both_layouts_are_read(tmp_path, name, content, expected):
         (b"\ta\t1\n", r"line 1: .*found the query id ''"),
         (b"1 0 a 1\n1 0 caf\xe9 1\n", r"q.txt, line 2: not UTF-8 \(byte 0xe9 at position 7\); convert"),
         (b"1 0 a\0b 1\n", r"line 1: found a NUL character"),
-        (b"1 0 a 1\r2 0 b 1\r\n", r"line 1: found a carriage return inside the line"),
+        (b"1 0 a 1\r2 0 b 1\r\n3 0 c 1\n", r"line 1: found a carriage return inside the line"),
         (b"a b score\n1 a 1\nquery document score\n", r"line 3: .*found the grade 'score'"),
         (b"1 0 a 1\n1 0 a 2\n", r"line 2: grade 2 for query '1' and document 'a', which had 1 before"),
         (b"", r"q.txt holds no judgements"),
@@ -87,3 +89,28 @@ def test_any_bytes_are_judgements_or_refused(tmp_path, name, content):
         assert name in found
     else:
         assert all(query and graded for query, graded in found.items())
+
+
+def test_the_layout_of_topics_in_json_beside_documents_is_evaluated(tmp_path):
+    from lsr.eval import Question
+    from lsr.retrieval import evaluate_system
+
+    texts = {"1": "bees dance", "2": "rivers flow"}
+    (tmp_path / "docs.jsonl").write_text(
+        "".join(json.dumps({"id": i, "text": f"{t} here"}) + "\n" for i, t in texts.items())
+    )
+    (tmp_path / "topics.jsonl").write_text("".join(json.dumps({"_id": i, "text": t}) + "\n" for i, t in texts.items()))
+    (tmp_path / "qrels.txt").write_text("1 0 1 1\n2 0 2 1\n")
+    found = evaluate_system(Question(dataset=str(tmp_path), encoder="bm25", measures=("RR@10",)))
+    assert (found.documents, found.values.measures["RR@10"]) == (2, 1.0)
+
+
+def test_queries_are_no_documents(tmp_path):
+    from lsr.eval import Question
+    from lsr.retrieval import evaluate_system
+
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "queries.jsonl").write_text('{"_id": "1", "text": "one"}\n')
+    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n1\ta\t1\n")
+    with pytest.raises(InputError, match=r"no documents|corpus.jsonl"):
+        evaluate_system(Question(dataset=str(tmp_path), encoder="bm25"))

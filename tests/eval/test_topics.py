@@ -139,7 +139,7 @@ def test_older_topics_may_have_a_byte_order_mark(tmp_path, encoding, end):
         ("t.tsv", b"\n \r\n", "t.tsv holds no topics"),
         ("t.jsonl", b"", "t.jsonl holds no topics"),
         ("t.xml", b"", "found no <top> or <topic>"),
-        ("t.tsv", b"1\tone\r2\ttwo\n", "line 1: found a carriage return inside the line"),
+        ("t.tsv", b"1\tone\r2\ttwo\n3\tthree\n", "line 1: found a carriage return inside the line"),
         ("t.tsv", b"1\0a\tone\n", "line 1: found a NUL"),
         ("t.tsv", b"\tone\n", "line 1: found no id followed by a tab"),
         ("t.tsv", b"1 one\n", "line 1: found no id followed by a tab"),
