@@ -99,8 +99,7 @@ class FieldReader:
         name = _first(record, self._ids)
         if not name:
             raise InputError(_missing(record, self._ids, "id"))
-        titles = [one for one in self._named["title"] if one in record] or _first(record, self._titles)
-        texts = [one for one in self._named["text"] if one in record] or _first(record, self._texts)
+        titles, texts = self._those_of(record, "title", self._titles), self._those_of(record, "text", self._texts)
         if texts:
             self._with_text = True
         else:
@@ -117,6 +116,12 @@ class FieldReader:
         if self._without and not self._with_text:
             raise InputError(self._first_without[1])
 
+    def _those_of(self, record: Mapping[str, Any], role: str, names: Sequence[str]) -> Sequence[str]:
+        """The fields of a role that a record has: all that were named, or the first known one."""
+        if self._named[role]:
+            return [name for name in names if name in record]
+        return _first(record, names)
+
     def _miss_text(self, record: Mapping[str, Any], place: str) -> None:
         if not self._without:
             fault = _missing(record, self._texts, "text")
@@ -129,6 +134,8 @@ class FieldReader:
         """Remember fields that were met, and those that held something and were not used."""
         if self._unmet:
             self._unmet = {(role, name) for role, name in self._unmet if name not in record}
+        if len(record) == len(used):
+            return
         for name in record.keys() - used - self._ignored:
             if not _is_empty(record[name]) and len(self._ignored) < MOST_NAMES:
                 self._ignored.add(name)
@@ -139,18 +146,32 @@ def names_of(names: Names) -> tuple[str, ...]:
     return tuple(filter(None, (names,) if isinstance(names, str) else names or ()))
 
 
-def _first(record: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+def _first(record: Mapping[str, Any], names: Sequence[str]) -> Sequence[str]:
     """The first name that holds something, or else the first that is there, or none."""
-    there = [name for name in names if name in record]
-    return [name for name in there if not _is_empty(record[name])][:1] or there[:1]
+    there: Sequence[str] = ()
+    for name in names:
+        if name in record:
+            if not _is_empty(record[name]):
+                return (name,)
+            there = there or (name,)
+    return there
 
 
 def _joined(record: Mapping[str, Any], names: Sequence[str]) -> str:
-    return " ".join(filter(None, (plain_text(record[name], f"field {name!r}") for name in names)))
+    if len(names) == 1:
+        return _text(record, names[0])
+    return " ".join(filter(None, (_text(record, name) for name in names)))
+
+
+def _text(record: Mapping[str, Any], name: str) -> str:
+    value = record[name]
+    return value if type(value) is str and value.isascii() else plain_text(value, f"field {name!r}")
 
 
 def _is_empty(value: Any) -> bool:
-    return value is None or (isinstance(value, str | bytes | list | dict) and not value)
+    if type(value) is str:
+        return not value
+    return value is None or (isinstance(value, bytes | list | dict) and not value)
 
 
 def _missing(record: Iterable[str], names: Sequence[str], role: str) -> str:

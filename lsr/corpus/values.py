@@ -25,10 +25,7 @@ def identifier(value: object, what: str = "id") -> str:
     Raises:
         InputError: anything else (nothing, a fraction, true), bytes that are not UTF-8, NUL, or half a surrogate pair.
     """
-    if isinstance(value, bytes):
-        value = decoded(value)
-    if (number := _digits(value)) is not None:
-        return number
+    value = _as_text(value)
     if not isinstance(value, str) or not value:
         raise InputError(f"found the {what} {shown(value)}, wanted a text that is not empty or a whole number")
     if "\0" in value or not is_unicode(value):
@@ -49,10 +46,7 @@ def plain_text(value: object, what: str = "text") -> str:
     """
     if value is None:
         return ""
-    if isinstance(value, bytes):
-        value = decoded(value)
-    if (number := _digits(value)) is not None:
-        return number
+    value = _as_text(value)
     if not isinstance(value, str):
         raise InputError(f"{what} holds {shown(value)}: wanted text")
     if not is_unicode(value):
@@ -122,11 +116,15 @@ def shown(value: object) -> str:
         return "a number of thousands of digits"
 
 
-def _digits(value: object) -> str | None:
-    """What a whole number (of numpy too) looks like; None for all that is none, or has thousands of digits."""
-    if isinstance(value, str | bool) or not isinstance(value, Integral):
-        return None
+def _as_text(value: object) -> object:
+    """Bytes as UTF-8, a whole number (of numpy too) as its digits; all else, and thousands of digits, as it is."""
+    if type(value) is str:
+        return value
+    if isinstance(value, bytes):
+        return decoded(value)
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        return value
     try:
         return str(int(value))
     except ValueError:
-        return None
+        return value

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lsr.corpus import Document, DocumentReader, has_member
+from lsr.corpus.streams import open_file
 from lsr.errors import InputError
 
 RECORDS = [{"_id": f"d{i}", "text": f"bees dance {i * i}"} for i in range(500)]
@@ -235,3 +236,8 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path, name):
         DocumentReader(tmp_path / name)
     with pytest.raises(InputError, match="cannot read"):
         has_member(tmp_path / name, "corpus.jsonl")
+
+
+def test_blocks_are_bytes_in_whatever_encoding(tmp_path):
+    (tmp_path / "topics.xml").write_bytes("<top>é</top>".encode("utf-16"))
+    assert b"".join(open_file(tmp_path / "topics.xml").blocks()).decode("utf-16") == "<top>é</top>"
