@@ -241,8 +241,3 @@ def _is_utf16(head: bytes) -> bool:
 
 def _peekable(stream: Any) -> Any:
     return stream if hasattr(stream, "peek") else io.BufferedReader(stream)
-
-
-def utf8_fault(line: bytes, fault: UnicodeDecodeError) -> str:
-    """What is wrong with a line that is not UTF-8, and what to do."""
-    return f"not UTF-8 (byte 0x{line[fault.start]:02x} at position {fault.start}); convert the file to UTF-8"

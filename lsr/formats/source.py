@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from lsr.corpus.sources import Source, paths_of
 from lsr.errors import InputError
 from lsr.formats.registry import FORMATS, Format, format_of
 from lsr.formats.vectors import VectorBatch, Vocabulary
@@ -19,14 +20,14 @@ class VectorSource:
         position: bytes read so far.
     """
 
-    def __init__(self, sources: Sequence[str | Path], format_name: str | None = None) -> None:
-        """Look at the sources without reading them.
+    def __init__(self, sources: Source | Iterable[Source], format_name: str | None = None) -> None:
+        """Look at the sources without reading them; one may stand alone.
 
         Raises:
             InputError: no such file, or of an unknown format.
         """
-        self._sources, self._format_name = list(sources), format_name
-        self._files = [pair for source in sources for pair in _files(Path(source), format_name)]
+        self._sources, self._format_name = paths_of(sources), format_name
+        self._files = [pair for source in self._sources for pair in _files(source, format_name)]
         self.vocabulary = Vocabulary()
         self.size = sum(path.stat().st_size for path, _ in self._files)
         self.position = 0

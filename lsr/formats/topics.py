@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lsr.corpus import Document
-from lsr.corpus.streams import open_file, utf8_fault
+from lsr.corpus.streams import open_file
 from lsr.errors import InputError
 from lsr.formats.vectors import ROWS, VectorBatch, Vocabulary, sorted_rows
 
@@ -24,10 +24,10 @@ def read_topics_tsv(path: Path, vocabulary: Vocabulary) -> Iterator[VectorBatch]
         InputError: a line is not UTF-8, or has no id and tab; the message names the line.
     """
     stream = open_file(path)
-    lines = stream.lines()
+    lines = stream.text_lines()
     while batch := list(islice(lines, ROWS)):
-        places = [f"{stream.name}, line {number}" for number, _ in batch]
-        rows = [_row(place, line) for place, (_, line) in zip(places, batch, strict=True)]
+        places = [place for place, _ in batch]
+        rows = [_row(place, line) for place, line in batch]
         counted = [Counter(tokens) for _, tokens in rows]
         terms = np.array(vocabulary.learn(chain.from_iterable(counted)), np.int64)
         weights = np.array([count for counts in counted for count in counts.values()], np.float32)
@@ -50,11 +50,8 @@ def write_topics_tsv(batches: Iterable[VectorBatch], path: Path, vocabulary: Voc
                 file.write(f"{document.id}\t{' '.join(tokens)}\n")
 
 
-def _row(place: str, line: bytes) -> tuple[str, list[str]]:
-    try:
-        name, tab, text = line.decode("utf-8").rstrip("\r\n").partition("\t")
-    except UnicodeDecodeError as fault:
-        raise InputError(f"{place}: {utf8_fault(line, fault)}") from None
+def _row(place: str, line: str) -> tuple[str, list[str]]:
+    name, tab, text = line.partition("\t")
     if not name or not tab:
         raise InputError(f"{place}: found no id followed by a tab, wanted id, tab, tokens with spaces between them")
     return name, text.split()

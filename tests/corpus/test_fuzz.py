@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import zipfile
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -40,13 +41,32 @@ def parquet(**options):
 CONTENTS = {
     "c.jsonl": [LINES, json.dumps(RECORDS, indent=1).encode(), LINES.decode().encode("utf-16"), gzip.compress(LINES)],
     "c.tsv": [TSV, TSV.replace(b"\r\n", b"\r"), gzip.compress(TSV)],
-    "c.zip": [zipped(method) for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)],
+    "c.zip": [
+        zipped(method) for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+    ],
     "c.parquet": [parquet(), parquet(compression="none", use_dictionary=False), parquet(data_page_version="2.0")],
     "product.csv": [WANDS],
 }
-PIECES = [b'"', b"{", b"}", b"[", b"]", b",", b"\\ud800", b"NaN", b"1e999", b"\0", b"\r", b"\n", b"\t", b"[" * 2000, b"9" * 5000]
+PIECES = [
+    b'"',
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b",",
+    b"\\ud800",
+    b"NaN",
+    b"1e999",
+    b"\0",
+    b"\r",
+    b"\n",
+    b"\t",
+    b"[" * 2000,
+    b"9" * 5000,
+]
 edits = st.lists(
-    st.tuples(st.floats(0, 1), st.integers(0, 40), st.one_of(st.binary(max_size=8), st.sampled_from(PIECES))), max_size=4
+    st.tuples(st.floats(0, 1), st.integers(0, 40), st.one_of(st.binary(max_size=8), st.sampled_from(PIECES))),
+    max_size=4,
 )
 
 
@@ -55,6 +75,14 @@ def edited(content, changes):
         at = int(where * len(content))
         content = content[:at] + added + content[at + removed :]
     return content
+
+
+def outcome(read):
+    """What a reader gives, or its refusal."""
+    try:
+        return read(), None
+    except InputError as error:
+        return [], str(error)
 
 
 def is_document(found):
@@ -68,11 +96,11 @@ def test_any_bytes_are_documents_or_refused(tmp_path, name):
     @given(st.one_of(st.binary(max_size=60), st.builds(edited, st.sampled_from(CONTENTS[name]), edits)))
     def read(content):
         (tmp_path / name).write_bytes(content)
-        try:
-            assert all(map(is_document, DocumentReader(tmp_path / name)))
-        except InputError as error:
-            assert str(error).startswith((name, f"{tmp_path / name}", f"cannot read {tmp_path / name}"))
-            assert len(str(error).splitlines()) == 1
+        documents, refusal = outcome(lambda: list(DocumentReader(tmp_path / name)))
+        assert all(map(is_document, documents))
+        if refusal is not None:
+            assert refusal.startswith((name, f"{tmp_path / name}", f"cannot read {tmp_path / name}"))
+            assert len(refusal.splitlines()) == 1
 
     read()
 
@@ -97,19 +125,16 @@ some_names = st.one_of(st.none(), names, st.lists(names, max_size=3))
 @settings(max_examples=120, deadline=None)
 @given(st.dictionaries(names, values, max_size=6), some_names, some_names, some_names)
 def test_any_record_is_a_document_or_refused(record, own_id, text, title):
-    try:
-        found = Fields(own_id, text, title).document(record)
-    except InputError as error:
-        assert len(str(error).splitlines()) == 1
-    else:
-        assert is_document(found)
+    documents, refusal = outcome(lambda: [Fields(own_id, text, title).document(record)])
+    assert all(map(is_document, documents))
+    assert refusal is None or len(refusal.splitlines()) == 1
 
 
 def test_a_record_however_deep_is_refused():
-    deep = []
+    deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
-    with pytest.raises(InputError, match="field 'text' holds .*: wanted text"):
+    with pytest.raises(InputError, match=r"field 'text' holds .*: wanted text"):
         Fields().document({"id": 1, "text": deep})
     with pytest.raises(InputError, match="found the id"):
         Fields().document({"id": deep, "text": "x"})

@@ -17,7 +17,7 @@ GOOD = b'{"id": "1", "vector": {"a": 1}}\n'
 
 def read(path, content, name=None):
     path.write_bytes(content)
-    return list(VectorSource([path], name))
+    return list(VectorSource(path, name))
 
 
 @pytest.mark.parametrize(
