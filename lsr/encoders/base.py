@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from lsr.corpus.values import is_unicode
+from lsr.errors import InputError
 from lsr.sparse import SparseMatrix
 
 
@@ -34,6 +36,22 @@ class Origin(NamedTuple):
     end: int
 
 
+def as_texts(texts: str | Sequence[str]) -> Sequence[str]:
+    """``texts`` as a sequence: a single text is one; half a surrogate pair becomes the character U+FFFD.
+
+    Raises:
+        InputError: something that is no text.
+    """
+    if isinstance(texts, str):
+        texts = [texts]
+    for at, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(f"text {at} is {text!r:.60}: wanted a str")
+    if all(text.isascii() or is_unicode(text) for text in texts):
+        return texts
+    return [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
+
+
 class Encoder(ABC):
     """Text to sparse vectors, for documents and for queries.
 
@@ -45,11 +63,25 @@ class Encoder(ABC):
         name: what a person calls it.
         batch_documents: documents that are worth encoding together; progress moves at this pace.
         learns: whether ``observe`` changes the encoder.
+        learned: whether it has done so.
     """
 
     name: str
     batch_documents: int = 1024
     learns: bool = False
+
+    @property
+    def learned(self) -> bool:
+        """Whether a corpus has changed the encoder."""
+        return False
+
+    def fresh(self) -> Encoder:
+        """The same encoder without what it learned from a corpus; itself where it learned nothing."""
+        return self
+
+    def __repr__(self) -> str:
+        """Name, and whether it has learned."""
+        return f"<{type(self).__name__} {self.name!r}{', learned from a corpus' if self.learned else ''}>"
 
     @property
     @abstractmethod

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import Stemmer
 from numpy.typing import NDArray
 
-from lsr.encoders.base import Encoder, Observation, Span
+from lsr.encoders.base import Encoder, Observation, Span, as_texts
+from lsr.encoders.words import Word, Words, is_unspaced, plain
 from lsr.errors import EncoderError
 from lsr.sparse import SparseMatrix, indptr_of, term_dtype
 
-WORD = re.compile(r"\w\w+")
+LEAST = 2  # characters of a word
+ANALYSIS = 2  # 1, of older folders: runs of \w, no folding, English only
+OLD_WORD = re.compile(r"\w\w+")
+ENGLISH, NONE = "english", "none"
 
 # Function words of English: the classic short list of Lucene's English analysis.
 STOP_WORDS = frozenset(
@@ -64,23 +70,39 @@ class BM25Encoder(Encoder):
 
     The weight of a term in a document is ``tf / (tf + k1 * (1 - b + b * length / mean length))`` and in a query
     ``count * ln(1 + (N - df + 0.5) / (df + 0.5))``; their product is the BM25 score without the constant ``k1 + 1``
-    (the variant of Lucene 8 and later; Kamphuis et al., ECIR 2020). Words of two characters or more are lower-cased,
-    English stop words dropped, the rest stemmed (Snowball, English).
+    (the variant of Lucene 8 and later; Kamphuis et al., ECIR 2020). Words of two characters or more lose case and
+    accents, stop words are dropped, the rest is stemmed (Snowball); scripts without spaces give pairs of characters.
 
     Args:
         k1: how slowly repeated terms saturate.
         b: how much long documents are held back, 0 to 1.
+        language: of stemmer and stop words, one of `languages`; "none" has neither.
+
+    Raises:
+        EncoderError: an unknown language.
     """
 
     name = "bm25"
     learns = True
 
-    def __init__(self, k1: float = 0.9, b: float = 0.4) -> None:
-        self.k1, self.b = k1, b
+    def __init__(self, k1: float = 0.9, b: float = 0.4, language: str = ENGLISH) -> None:
+        self._start(k1, b, Analysis(language), [])
+
+    def _start(self, k1: float, b: float, analysis: Analysis, stems: list[str]) -> None:
+        self.k1, self.b, self.analysis = k1, b, analysis
         self._documents = 0
         self._length = 0  # of all documents together, in terms
         self._df = np.zeros(0, np.int64)
-        self._ids = _StemIds([])
+        self._ids = _StemIds(stems, analysis)
+
+    @property
+    def learned(self) -> bool:
+        """Whether it has seen documents."""
+        return self._documents > 0
+
+    def fresh(self) -> BM25Encoder:
+        """One with the same settings that has seen no documents."""
+        return BM25Encoder(self.k1, self.b, self.analysis.language)
 
     @property
     def terms(self) -> list[str]:
@@ -104,7 +126,8 @@ class BM25Encoder(Encoder):
         counts = self._count(texts, learn=True)
         self._df = np.concatenate([self._df, np.zeros(len(self.terms) - self._df.size, np.int64)])
         self._df += np.bincount(counts.terms, minlength=self._df.size)
-        self._documents += len(texts)
+        self._documents += len(counts)
+        self.__dict__.pop("_idf", None)
         self._length += int(counts.weights.sum(dtype=np.float64))
         return Observation(counts, 0)
 
@@ -124,13 +147,14 @@ class BM25Encoder(Encoder):
     def encode_queries(self, texts: Sequence[str]) -> SparseMatrix:
         """Query vectors: count times IDF."""
         self._require_corpus()
-        counts = self._count(texts, learn=False)
-        return SparseMatrix(counts.indptr, counts.terms, counts.weights * self._idf()[counts.terms], self.dim)
+        counts = self._count(texts, learn=False, document=False)
+        return SparseMatrix(counts.indptr, counts.terms, counts.weights * self._idf[counts.terms], self.dim)
 
     def spans(self, text: str) -> list[Span]:
         """Every word of ``text`` whose stem is in the vocabulary."""
-        found = ((match, self._ids[match.group().lower()]) for match in WORD.finditer(text))
-        return [Span(match.start(), match.end(), term) for match, term in found if term >= 0]
+        self._ids.learn = False
+        found = ((word, self._ids[word.text.lower()]) for word in self.analysis.placed(text))
+        return [Span(word.start, word.end, term) for word, term in found if term >= 0]
 
     def save(self, folder: Path) -> None:
         """Write bm25.json, vocabulary.txt (a stem a line) and document_frequency.npy."""
@@ -146,30 +170,31 @@ class BM25Encoder(Encoder):
             EncoderError: a file is missing or damaged.
         """
         try:
-            settings = msgspec.json.decode((folder / "bm25.json").read_bytes(), type=dict[str, float])
+            settings = msgspec.json.decode((folder / "bm25.json").read_bytes(), type=_Settings)
             words = (folder / "vocabulary.txt").read_text(encoding="utf-8")
             df = np.load(folder / "document_frequency.npy", allow_pickle=False)
-            encoder = cls(settings["k1"], settings["b"])
-            encoder._documents, encoder._length = int(settings["documents"]), int(settings["length"])
-        except (OSError, ValueError, KeyError, msgspec.MsgspecError) as error:
+        except (OSError, ValueError, msgspec.MsgspecError) as error:
             raise EncoderError(f"{folder}: no readable BM25 encoder ({error}); index the corpus again") from None
         stems = words.split("\n") if words else []
         if df.shape != (len(stems),):
             raise EncoderError(f"{folder}: {len(stems):,} stems but {df.size:,} frequencies; index the corpus again")
-        encoder._df = df
-        encoder._ids = _StemIds(stems)
+        encoder = cls()
+        encoder._start(settings.k1, settings.b, Analysis(settings.language, settings.analysis), stems)
+        encoder._documents, encoder._length, encoder._df = int(settings.documents), int(settings.length), df
         return encoder
 
-    def _settings(self) -> dict[str, float]:
-        return {"k1": self.k1, "b": self.b, "documents": self._documents, "length": self._length}
+    def _settings(self) -> _Settings:
+        analysis = self.analysis
+        return _Settings(self.k1, self.b, self._documents, self._length, analysis.language, analysis.version)
 
+    @cached_property
     def _idf(self) -> NDArray[np.float32]:
         return np.log1p((self._documents - self._df + 0.5) / (self._df + 0.5)).astype(np.float32)
 
-    def _count(self, texts: Sequence[str], learn: bool) -> SparseMatrix:
+    def _count(self, texts: Sequence[str], learn: bool, document: bool = True) -> SparseMatrix:
         """Rows of term counts; ``learn`` gives new stems an id, otherwise they are left out."""
         self._ids.learn = learn
-        words = [WORD.findall(text.lower()) for text in texts]
+        words = [self.analysis.words(text.lower(), document) for text in as_texts(texts)]
         sizes = np.fromiter(map(len, words), np.int64, len(words))
         ids = np.fromiter(map(self._ids.__getitem__, chain.from_iterable(words)), np.int64, int(sizes.sum()))
         rows = np.repeat(np.arange(len(words)), sizes)
@@ -183,18 +208,91 @@ class BM25Encoder(Encoder):
             raise EncoderError("this BM25 encoder has seen no documents: observe a corpus first, or load a saved one")
 
 
+class _Settings(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What bm25.json holds; the last two are missing in folders of the first analysis."""
+
+    k1: float
+    b: float
+    documents: float
+    length: float
+    language: str = ENGLISH
+    analysis: int = 1
+
+
+class Analysis:
+    """From text to words, and from a word to its stem.
+
+    Args:
+        language: one of `languages`.
+        version: `ANALYSIS`, or 1 as older folders want it.
+
+    Raises:
+        EncoderError: an unknown language or version.
+    """
+
+    def __init__(self, language: str = ENGLISH, version: int = ANALYSIS) -> None:
+        if language not in languages():
+            raise EncoderError(f"unknown language {language!r}: wanted one of {', '.join(languages())}")
+        if version not in (1, ANALYSIS):
+            raise EncoderError(f"analysis {version} of words: this lsr knows 1 to {ANALYSIS}; use the one that wrote it")
+        self.language, self.version = language, version
+        self.stop_words = _stop_words(language)
+        self._stem = None if language == NONE else Stemmer.Stemmer(language).stemWord
+        self._words = Words(underscores=True, least=LEAST)
+
+    def words(self, text: str, document: bool) -> list[str]:
+        """The words of a text in lower case."""
+        return OLD_WORD.findall(text) if self.version == 1 else self._words.of(text, document)
+
+    def placed(self, text: str) -> Iterator[Word]:
+        """The words of a document with their places."""
+        if self.version == 1:
+            return (Word(*match.span(), match[0]) for match in OLD_WORD.finditer(text))
+        return self._words.placed(text)
+
+    def stem(self, word: str) -> str | None:
+        """The stem of a word in lower case; None for stop words and lone characters."""
+        if self.version > 1:
+            word = plain(word)
+            if len(word) < LEAST and not is_unspaced(word):
+                return None
+        if word in self.stop_words:
+            return None
+        return self._stem(word) if self._stem else word
+
+
+def languages() -> list[str]:
+    """Those with a stemmer, in order, and "none"."""
+    return [*sorted(Stemmer.algorithms()), NONE]
+
+
+@lru_cache(maxsize=8)
+def _stop_words(language: str) -> frozenset[str]:
+    """Stop words without accents; none where nobody keeps a list."""
+    from stop_words import StopWordError, get_stop_words
+
+    if language == ENGLISH:
+        return STOP_WORDS
+    try:
+        return frozenset(map(plain, get_stop_words(language)))
+    except StopWordError:
+        return frozenset()
+
+
 class _StemIds(dict[str, int]):
     """Word to the id of its stem, remembered; -1 for stop words and, unless ``learn``, for unknown stems."""
 
-    def __init__(self, stems: list[str]) -> None:
-        super().__init__(dict.fromkeys(STOP_WORDS, -1))
-        self.stems = stems
-        self.learn = False
+    def __init__(self, stems: list[str], analysis: Analysis) -> None:
+        super().__init__()
+        self.stems, self.learn = stems, False
         self._of_stem = {stem: i for i, stem in enumerate(stems)}
-        self._stem = Stemmer.Stemmer("english").stemWord
+        self._stem = analysis.stem
 
     def __missing__(self, word: str) -> int:
         stem = self._stem(word)
+        if stem is None:
+            self[word] = -1
+            return -1
         term = self._of_stem.get(stem, -1)
         if term < 0 and self.learn:
             term = self._of_stem[stem] = len(self.stems)

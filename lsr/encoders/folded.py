@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -128,6 +129,19 @@ class FoldedEncoder(Encoder):
             digest.update(np.ascontiguousarray(part).tobytes())
         digest.update(msgspec.json.encode(self.folding.settings))
         return f"folded-{digest.hexdigest()[:32]}"
+
+    @property
+    def learned(self) -> bool:
+        """Whether the base has learned from a corpus."""
+        return self.base.learned
+
+    def fresh(self) -> FoldedEncoder:
+        """The same with a fresh base; the expander is shared."""
+        if not self.learned:
+            return self
+        other = copy(self)
+        other.base = self.base.fresh()
+        return other
 
     def observe(self, texts: Sequence[str]) -> Observation:
         """Document vectors; the base takes note of the corpus."""

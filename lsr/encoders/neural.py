@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from lsr.encoders.base import Encoder, Observation, Origin, Span, by_weight
+from lsr.encoders.base import Encoder, Observation, Origin, Span, as_texts, by_weight
 from lsr.encoders.declaration import Side, write_declaration
 from lsr.encoders.parts.scorers import scales_to_one, unit_rows
 from lsr.encoders.source import (
@@ -33,7 +34,7 @@ from lsr.encoders.source import (
     width_of,
 )
 from lsr.encoders.stem_view import terms_of
-from lsr.encoders.stems import WORD, Stems, read_stems
+from lsr.encoders.stems import WORDS, Stems, read_stems
 from lsr.encoders.tables import CorpusTable, TableRunner
 from lsr.encoders.view import Tokens, read_tokenizer
 from lsr.errors import EncoderError, MissingExtraError
@@ -125,6 +126,23 @@ class NeuralEncoder(Encoder):
         return max(asking.parts["table"].size, width_of(self.source.document))
 
     @property
+    def learned(self) -> bool:
+        """Whether the query table has followed a corpus."""
+        return self._corpus is not None and self._corpus.documents > 0
+
+    def fresh(self) -> NeuralEncoder:
+        """The same without what a corpus did to the query table; networks are shared."""
+        if self._corpus is None or not self.learned or self.source.query is None:
+            return self
+        other = copy(self)
+        parts = {name: part for name, part in self._corpus.parts().items() if name in ("table", "prior")}
+        other.source = replace(self.source, query=replace(self.source.query, parts=parts))
+        other._corpus, other._stale = CorpusTable(parts), False
+        for name in ("queries", "_own_fingerprint"):
+            other.__dict__.pop(name, None)
+        return other
+
+    @property
     def fingerprint(self) -> str:
         """Hash of weights, vocabulary, parts, length, text template, and of the corpus where that was learned."""
         if self._corpus is None or not self._corpus.documents:
@@ -146,7 +164,7 @@ class NeuralEncoder(Encoder):
         A query table that follows the corpus takes note of the terms that stand in the texts.
         """
         if self._corpus is not None:
-            self._corpus.observe([self._stems.terms_of(text) for text in texts])
+            self._corpus.observe([self._stems.terms_of(text) for text in as_texts(texts)])
             self._stale = True
         return Observation(*self._run(texts, query=False))
 
@@ -169,7 +187,7 @@ class NeuralEncoder(Encoder):
         """
         if not self.declaration.document.dense:
             raise EncoderError(f"{self.name} makes sparse vectors: call encode_documents or encode_queries")
-        vectors = (self.queries if query else self.documents).dense(texts)  # type: ignore[attr-defined]
+        vectors = (self.queries if query else self.documents).dense(as_texts(texts))  # type: ignore[attr-defined]
         if scales_to_one(self.declaration.scorer, query):
             vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         return np.asarray(vectors, np.float32)
@@ -185,8 +203,8 @@ class NeuralEncoder(Encoder):
     def spans(self, text: str) -> list[Span]:
         """Every word-piece or stem of ``text``, special ones left out; none where columns are numbered latents."""
         if self.source.document.side.stems:
-            found = ((match, self._stems.term(match.group())) for match in WORD.finditer(text))
-            return [Span(match.start(), match.end(), term) for match, term in found if term >= 0]
+            found = ((word, self._stems.term(word.text)) for word in WORDS.placed(text, document=False))
+            return [Span(word.start, word.end, term) for word, term in found if term >= 0]
         if self.source.document.side.head == "autoencoder":
             return []
         encoding = self.tokenizer.encode(text, add_special_tokens=False)
@@ -206,7 +224,7 @@ class NeuralEncoder(Encoder):
     def _run(self, texts: Sequence[str], query: bool) -> tuple[SparseMatrix, int]:
         if self.declaration.document.dense:
             raise EncoderError(f"{self.name} makes dense vectors, which no sparse index holds: call encode_dense")
-        matrix, cut = (self.queries if query else self.documents).run(texts)
+        matrix, cut = (self.queries if query else self.documents).run(as_texts(texts))
         matrix = matrix.widened(self.dim)
         return (unit_rows(matrix) if scales_to_one(self.declaration.scorer, query) else matrix), cut
 

@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from lsr.encoders.base import Encoder
-from lsr.encoders.bm25 import BM25Encoder
+from lsr.encoders.bm25 import ENGLISH, BM25Encoder
 from lsr.encoders.source import FOLDED
 from lsr.errors import EncoderError
 
@@ -23,7 +23,7 @@ def load(
     Nothing is downloaded, nothing is unpickled, and no code from a folder is run.
 
     Args:
-        name_or_dir: "default", "bm25" or a folder.
+        name_or_dir: "default", "bm25", "bm25:LANGUAGE" (one of `lsr.encoders.bm25.languages`) or a folder.
         device: where a network runs: "cpu", "cuda", "cuda:1"; None takes a GPU where there is one.
         half: bfloat16 on a GPU.
         system: parts of a plain Hugging Face folder, one of `system_names`; None means splade-v2, or, with an
@@ -33,8 +33,8 @@ def load(
         EncoderError: no such name or folder, or a folder that holds no encoder.
         MissingExtraError: the encoder needs a package that is not installed.
     """
-    if str(name_or_dir) == "bm25":
-        return BM25Encoder()
+    if language := bm25_language(name_or_dir):
+        return BM25Encoder(language=language)
     folder = folder_of(name_or_dir)
     if not folder.is_dir():
         raise EncoderError(
@@ -64,11 +64,17 @@ def fingerprint_of(name_or_dir: str | Path) -> str:
         EncoderError: as `load`.
     """
     folder = folder_of(name_or_dir)
-    if str(name_or_dir) == "bm25" or not folder.is_dir() or _has(folder, BM25, VECTORS, FOLDED):
+    if bm25_language(name_or_dir) or not folder.is_dir() or _has(folder, BM25, VECTORS, FOLDED):
         return load(name_or_dir, "cpu").fingerprint
     from lsr.encoders.source import fingerprint, read_source
 
     return fingerprint(read_source(folder))
+
+
+def bm25_language(name: str | Path | None) -> str | None:
+    """The language of "bm25" or "bm25:LANGUAGE"; None for other names."""
+    head, _, language = str(name).partition(":")
+    return (language or ENGLISH) if head == "bm25" else None
 
 
 def _has(folder: Path, *names: str) -> bool:

@@ -13,8 +13,9 @@ from tokenizers import Tokenizer
 
 from lsr.encoders.declaration import Side
 from lsr.encoders.source import STEMS
-from lsr.encoders.stems import NO_TERM, WORD, Stems, folded, read_stems
+from lsr.encoders.stems import NO_TERM, WORDS, Stems, read_stems
 from lsr.encoders.view import Tokens, View, read_tokenizer
+from lsr.encoders.words import plain
 
 LIMIT = 1 << 20  # words whose tokens are remembered
 
@@ -60,8 +61,8 @@ class StemView:
     def _words(self, text: str) -> Iterator[tuple[_Word, tuple[int, int]]]:
         """Words with their places in the text as it was given, without the prompt."""
         skip, pieces = len(self._prompt), self._pieces
-        for match in WORD.finditer(text):
-            yield pieces[match.group()], (max(0, match.start() - skip), max(0, match.end() - skip))
+        for start, end, word in WORDS.placed(text, document=False):
+            yield pieces[word], (max(0, start - skip), max(0, end - skip))
 
 
 class _Word(NamedTuple):
@@ -80,7 +81,7 @@ class _Pieces(dict[str, _Word]):
         if len(self) >= LIMIT:
             self.clear()
         term = self._stems.term(word)
-        ids = [] if term < 0 and self._content else self._tokenizer.encode(folded(word), add_special_tokens=False).ids
+        ids = [] if term < 0 and self._content else self._tokenizer.encode(plain(word), add_special_tokens=False).ids
         found = self[word] = _Word(ids, [term] + [NO_TERM] * (len(ids) - 1) if ids else [])
         return found
 

@@ -6,8 +6,6 @@ word-pieces break it up, and has a place for every word there is: hashed ones sh
 
 from __future__ import annotations
 
-import re
-import unicodedata
 import zlib
 from collections.abc import Sequence
 from functools import lru_cache
@@ -18,9 +16,10 @@ import Stemmer
 from numpy.typing import NDArray
 
 from lsr.encoders.bm25 import STOP_WORDS
+from lsr.encoders.words import Words, plain
 from lsr.errors import EncoderError
 
-WORD = re.compile(r"[^\W_]+")
+WORDS = Words()
 NO_TERM = -1
 K1, B = 0.9, 0.4  # of the BM25 that encoders of stems start from
 
@@ -74,7 +73,7 @@ class Stems:
     def terms_of(self, text: str) -> list[int]:
         """The terms of ``text`` in order, function words left out."""
         of_word = self._of_word
-        return [term for word in WORD.findall(text) if (term := of_word[word]) >= 0]
+        return [term for word in WORDS.of(text, document=False) if (term := of_word[word]) >= 0]
 
     def save(self, path: Path) -> None:
         """Write a text file: the number of buckets, then a stem a line."""
@@ -102,14 +101,6 @@ def _stems_in(path: Path, _changed: int, _size: int) -> Stems:
     return Stems(stems, int(buckets))
 
 
-def folded(word: str) -> str:
-    """``word`` in lower case, without accents."""
-    word = word.lower()
-    if word.isascii():
-        return word
-    return "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
-
-
 class _Terms(dict[str, int]):
     """Terms of words seen so far; bounded, because texts hold numbers without end."""
 
@@ -123,8 +114,8 @@ class _Terms(dict[str, int]):
     def __missing__(self, word: str) -> int:
         if len(self) >= self.LIMIT:
             self.clear()
-        plain = folded(word)
-        term = self[word] = NO_TERM if plain in FUNCTION_WORDS else self.of_stem(stem(plain))
+        bare = plain(word)
+        term = self[word] = NO_TERM if bare in FUNCTION_WORDS else self.of_stem(stem(bare))
         return term
 
     def of_stem(self, stem: str) -> int:

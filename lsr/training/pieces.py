@@ -17,7 +17,8 @@ from lsr.encoders.bodies import Body, read_body, write_body
 from lsr.encoders.declaration import Side, write_declaration
 from lsr.encoders.neural import copy_vocabulary, save_side, write_manifest
 from lsr.encoders.source import Source, read_source
-from lsr.encoders.stems import FUNCTION_WORDS, WORD, folded
+from lsr.encoders.stems import FUNCTION_WORDS, WORDS
+from lsr.encoders.words import plain
 from lsr.encoders.view import read_tokenizer
 from lsr.errors import TrainingError
 
@@ -48,7 +49,7 @@ def cut(folder: Path, texts: Sequence[str], least: int, target: Path) -> int:
     side = source.document
     assert side.model  # noqa: S101
     body, vocabulary = read_body(side.model, side.side.backbone)
-    counts = Counter(folded(word) for text in texts[:: max(1, len(texts) // COUNTED)] for word in WORD.findall(text))
+    counts = Counter(plain(word) for text in texts[:: max(1, len(texts) // COUNTED)] for word in WORDS.of(text, False))
     words = words_read(counts, side.side)
     tokenizer = cut_pieces(body, side.tokenizer, words, least, vocabulary)
     target.mkdir(parents=True)

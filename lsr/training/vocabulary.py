@@ -27,7 +27,8 @@ from lsr.encoders.parts.pools import pool_states
 from lsr.encoders.parts.scorers import unit_tensor
 from lsr.encoders.source import STEMS, SideSource
 from lsr.encoders.stem_view import StemView, view_of
-from lsr.encoders.stems import FUNCTION_WORDS, K1, WORD, B, Stems, folded, stem
+from lsr.encoders.stems import FUNCTION_WORDS, K1, WORDS, B, Stems, stem
+from lsr.encoders.words import plain
 from lsr.encoders.view import collate
 from lsr.errors import TrainingError
 from lsr.training.pieces import COUNTED, cut_pieces, words_read
@@ -62,7 +63,7 @@ def count_stems(texts: Sequence[str], choice: StemChoice) -> Counted:
     texts = texts[:: max(1, len(texts) // COUNTED)]
     words, frequency, total = Counter[str](), Counter[str](), 0
     for text in texts:
-        found = [folded(word) for word in WORD.findall(text)]
+        found = [plain(word) for word in WORDS.of(text, document=False)]
         words.update(found)
         stems = [own for word in found if (own := _stem(word))]
         frequency.update(set(stems))
