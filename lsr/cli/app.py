@@ -69,6 +69,12 @@ def _root(
     pass
 
 
+Language = Annotated[
+    str | None,
+    typer.Option(help="Of bm25's stemmer and stop words: german, french, ..., or none.  [default: english]"),
+]
+
+
 @app.command("index")
 def index_command(  # noqa: PLR0913 - one parameter an option
     sources: Annotated[
@@ -83,6 +89,7 @@ def index_command(  # noqa: PLR0913 - one parameter an option
     encoder: Annotated[
         str | None, typer.Option(help="bm25, default, or the folder of a model.  [default: default; none with vectors]")
     ] = None,
+    language: Language = None,
     engine: Annotated[str, typer.Option(help="windowed, or seismic.")] = "windowed",
     id_field: Annotated[list[str] | None, _ID_FIELD] = None,
     text_field: Annotated[list[str] | None, _TEXT_FIELD] = None,
@@ -99,8 +106,10 @@ def index_command(  # noqa: PLR0913 - one parameter an option
     """
     from lsr.cli.index import run
     from lsr.corpus import Fields
+    from lsr.encoders.registry import in_language
 
     _fetch(sources if download else [])
+    encoder = in_language(encoder, language)
     run(sources, out, encoder, engine, Fields(id_field, text_field, title_field), vectors)
 
 
@@ -216,6 +225,7 @@ def eval_command(  # noqa: PLR0913 - one parameter an option
     encoder: Annotated[
         str | None, typer.Option(help="bm25, default, or the folder of a model.  [default: default]")
     ] = None,
+    language: Language = None,
     index: Annotated[Path | None, typer.Option(help="Evaluate this index, as it is served.")] = None,
     measures: Measures = None,
     split: Annotated[str | None, typer.Option(help="Judgements to use.  [default: test, or else dev]")] = None,
@@ -241,8 +251,10 @@ def eval_command(  # noqa: PLR0913 - one parameter an option
     Example: lsr eval scifact.zip --encoder bm25 --measures nDCG@10 R@100
     """
     from lsr.cli import evaluate
+    from lsr.encoders.registry import in_language
     from lsr.eval import Question
 
+    encoder = in_language(encoder, language)
     place = str(index) if index else None
     if verify:
         if not evaluate.verify(verify, {"dataset": dataset, "encoder": encoder, "index": place}):
@@ -359,6 +371,7 @@ def encode_command(
     sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Documents, in any layout of lsr index.")],
     out: Annotated[Path, typer.Option("--out", help="Parquet file to write; started again, the work goes on.")],
     encoder: Annotated[str, typer.Option(help="bm25, default, or the folder of a model.")] = "default",
+    language: Language = None,
     devices: Annotated[
         str | None, typer.Option(help="cpu, cuda:0, or several: cuda:0,cuda:1.  [default: every GPU, or the CPU]")
     ] = None,
@@ -373,8 +386,9 @@ def encode_command(
     """
     from lsr.cli.encode import run
     from lsr.corpus import Fields
+    from lsr.encoders.registry import in_language
 
-    run(sources, out, encoder, devices, half, Fields(id_field, text_field, title_field))
+    run(sources, out, in_language(encoder, language) or encoder, devices, half, Fields(id_field, text_field, title_field))
 
 
 @app.command("train")

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+if TYPE_CHECKING:
+    from lsr.encoders import Encoder
+    from lsr.retrieval import IndexSummary
+
+MUCH = 0.5  # share of letters without terms that is worth a warning
 PIPED = 100_000  # columns: what is piped is never wrapped, and a table has one row a line
 
 
@@ -66,6 +72,20 @@ def readable_bytes(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def warn_of_unread(summary: IndexSummary, encoder: Encoder) -> None:
+    """Say what of the documents can never be found: words beyond what the encoder reads, and letters without terms."""
+    if summary.truncated and encoder.longest:
+        say(
+            f"warning: {summary.truncated:,} documents are longer than {encoder.name} reads ({encoder.longest:,} "
+            "word-pieces); no query will find the words after that"
+        )
+    if summary.uncovered > MUCH:
+        say(
+            f"warning: {encoder.name} has no terms for {summary.uncovered:.0%} of the letters outside ASCII (in a sample): "
+            "try --encoder bm25 --language none"
+        )
 
 
 def warn_of_empty(documents: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.progress import Progress as Bars
 
 from lsr import encoders
-from lsr.cli.console import facts, out, progress_bars, readable_bytes, say, warn_of_empty
+from lsr.cli.console import facts, out, progress_bars, readable_bytes, say, warn_of_empty, warn_of_unread
 from lsr.corpus import DocumentReader, Fields
 from lsr.formats import VectorSource, is_vector_file
 from lsr.index import IndexSettings
@@ -44,6 +44,7 @@ def run(
     _print(summary, folder, encoder.name)
     for note in reader.notes:
         say(note)
+    warn_of_unread(summary, encoder)
 
 
 def _run_vectors(source: VectorSource, folder: Path, encoder_name: str | None, settings: IndexSettings) -> None:

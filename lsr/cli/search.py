@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from lsr.cli.console import out, say
-from lsr.errors import InputError
 from lsr.retrieval import Hit, Searcher, Snippet, TermShare
 from lsr.sparse import SparseMatrix
 
@@ -23,20 +22,27 @@ def run(folder: Path, query: str, k: int, as_json: bool, explained: bool, exact:
     """Search and print."""
     searcher = Searcher.open(folder)
     vector = searcher.encode(query)
-    if not vector.nnz:
-        raise InputError(f"no word of the query {query!r} is in the vocabulary of {folder}: try other words")
     # A process that asks once finds everything as soon: exact search of most indexes does without the compiler.
     hits = searcher.search(vector, k, exact or recall is None, recall)
     if as_json:
-        records = [_record(searcher, vector, hit, explained) for hit in hits]
+        records = [_record(searcher, query, vector, hit, explained) for hit in hits]
         sys.stdout.write(msgspec.json.encode({"query": query, "hits": records}).decode() + "\n")
         return
     if not hits:
-        say("no document holds a term of the query")
+        say(_why_nothing(searcher, query, vector))
     for number, hit in enumerate(hits, 1):
         _print_hit(number, hit, searcher.snippet(vector, hit))
         if explained:
-            out.print(_shares_table(hit, searcher.explain(vector, hit)))
+            out.print(_shares_table(hit, searcher.explain(query, hit)))
+
+
+def _why_nothing(searcher: Searcher, query: str, vector: SparseMatrix) -> str:
+    """What is known of a query without hits."""
+    limit = searcher.encoder.longest
+    unread = f" (of a long document the first {limit:,} word-pieces are read)" if limit else ""
+    if not vector.nnz:
+        return f"no hits: no word of the query {query!r} has a term in the index{unread}"
+    return f"no hits: no document was indexed with a term of the query {query!r}{unread}"
 
 
 def _print_hit(number: int, hit: Hit, found: Snippet) -> None:
@@ -64,8 +70,8 @@ def _shares_table(hit: Hit, shares: list[TermShare]) -> Table:
     return table
 
 
-def _record(searcher: Searcher, query: SparseMatrix, hit: Hit, explained: bool) -> dict[str, Any]:
-    part = searcher.snippet(query, hit)
+def _record(searcher: Searcher, query: str, vector: SparseMatrix, hit: Hit, explained: bool) -> dict[str, Any]:
+    part = searcher.snippet(vector, hit)
     record = {**hit._asdict(), "snippet": part.text, "marks": part.marks}
     if explained:
         record["terms"] = [share._asdict() for share in searcher.explain(query, hit)]

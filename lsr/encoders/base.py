@@ -75,6 +75,15 @@ class Encoder(ABC):
         """Whether a corpus has changed the encoder."""
         return False
 
+    @property
+    def longest(self) -> int | None:
+        """Word-pieces read of a document, special ones included; None where all of it is read."""
+        return None
+
+    def hashed(self, term: int) -> bool:
+        """Whether words without a name of their own share ``term``."""
+        return False
+
     def fresh(self) -> Encoder:
         """The same encoder without what it learned from a corpus; itself where it learned nothing."""
         return self

@@ -23,7 +23,7 @@ from lsr.sparse import SparseMatrix, indptr_of, term_dtype
 LEAST = 2  # characters of a word
 ANALYSIS = 2  # 1, of older folders: runs of \w, no folding, English only
 OLD_WORD = re.compile(r"\w\w+")
-ENGLISH, NONE = "english", "none"
+BM25, ENGLISH, NONE = "bm25", "english", "none"
 
 # Function words of English: the classic short list of Lucene's English analysis.
 STOP_WORDS = frozenset(
@@ -82,7 +82,7 @@ class BM25Encoder(Encoder):
         EncoderError: an unknown language.
     """
 
-    name = "bm25"
+    name = BM25
     learns = True
 
     def __init__(self, k1: float = 0.9, b: float = 0.4, language: str = ENGLISH) -> None:
@@ -90,6 +90,7 @@ class BM25Encoder(Encoder):
 
     def _start(self, k1: float, b: float, analysis: Analysis, stems: list[str]) -> None:
         self.k1, self.b, self.analysis = k1, b, analysis
+        self.name = BM25 if analysis.language == ENGLISH else f"{BM25}:{analysis.language}"
         self._documents = 0
         self._length = 0  # of all documents together, in terms
         self._df = np.zeros(0, np.int64)
@@ -101,8 +102,8 @@ class BM25Encoder(Encoder):
         return self._documents > 0
 
     def fresh(self) -> BM25Encoder:
-        """One with the same settings that has seen no documents."""
-        return BM25Encoder(self.k1, self.b, self.analysis.language)
+        """One with the same settings that has seen no documents; itself where it has seen none."""
+        return self if not self.learned else BM25Encoder(self.k1, self.b, self.analysis.language)
 
     @property
     def terms(self) -> list[str]:

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.base import Encoder, Observation, Origin, Span, by_weight
+from lsr.encoders.base import Encoder, Observation, Origin, Span, as_texts, by_weight
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.rows import Rows
 from lsr.encoders.source import FOLDED, read_json, read_tensors
@@ -135,6 +135,15 @@ class FoldedEncoder(Encoder):
         """Whether the base has learned from a corpus."""
         return self.base.learned
 
+    @property
+    def longest(self) -> int | None:
+        """Word-pieces that the base reads of a document."""
+        return self.base.longest
+
+    def hashed(self, term: int) -> bool:
+        """Whether stems without a name of their own share ``term``."""
+        return self.base.hashed(term)
+
     def fresh(self) -> FoldedEncoder:
         """The same with a fresh base; the expander is shared."""
         if not self.learned:
@@ -145,11 +154,13 @@ class FoldedEncoder(Encoder):
 
     def observe(self, texts: Sequence[str]) -> Observation:
         """Document vectors; the base takes note of the corpus."""
+        texts = as_texts(texts)
         found = self.base.observe(texts)
         return Observation(self._added(found.matrix, texts), found.truncated)
 
     def encode_documents(self, texts: Sequence[str]) -> SparseMatrix:
         """Document vectors."""
+        texts = as_texts(texts)
         return self._added(self.base.encode_documents(texts), texts)
 
     def encode_queries(self, texts: Sequence[str]) -> SparseMatrix:

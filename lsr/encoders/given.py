@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from lsr.encoders.base import Encoder, Span
+from lsr.encoders.base import Encoder, Span, as_texts
 from lsr.errors import EncoderError
 from lsr.formats import Vocabulary
 from lsr.sparse import SparseMatrix
@@ -54,7 +54,7 @@ class GivenVectors(Encoder):
 
     def encode_queries(self, texts: Sequence[str]) -> SparseMatrix:
         """Counted tokens."""
-        rows = [Counter(self._number(token) for token in text.split()) for text in texts]
+        rows = [Counter(self._number(token) for token in text.split()) for text in as_texts(texts)]
         return SparseMatrix.from_dicts([{t: n for t, n in row.items() if t >= 0} for row in rows], self.dim)
 
     def spans(self, text: str) -> list[Span]:

@@ -130,6 +130,16 @@ class NeuralEncoder(Encoder):
         """Whether the query table has followed a corpus."""
         return self._corpus is not None and self._corpus.documents > 0
 
+    @property
+    def longest(self) -> int | None:
+        """Word-pieces read of a document, special ones included."""
+        side = self.source.document.side
+        return None if side.head == "table" else side.max_length
+
+    def hashed(self, term: int) -> bool:
+        """Whether stems without a name of their own share ``term``."""
+        return self.source.document.side.stems and term >= len(self._stems.stems)
+
     def fresh(self) -> NeuralEncoder:
         """The same without what a corpus did to the query table; networks are shared."""
         if self._corpus is None or not self.learned or self.source.query is None:

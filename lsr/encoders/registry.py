@@ -71,6 +71,19 @@ def fingerprint_of(name_or_dir: str | Path) -> str:
     return fingerprint(read_source(folder))
 
 
+def in_language(name: str | None, language: str | None) -> str | None:
+    """The name of BM25 in ``language``; ``name`` where that is None.
+
+    Raises:
+        EncoderError: a language for another encoder.
+    """
+    if language is None:
+        return name
+    if name is None or bm25_language(name) is None:
+        raise EncoderError(f"--language is of bm25, found the encoder {name or DEFAULT!r}: add --encoder bm25")
+    return f"bm25:{language}"
+
+
 def bm25_language(name: str | Path | None) -> str | None:
     """The language of "bm25" or "bm25:LANGUAGE"; None for other names."""
     head, _, language = str(name).partition(":")

@@ -28,7 +28,7 @@ class SystemSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     Attributes:
         name: a row of the table.
-        encoder: "bm25", "default", or the folder of a model, sparse or dense; relative to the suite's file.
+        encoder: "bm25", "bm25:LANGUAGE", "default", or the folder of a model, sparse or dense; relative to the suite's file.
         engine: "exact", or an engine that searches approximately; several make a system each.
         recall: that an approximate engine shall give; None takes its own settings.
         fuse: names of systems above this one.
@@ -109,7 +109,8 @@ def read_suite(path: Path) -> Suite:
 
 
 def _placed(spec: SystemSpec, folder: Path) -> SystemSpec:
-    encoder = spec.encoder if spec.encoder in (None, "bm25", "default") else _near(folder, str(spec.encoder))
+    named = spec.encoder in (None, "bm25", "default") or str(spec.encoder).startswith("bm25:")
+    encoder = spec.encoder if named else _near(folder, str(spec.encoder))
     return msgspec.structs.replace(spec, encoder=encoder, runs=spec.runs and _near(folder, spec.runs))
 
 

@@ -20,7 +20,7 @@ import msgspec
 
 from lsr import encoders
 from lsr.corpus import DocumentReader
-from lsr.encoders.registry import fingerprint_of, folder_of
+from lsr.encoders.registry import bm25_language, fingerprint_of, folder_of
 from lsr.encoders.vector_file import stored_vectors, write_vectors
 from lsr.errors import InputError
 from lsr.eval import (
@@ -145,7 +145,7 @@ class Bench:
         """Why a system cannot be measured, or None."""
         if lacking := [name for name in spec.fuse if (name, collection) not in outcome.cells]:
             return outcome.missing[lacking[0], collection]
-        wanted = spec.encoder if spec.encoder not in (None, "bm25") else spec.runs
+        wanted = spec.runs if spec.encoder is None or bm25_language(spec.encoder) else spec.encoder
         path = folder_of(path_for(str(wanted), collection)) if wanted else None
         if path is None or path.exists():
             return None

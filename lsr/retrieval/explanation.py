@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -27,13 +28,28 @@ def common_terms(query: SparseMatrix, document: SparseMatrix) -> list[tuple[int,
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def explain(query: SparseMatrix, document: SparseMatrix, encoder: Encoder) -> list[TermShare]:
+def explain(
+    query: SparseMatrix, document: SparseMatrix, encoder: Encoder, texts: Iterable[str] = ()
+) -> list[TermShare]:
     """The shares of all terms that query and document have in common, largest first; they add up to the score.
 
     Args:
         query: one row.
         document: one row.
         encoder: names the terms.
+        texts: their words name terms that are hashed, the first that stands for a term.
     """
-    shares = [TermShare(encoder.terms[term], q, d, q * d) for term, q, d in common_terms(query, document)]
+    common = common_terms(query, document)
+    own = _own_words(encoder, texts) if any(encoder.hashed(term) for term, _, _ in common) else {}
+    shares = [TermShare(own.get(term) or encoder.terms[term], q, d, q * d) for term, q, d in common]
     return sorted(shares, key=lambda share: -share.share)
+
+
+def _own_words(encoder: Encoder, texts: Iterable[str]) -> dict[int, str]:
+    """Hashed terms and the first word of ``texts`` that stands for each."""
+    found: dict[int, str] = {}
+    for text in texts:
+        for span in encoder.spans(text):
+            if encoder.hashed(span.term):
+                found.setdefault(span.term, text[span.start : span.end].lower())
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -49,6 +49,7 @@ class IndexSummary:
         seconds: from the first document to the published index.
         truncated: documents longer than the encoder reads.
         empty: documents without any term; no query finds them.
+        uncovered: share of the letters outside ASCII, in a sample, that stand in no term, 0 to 1.
     """
 
     documents: int
@@ -58,6 +59,7 @@ class IndexSummary:
     seconds: float
     truncated: int
     empty: int
+    uncovered: float = 0.0
 
 
 def index_documents(
@@ -74,7 +76,8 @@ def index_documents(
 
     Args:
         documents: read once, in order; ids may be whole numbers.
-        encoder: saved with the index.
+        encoder: saved with the index. One that learns from a corpus and has seen one is left as it is: the index gets a
+            copy that learns from these documents alone.
         folder: of the index.
         settings: of the engine.
         progress: hears how it goes on.
@@ -85,9 +88,41 @@ def index_documents(
         InputError: an id given twice, something that is no document, none at all, or what their stream raises.
         StorageError: the folder cannot be written.
     """
-    return write_index(
-        _encoded(documents, encoder, observe or encoder.observe), lambda: encoder, folder, settings, progress
-    )
+    own = encoder.fresh()
+    coverage = Coverage(own)
+    batches = _encoded(documents, own, observe or own.observe, coverage)
+    summary = write_index(batches, lambda: own, folder, settings, progress)
+    return replace(summary, uncovered=coverage.uncovered)
+
+
+class Coverage:
+    """How much of the letters outside ASCII stands in terms? Looked at in the first documents that have some.
+
+    Args:
+        encoder: finds terms in texts.
+    """
+
+    DOCUMENTS, CHARACTERS = 200, 2000
+    UNKNOWN = ("[UNK]", "<unk>")
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder, self._left, self._letters, self._covered = encoder, self.DOCUMENTS, 0, 0
+
+    @property
+    def uncovered(self) -> float:
+        """Share of the letters that stand in no term, 0 to 1."""
+        return 1 - self._covered / self._letters if self._letters else 0.0
+
+    def look(self, text: str) -> None:
+        """Count the letters of ``text``, unless enough were counted."""
+        if self._left == 0 or text.isascii():
+            return
+        text = text[: self.CHARACTERS]
+        letters = {i for i, character in enumerate(text) if not character.isascii() and character.isalpha()}
+        self._left -= bool(letters)
+        self._letters += len(letters)
+        spans = [span for span in self._encoder.spans(text) if self._encoder.terms[span.term] not in self.UNKNOWN]
+        self._covered += len(letters & {i for span in spans for i in range(span.start, span.end)})
 
 
 class Encoded(NamedTuple):
@@ -130,10 +165,15 @@ def write_index(
 
 
 def _encoded(
-    documents: Iterable[Document], encoder: Encoder, observe: Callable[[Sequence[str]], Observation]
+    documents: Iterable[Document],
+    encoder: Encoder,
+    observe: Callable[[Sequence[str]], Observation],
+    coverage: Coverage,
 ) -> Iterator[Encoded]:
     for places, batch in _batches(documents, encoder.batch_documents):
         observation = observe([document.full_text for document in batch])
+        for document in batch:
+            coverage.look(document.full_text)
         yield Encoded(batch, places, observation.matrix, observation.truncated)
 
 

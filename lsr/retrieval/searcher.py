@@ -107,8 +107,9 @@ class Searcher:
         return self.encoder.encode_queries([query])
 
     def explain(self, query: str | SparseMatrix, hit: Hit) -> list[TermShare]:
-        """What each term adds to the score of ``hit``, largest first."""
-        return explain(self._vector(query), self.collection.vector(hit.row), self.encoder)
+        """What each term adds to the score of ``hit``, largest first; a hashed term is called by a word of the texts."""
+        texts = [hit.title, hit.text] if isinstance(query, SparseMatrix) else [query, hit.title, hit.text]
+        return explain(self._vector(query), self.collection.vector(hit.row), self.encoder, texts)
 
     def snippet(self, query: str | SparseMatrix, hit: Hit) -> Snippet:
         """The part of the text that shows best why ``hit`` was found."""

@@ -206,6 +206,7 @@ def build_system(
     if is_dense(encoder):
         heard = progress.encoded if progress else lambda done: None
         return DenseSystem(encoder, list(documents), folder, heard)
+    encoder = encoder.fresh()
     index_documents(documents, encoder, folder, settings, progress, observe)
     return SparseSystem(Searcher.open(folder, encoder), way)
 

@@ -96,3 +96,87 @@ def test_a_damaged_folder_is_refused(tmp_path):
     (tmp_path / "document_frequency.npy").unlink()
     with pytest.raises(EncoderError, match="no readable BM25 encoder"):
         load(tmp_path)
+
+
+FOUND = [  # language, document, query
+    ("english", "Kärcher Hochdruckreiniger", "karcher"),
+    ("english", "Karcher", "KÄRCHER"),
+    ("english", "veste imperméable", "impermeable"),
+    ("french", "vestes imperméables", "impermeable"),
+    ("french", "un cheval", "chevaux"),
+    ("german", "die Häuser der Straße", "strasse haus"),
+    ("russian", "зелёная ёлка", "елка"),
+    ("english", "re\u0301sume\u0301", "résumé"),
+    ("english", "東京は日本の首都です", "日本"),
+    ("english", "水を飲む", "水"),
+    ("none", "東京は日本の首都です", "首都"),
+    ("english", "我爱北京天安门", "北京"),
+    ("english", "ประเทศไทย", "ไทย"),
+    ("english", "한국어를 검색한다", "검색"),
+    ("english", "iPhone15を買う", "iphone15"),
+    ("english", "ＩＰＨＯＮＥ", "iphone"),
+    ("english", "दिल्ली भारत की राजधानी है", "दिल्ली"),
+    ("hindi", "राजधानी", "राजधानी"),
+    ("english", "مُحَمَّد", "محمد"),
+    ("arabic", "مُحَمَّد", "محمد"),
+    ("none", "running", "running"),
+]
+
+
+@pytest.mark.parametrize(("language", "document", "query"), FOUND)
+def test_words_of_every_script_are_found(language, document, query):
+    encoder = BM25Encoder(language=language)
+    documents = encoder.weigh(encoder.observe([document, "something else"]).matrix)
+    first, other = scores(encoder, documents, query)
+    assert first > other == 0
+
+
+def test_without_a_language_words_stay_as_they_are():
+    encoder = BM25Encoder(language="none")
+    encoder.observe(["the running dogs"])
+    assert encoder.terms == ["the", "running", "dogs"]
+
+
+def test_stop_words_are_those_of_the_language():
+    encoder = BM25Encoder(language="german")
+    encoder.observe(["der Hund und die Katze"])
+    assert encoder.terms == ["hund", "katz"]
+
+
+def test_an_unknown_language_is_refused():
+    with pytest.raises(EncoderError, match="unknown language 'klingon': wanted one of arabic, "):
+        load("bm25:klingon")
+
+
+def test_a_language_is_saved(tmp_path):
+    encoder = load("bm25:german")
+    assert encoder.name == "bm25:german"
+    encoder.observe(["Häuser und Gärten"])
+    encoder.save(tmp_path)
+    again = load(tmp_path)
+    assert again.fingerprint == encoder.fingerprint
+    assert again.encode_queries(["Haus"]).to_dicts() == encoder.encode_queries(["Haus"]).to_dicts() != [{}]
+
+
+def test_a_folder_of_the_first_analysis_reads_words_as_it_did(tmp_path):
+    (tmp_path / "bm25.json").write_text('{"k1":0.9,"b":0.4,"documents":2,"length":3}')
+    (tmp_path / "vocabulary.txt").write_text("kärcher\nhous\n東京は")
+    np.save(tmp_path / "document_frequency.npy", np.ones(3, np.int64))
+    encoder = load(tmp_path)
+    rows = encoder.encode_queries(["Kärcher houses", "karcher", "東京は", "東京", "the"]).to_dicts()
+    assert [list(row) for row in rows] == [[0, 1], [], [2], [], []]
+    assert encoder.fingerprint == "bm25-4dc5e803af3e702a5540da8779d91081"  # what that lsr wrote into manifests
+    encoder.save(tmp_path)
+    assert load(tmp_path).fingerprint == encoder.fingerprint
+
+
+@given(st.text(max_size=60))
+def test_a_text_is_found_by_its_own_words_and_spans_lie_in_it(text):
+    encoder = BM25Encoder()
+    documents = encoder.weigh(encoder.observe([text]).matrix)
+    queries = encoder.encode_queries([text])
+    assert (queries.nnz > 0) == (documents.nnz > 0)
+    for span in encoder.spans(text):
+        assert 0 <= span.start < span.end <= len(text)
+        own = encoder.encode_documents([text[span.start : span.end]])
+        assert span.term in own.terms
