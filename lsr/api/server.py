@@ -44,9 +44,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise InputError(
-            f"cannot listen on {host}:{port}: {error.strerror}; choose another --port or --host"
-        ) from None
+        raise InputError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port or --host") from None
     return listener
 
 

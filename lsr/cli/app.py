@@ -367,7 +367,7 @@ def check_command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Fo
 
 
 @app.command("encode")
-def encode_command(
+def encode_command(  # noqa: PLR0913 - one parameter an option
     sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Documents, in any layout of lsr index.")],
     out: Annotated[Path, typer.Option("--out", help="Parquet file to write; started again, the work goes on.")],
     encoder: Annotated[str, typer.Option(help="bm25, default, or the folder of a model.")] = "default",
@@ -388,7 +388,14 @@ def encode_command(
     from lsr.corpus import Fields
     from lsr.encoders.registry import in_language
 
-    run(sources, out, in_language(encoder, language) or encoder, devices, half, Fields(id_field, text_field, title_field))
+    run(
+        sources,
+        out,
+        in_language(encoder, language) or encoder,
+        devices,
+        half,
+        Fields(id_field, text_field, title_field),
+    )
 
 
 @app.command("train")

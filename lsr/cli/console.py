@@ -83,8 +83,8 @@ def warn_of_unread(summary: IndexSummary, encoder: Encoder) -> None:
         )
     if summary.uncovered > MUCH:
         say(
-            f"warning: {encoder.name} has no terms for {summary.uncovered:.0%} of the letters outside ASCII (in a sample): "
-            "try --encoder bm25 --language none"
+            f"warning: {encoder.name} has no terms for {summary.uncovered:.0%} of the letters outside ASCII "
+            "(in a sample): try --encoder bm25 --language none"
         )
 
 

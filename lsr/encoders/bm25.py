@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -235,7 +234,9 @@ class Analysis:
         if language not in languages():
             raise EncoderError(f"unknown language {language!r}: wanted one of {', '.join(languages())}")
         if version not in (1, ANALYSIS):
-            raise EncoderError(f"analysis {version} of words: this lsr knows 1 to {ANALYSIS}; use the one that wrote it")
+            raise EncoderError(
+                f"analysis {version} of words: this lsr knows 1 to {ANALYSIS}; use the one that wrote it"
+            )
         self.language, self.version = language, version
         self.stop_words = _stop_words(language)
         self._stem = None if language == NONE else Stemmer.Stemmer(language).stemWord

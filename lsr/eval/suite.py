@@ -28,7 +28,8 @@ class SystemSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     Attributes:
         name: a row of the table.
-        encoder: "bm25", "bm25:LANGUAGE", "default", or the folder of a model, sparse or dense; relative to the suite's file.
+        encoder: "bm25", "bm25:LANGUAGE", "default", or the folder of a model, sparse or dense; relative to
+            the suite's file.
         engine: "exact", or an engine that searches approximately; several make a system each.
         recall: that an approximate engine shall give; None takes its own settings.
         fuse: names of systems above this one.

@@ -107,7 +107,7 @@ class Searcher:
         return self.encoder.encode_queries([query])
 
     def explain(self, query: str | SparseMatrix, hit: Hit) -> list[TermShare]:
-        """What each term adds to the score of ``hit``, largest first; a hashed term is called by a word of the texts."""
+        """What each term adds to the score of ``hit``, largest first; a hashed term has the name of a word."""
         texts = [hit.title, hit.text] if isinstance(query, SparseMatrix) else [query, hit.title, hit.text]
         return explain(self._vector(query), self.collection.vector(hit.row), self.encoder, texts)
 

@@ -18,8 +18,8 @@ from lsr.encoders.declaration import Side, write_declaration
 from lsr.encoders.neural import copy_vocabulary, save_side, write_manifest
 from lsr.encoders.source import Source, read_source
 from lsr.encoders.stems import FUNCTION_WORDS, WORDS
-from lsr.encoders.words import plain
 from lsr.encoders.view import read_tokenizer
+from lsr.encoders.words import plain
 from lsr.errors import TrainingError
 
 COUNTED = 200_000  # texts that words and stems are counted in, or up to twice as many

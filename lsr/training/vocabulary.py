@@ -28,8 +28,8 @@ from lsr.encoders.parts.scorers import unit_tensor
 from lsr.encoders.source import STEMS, SideSource
 from lsr.encoders.stem_view import StemView, view_of
 from lsr.encoders.stems import FUNCTION_WORDS, K1, WORDS, B, Stems, stem
-from lsr.encoders.words import plain
 from lsr.encoders.view import collate
+from lsr.encoders.words import plain
 from lsr.errors import TrainingError
 from lsr.training.pieces import COUNTED, cut_pieces, words_read
 from lsr.training.recipe import StemChoice

@@ -180,7 +180,7 @@ class TestBadInput:
         (tmp_path / "c.jsonl").write_text('{"id": "1", "text": "word here"}\n{"id": "2", "text": ""}\n')
         result = lsr("index", tmp_path / "c.jsonl", "--out", tmp_path / "index")
         assert result.returncode == 0
-        assert "warning: 1 documents hold no term (empty text)" in result.stderr
+        assert "warning: 1 document holds no term" in result.stderr
 
     def test_the_previous_index_is_untouched(self, tmp_path):
         good = tmp_path / "good.jsonl"

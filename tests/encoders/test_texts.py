@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lsr.corpus import Document
 from lsr.encoders import load
 from lsr.encoders.given import GivenVectors
 from lsr.errors import InputError, MismatchError
 from lsr.formats import Vocabulary
-from lsr.corpus import Document
 from lsr.retrieval import Searcher, index_documents
 
 BEES = [Document("1", "", "bees dance to tell where flowers are"), Document("2", "", "the moat of a castle")]
@@ -41,7 +41,7 @@ def test_a_single_text_is_one_text(encoder, side):
 @pytest.mark.parametrize("texts", [[1], [None], [b"bees"], [["bees"]]])
 def test_what_is_no_text_is_refused(encoder, texts):
     for encode in (encoder.encode_documents, encoder.encode_queries):
-        with pytest.raises(InputError, match="text 0 is .*: wanted a str"):
+        with pytest.raises(InputError, match=r"text 0 is .*: wanted a str"):
             encode(texts)
 
 

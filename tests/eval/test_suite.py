@@ -117,7 +117,7 @@ def test_the_table_marks_the_best_and_gives_no_mean_for_a_part():
     table = suite_table(cells, ["a", "b"], ["x", "y"], "RR")
     assert [[(e.text, e.best) for e in row] for row in table.rows.values()] == [
         [("0.5000", True), ("0.1000", False), ("0.3000", False)],
-        [("0.5000", True), ("–", False), ("1 of 2", False)],  # noqa: RUF001
+        [("0.5000", True), ("–", False), ("1 of 2", False)],
     ]
     assert markdown(table).splitlines()[2] == "| a | **0.5000** | 0.1000 | 0.3000 |"
 
