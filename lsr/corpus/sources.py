@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def files_of(source: Path) -> list[Path]:
     if str(source) == "-" or irds.is_irds(source):
         return [source]
     try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            source.stat()  # says no where one may not look; the questions below may then answer "not there"
         if products.esci_locale(source):
             return [source]
         if source.is_dir():

@@ -215,7 +215,7 @@ def _open_zip_member(root: Path, member: str) -> ByteStream | None:
         archive.close()
         return None
     info = archive.getinfo(min(names, key=len))
-    name = f"{root.name}:{info.filename}"
+    name = f"{root.name}:{info.filename if info.filename.isprintable() else member}"
     try:
         stream = archive.open(info)
     except DAMAGE as error:

@@ -76,3 +76,18 @@ def test_a_collection_without_documents_is_refused(tmp_path):
     for command in (["index", tmp_path, "--out", tmp_path / "index"], ["eval", tmp_path]):
         with pytest.raises(InputError, match=r"found qrels, queries.jsonl but no documents; wanted corpus.jsonl"):
             run(*command, "--encoder", "bm25")
+
+
+@pytest.mark.parametrize("ids", [("q1", "q2"), ("d1", "d2")])
+def test_topics_beside_documents_are_asked_and_not_found(tmp_path, ids):
+    """Also where a topic has the id of a document."""
+    texts = ("how do bees dance", "what is a moat")
+    documents = [{"id": "d1", "contents": "bees dance"}, {"id": "d2", "contents": "a moat"}]
+    (tmp_path / "docs.jsonl").write_text("\n".join(map(json.dumps, documents)))
+    topics = [{"_id": name, "text": text} for name, text in zip(ids, texts, strict=True)]
+    (tmp_path / "topics.jsonl").write_text("\n".join(map(json.dumps, topics)))
+    (tmp_path / "qrels.txt").write_text(f"{ids[0]} 0 d1 1\n{ids[1]} 0 d2 1\n")
+    result = run("eval", tmp_path, "--encoder", "bm25", "--measures", "RR@10", "--json", tmp_path / "x.json")
+    assert result.exit_code == 0
+    found = json.loads((tmp_path / "x.json").read_text())
+    assert (found["documents"], found["measures"]) == (2, {"RR@10": 1.0})

@@ -56,6 +56,30 @@ def test_bad_rows_of_wands_are_named(wands):
         load_collection(wands)
 
 
+def test_wands_is_read_however_long_its_fields_and_with_a_mark(wands):
+    long = "\ufeff" + PRODUCTS + '2\t"a\n\nb"\tBeds\tc\t"' + "oak " * 40_000 + '"\tx\t\t\t\n'
+    (wands / "product.csv").write_text(long, encoding="utf-8", newline="\r\n")
+    found = list(DocumentReader(wands))
+    assert [document.id for document in found] == ["0", "1", "2"]
+    assert found[2] == Document("2", found[2].title, "oak " * 39_999 + "oak x")
+    assert found[2].title.split() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (b"2\tcaf\xe9\tx\tx\tx\tx\t\t\t\n", r"product.csv, line 4: not UTF-8 \(byte 0xe9"),
+        (b"\tbed\tx\tx\tx\tx\t\t\t\n", r"product.csv, line 4: found the id ''"),
+        (b'"2\0"\tbed\tx\tx\tx\tx\t\t\t\n', r"product.csv, line 4: the id '2\\x00' holds a NUL"),
+        (b"2\tbed\rx\tx\tx\tx\tx\t\t\t\n", r"product.csv, line 4: "),
+    ],
+)
+def test_odd_bytes_of_wands_are_named(wands, row, message):
+    (wands / "product.csv").write_bytes(PRODUCTS.encode() + row)
+    with pytest.raises(InputError, match=message):
+        list(DocumentReader(wands))
+
+
 @pytest.fixture
 def esci(tmp_path):
     folder = tmp_path / "shopping_queries_dataset"
@@ -96,6 +120,22 @@ def test_esci_is_a_collection_of_one_locale(esci):
     assert list(DocumentReader([spanish.path])) == [Document("A", "Taza", "")]
     with pytest.raises(InputError, match="no examples of split 'train' and locale 'us'"):
         load_collection(esci, "train")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"product_id": [None]}, "products.parquet, row 1: found the id None"),
+        ({"product_title": [1.5]}, "products.parquet, row 1: the title holds 1.5: wanted text"),
+        ({"product_color": [["red"]]}, "products.parquet, row 1: field 'product_color' holds .*: wanted text"),
+        ({"product_brand": [b"caf\xe9"]}, "products.parquet, row 1: not UTF-8"),
+    ],
+)
+def test_odd_rows_of_esci_are_named(esci, change, message):
+    file = esci / "shopping_queries_dataset_products.parquet"
+    pq.write_table(pa.table({**pq.read_table(file).slice(0, 1).to_pydict(), **change}), file)
+    with pytest.raises(InputError, match=message):
+        list(DocumentReader(esci))
 
 
 def test_gains_times_100_give_the_ndcg_of_the_gains(esci):
