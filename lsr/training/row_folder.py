@@ -11,7 +11,8 @@ Rows count from 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from lsr.corpus.parquet import batches, open_parquet, records
 from lsr.errors import InputError
 from lsr.sparse import indptr_of
 from lsr.training.examples import Examples
@@ -35,11 +37,12 @@ def read_texts(path: Path) -> Iterator[str]:
     Raises:
         InputError: no readable file, no column "text", or a row without text.
     """
-    batches = _guarded(path, _open(path, {"text": _is_text}).iter_batches(columns=["text"]))
-    for row, text in enumerate(text for batch in batches for text in batch.column(0).to_pylist()):
-        if text is None or not text.strip():
-            raise _fault(path, row, f"text holds {text!r}", "a text; leave the row out or give it one")
-        yield text
+    with _opened(path, {"text": _is_text}) as file:
+        for row, record in records(path, file, BATCH, ["text"]):
+            text = record["text"]
+            if text is None or not text.strip():
+                raise _fault(path, row, f"text holds {text!r}", "a text; leave the row out or give it one")
+            yield text
 
 
 def read_examples(path: Path, queries: int, documents: int) -> Examples:
@@ -49,10 +52,11 @@ def read_examples(path: Path, queries: int, documents: int) -> Examples:
         InputError: no readable file, a column that is missing or of another type, a row that no text has, an example
             without documents, a list of scores of another length, a score that is no finite number.
     """
-    file = _open(path, {"query": pa.types.is_integer, "documents": _is_list(pa.types.is_integer)})
-    scored = "scores" in file.schema_arrow.names
-    columns = ["query", "documents", *(["scores"] if scored else [])]
-    table = pa.Table.from_batches(_guarded(path, file.iter_batches(columns=columns)), _columns(file, columns))
+    with _opened(path, {"query": pa.types.is_integer, "documents": _is_list(pa.types.is_integer)}) as file:
+        scored = "scores" in file.schema_arrow.names
+        columns = ["query", "documents", *(["scores"] if scored else [])]
+        found_batches = (batch for _, batch in batches(path, file, BATCH, columns))
+        table = pa.Table.from_batches(found_batches, _columns(file, columns))
     rows = _whole(path, table["query"].combine_chunks(), "query", np.arange(len(table)))
     _check_range(path, rows, np.arange(len(table)), queries, "query", QUERIES)
     sizes, flat = _flat(table["documents"])
@@ -141,29 +145,19 @@ def _fault(path: Path, row: int, found: str, wanted: str) -> InputError:
     return InputError(f"{path}, row {row} (the first is 0): {found}; wanted {wanted}")
 
 
-def _open(path: Path, wanted: dict[str, Any]) -> Any:
+@contextmanager
+def _opened(path: Path, wanted: dict[str, Any]) -> Iterator[pq.ParquetFile]:
     if not path.is_file():
         raise InputError(f"{path.parent}: no {path.name}; wanted {DOCUMENTS}, {QUERIES} and {EXAMPLES}")
-    try:
-        file = pq.ParquetFile(path)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not a readable Parquet file ({error})") from None
-    schema = file.schema_arrow
-    for name, fits in wanted.items():
-        if name not in schema.names:
-            raise InputError(f"{path}: found the columns {', '.join(schema.names)}; wanted {' and '.join(wanted)}")
-        if not fits(schema.field(name).type):
-            kind = {"text": "texts", "query": "row numbers", "documents": "lists of row numbers"}[name]
-            raise InputError(f"{path}: the column {name!r} holds {schema.field(name).type}; wanted {kind}")
-    return file
-
-
-def _guarded(path: Path, batches: Iterable[Any]) -> Iterator[Any]:
-    """The batches, and a fault of ours for a file that is damaged inside."""
-    try:
-        yield from batches
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: damaged ({error}); write the folder again") from None
+    with open_parquet(path) as file:
+        schema = file.schema_arrow
+        for name, fits in wanted.items():
+            if name not in schema.names:
+                raise InputError(f"{path}: found the columns {', '.join(schema.names)}; wanted {' and '.join(wanted)}")
+            if not fits(schema.field(name).type):
+                kind = {"text": "texts", "query": "row numbers", "documents": "lists of row numbers"}[name]
+                raise InputError(f"{path}: the column {name!r} holds {schema.field(name).type}; wanted {kind}")
+        yield file
 
 
 def _columns(file: Any, names: Sequence[str]) -> Any:

@@ -109,6 +109,18 @@ def test_a_missing_or_damaged_file_is_named(tmp_path):
         read_data([folder])
 
 
+def test_a_text_that_is_not_utf8_is_named_by_its_row(tmp_path):
+    texts = pa.array([b"bees", b"caf\xe9"])
+    broken = pa.StringArray.from_buffers(2, *texts.buffers()[1:])
+    folder = write(tmp_path / "rows")
+    pq.write_table(pa.table({"text": broken}), folder / "documents.parquet")
+    with pytest.raises(InputError, match=r"documents.parquet, row 1: .*UTF8"):
+        read_data([folder])
+    pq.write_table(pa.table({"query": ["a", "b"], "positive": broken}), tmp_path / "pairs.parquet")
+    with pytest.raises(InputError, match=r"pairs.parquet, row 2: .*UTF8"):
+        read_data([tmp_path / "pairs.parquet"])
+
+
 def test_no_examples_and_a_second_writing_are_refused(tmp_path):
     folder = write(tmp_path / "rows")
     with pytest.raises(InputError, match="choose a new folder"):
