@@ -31,7 +31,7 @@ class Scores(NamedTuple):
 
 
 class Numbered(NamedTuple):
-    """Grades and scores of one query, by numbers for its documents."""
+    """Grades and scores of one query, by other names for its documents."""
 
     grades: dict[str, int]
     scores: dict[str, float]
@@ -61,7 +61,8 @@ def evaluate(qrels: Qrels, run: Run, measures: Sequence[Any], rules: Convention 
         raise InputError(f"the run answers none of the {len(qrels):,} judged queries: are run and qrels of one set?")
     per_query: dict[str, dict[str, float]] = {str(measure): dict.fromkeys(known, 0.0) for measure in measures}
     answered = [query for query, ranking in known.items() if ranking and qrels[query]]  # Judged@k divides by both
-    numbered = [_numbered(query, qrels[query], known[query]) for query in answered]
+    others = [f"x{place}" for place in range(max((len(known[query]) for query in answered), default=0))]
+    numbered = [_numbered(query, qrels[query], known[query], others) for query in answered]
     _check_grades(measures, max((max(query.grades.values()) for query in numbered), default=0))
     for group in _groups(measures):
         for name, i, value in _values(group, numbered):
@@ -69,8 +70,8 @@ def evaluate(qrels: Qrels, run: Run, measures: Sequence[Any], rules: Convention 
     return Scores({str(measure): _together(measure, per_query[str(measure)]) for measure in measures}, per_query)
 
 
-def _numbered(query: str, graded: Mapping[str, int], ranking: Mapping[str, float]) -> Numbered:
-    """Grades and scores of one query by numbers for its documents.
+def _numbered(query: str, graded: Mapping[str, int], ranking: Mapping[str, float], others: Sequence[str]) -> Numbered:
+    """Grades and scores of one query by numbers for its judged documents, and names by place for ``others``.
 
     Names hold what the programs below do not survive (NUL), or split at (white space). Scores no longer tie, so no
     order hangs on a name. Below 0 all grades mean the same: in the pool, not judged; where a query has no others,
@@ -79,7 +80,7 @@ def _numbered(query: str, graded: Mapping[str, int], ranking: Mapping[str, float
     number = {name: str(i) for i, name in enumerate(graded)}
     grades = {number[name]: _grade(query, name, grade) for name, grade in graded.items()}
     lowest = -1 if max(grades.values()) >= 0 else 0
-    scores = {number.setdefault(name, str(len(number))): score for name, score in ranking.items()}
+    scores = {number.get(name, other): score for (name, score), other in zip(ranking.items(), others, strict=False)}
     return Numbered({name: max(lowest, grade) for name, grade in grades.items()}, scores)
 
 

@@ -16,7 +16,7 @@ from lsr.corpus.streams import ByteStream, open_file
 from lsr.corpus.values import finite_number, identifier, whole_number
 from lsr.errors import InputError
 from lsr.eval.columns import WORD, columns
-from lsr.eval.runs import Run, check_scores, check_trec_ids, write_lines, write_trec_run
+from lsr.eval.runs import Run, check_scores, check_trec_ids, ids_of, write_lines, write_trec_run
 from lsr.formats import GroundTruth, read_ground_truth, write_ground_truth
 
 Line = tuple[str, str, float]
@@ -206,7 +206,7 @@ def write_msmarco_run(path: Path, run: Run) -> None:
     Raises:
         InputError: an id has a tab or a line end, or the file cannot be written.
     """
-    _check_tsv_ids([*run, *(document for ranking in run.values() for document, _ in ranking)])
+    _check_tsv_ids(ids_of(run))
     lines = (
         f"{query}\t{document}\t{rank}\n"
         for query, ranking in run.items()
@@ -230,7 +230,7 @@ def write_json_run(path: Path, run: Run) -> None:
         InputError: an id that JSON does not keep, a score that is no finite number, or the file cannot be written.
     """
     check_scores(run)
-    for name in (*run, *(document for ranking in run.values() for document, _ in ranking)):
+    for name in ids_of(run):
         identifier(name)
     scores = {query: {name: float(score) for name, score in ranking} for query, ranking in run.items()}
     write_lines(path, [msgspec.json.encode(scores).decode() + "\n"])

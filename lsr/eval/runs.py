@@ -54,6 +54,11 @@ def check_trec_ids(ids: Iterable[str]) -> None:
             )
 
 
+def ids_of(run: Run) -> dict[str, None]:
+    """Queries and documents of a run, each once, in order."""
+    return dict.fromkeys([*run, *(document for ranking in run.values() for document, _ in ranking)])
+
+
 def check_scores(run: Run) -> None:
     """Refuse scores that no run file keeps.
 
@@ -61,12 +66,12 @@ def check_scores(run: Run) -> None:
         InputError: a score that is no finite number.
     """
     for query, ranking in run.items():
-        for name, score in ranking:
-            if not math.isfinite(score):
-                raise InputError(
-                    f"query {query!r}, document {name!r}: the score is {score}, wanted a finite number; are weights of "
-                    "the index or the query too large?"
-                )
+        if wrong := [(name, score) for name, score in ranking if not math.isfinite(score)]:
+            name, score = wrong[0]
+            raise InputError(
+                f"query {query!r}, document {name!r}: the score is {score}, wanted a finite number; are weights of "
+                "the index or the query too large?"
+            )
 
 
 def write_trec_run(path: Path, run: Run, tag: str = "lsr") -> None:
@@ -76,7 +81,7 @@ def write_trec_run(path: Path, run: Run, tag: str = "lsr") -> None:
         InputError: an id has white space, a score is no finite number, or the file cannot be written.
     """
     check_scores(run)
-    check_trec_ids([*run, *(document for ranking in run.values() for document, _ in ranking)])
+    check_trec_ids(ids_of(run))
     lines = (
         f"{query} Q0 {document} {rank} {float(score)!r} {tag}\n"
         for query, ranking in run.items()

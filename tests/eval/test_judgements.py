@@ -114,3 +114,20 @@ def test_queries_are_no_documents(tmp_path):
     (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n1\ta\t1\n")
     with pytest.raises(InputError, match=r"no documents|corpus.jsonl"):
         evaluate_system(Question(dataset=str(tmp_path), encoder="bm25"))
+
+
+def test_cranfield_has_its_numbers_in_the_layout_of_trec_too(shared_collection, tmp_path):
+    from lsr.corpus import DocumentReader
+    from lsr.eval import Question
+    from lsr.retrieval import evaluate_system
+
+    cranfield = load_collection(shared_collection("cranfield"))
+    documents = [{"id": one.id, "title": one.title, "text": one.text} for one in DocumentReader([cranfield.path])]
+    topics = [{"_id": query, "text": text} for query, text in cranfield.queries.items()]
+    for name, records in (("docs.jsonl", documents), ("topics.jsonl", topics)):
+        (tmp_path / name).write_text("".join(json.dumps(record) + "\n" for record in records))
+    pairs = [(query, *pair) for query, graded in cranfield.qrels.items() for pair in graded.items()]
+    (tmp_path / "qrels.txt").write_text("".join(f"{query} 0 {name} {grade}\n" for query, name, grade in pairs))
+    found = evaluate_system(Question(dataset=str(tmp_path), encoder="bm25", measures=("nDCG@10", "RR@10")))
+    assert found.documents == 1400
+    assert found.values.measures == pytest.approx({"nDCG@10": 0.491, "RR@10": 0.773}, abs=5e-4)

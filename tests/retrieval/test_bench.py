@@ -19,7 +19,16 @@ from lsr.corpus import Document, DocumentReader
 from lsr.encoders import load
 from lsr.encoders.neural import NeuralEncoder
 from lsr.errors import InputError, StorageError
-from lsr.eval import CellStore, Question, load_collection, parse_measures, read_suite, write_collection, write_run
+from lsr.eval import (
+    CellStore,
+    Question,
+    load_collection,
+    parse_measures,
+    read_run,
+    read_suite,
+    write_collection,
+    write_run,
+)
 from lsr.retrieval import Bench, evaluate_system
 from lsr.retrieval.dense import encode_documents, search_dense
 from tests.conftest import ROOT, SAMPLE
@@ -264,3 +273,9 @@ def test_a_dense_encoder_is_measured_by_scoring_every_document(tmp_path):
     vectors = encoder.encode_dense([document.full_text for document in documents])
     scores = vectors @ encoder.encode_dense(["the moat"], query=True)[0]
     assert [name for name, _ in found.run["q"]] == [str(row) for row in np.argsort(-scores)]
+    (tmp_path / "topics.tsv").write_text("q\tbees\n")
+    where = ["eval", str(tmp_path / "few"), "--encoder", str(folder), "--topics", str(tmp_path / "topics.tsv")]
+    done = CliRunner().invoke(app, [*where, "--run", str(tmp_path / "x.json")], catch_exceptions=False)
+    assert done.exit_code == 0
+    scores = vectors @ encoder.encode_dense(["bees"], query=True)[0]
+    assert [name for name, _ in read_run(tmp_path / "x.json")["q"]] == [str(row) for row in np.argsort(-scores)]
