@@ -81,14 +81,17 @@ class FieldReader:
         """Those of a table's columns that may be part of a document; the others are ignored.
 
         Raises:
-            InputError: no column of ids, or none of texts.
+            InputError: no column of ids, none of texts, or two of one name.
         """
         for role, own in (("id", self._ids), ("text", self._texts)):
             if not set(own) & set(names):
                 raise InputError(_missing(names, own, role))
         wanted = {*self._ids, *self._titles, *self._texts}
         self._ignored.update([name for name in names if name not in wanted][:MOST_NAMES])
-        return [name for name in names if name in wanted]
+        columns = [name for name in names if name in wanted]
+        if twice := [name for name in columns if columns.count(name) > 1]:
+            raise InputError(f"found two columns called {twice[0]!r}, wanted names that differ")
+        return columns
 
     def document(self, record: Mapping[str, Any], place: str = "") -> Document:
         """The document in ``record``; title and text may be missing.

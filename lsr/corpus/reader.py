@@ -19,7 +19,7 @@ from lsr.errors import InputError
 Made = TypeVar("Made")
 
 PARQUET_ROWS = 1024
-HEADERS = (*ID_NAMES, "document_id", "passage_id", "product_id")  # of a column of ids
+HEADERS = (*ID_NAMES, "docno", "document_id", "passage_id", "product_id", "qid", "query_id")  # of a column of ids
 
 
 class DocumentReader:
@@ -108,6 +108,8 @@ class DocumentReader:
     def _parquet(self, stream: ByteStream, path: Path) -> Iterator[Document]:
         row = 0
         try:
+            if not stream.stream.seekable():
+                raise InputError(f"{path}: found a pipe, wanted a file: Parquet is not read from front to back")
             with open_parquet(path, stream.stream) as file:
                 rows, size = max(1, file.metadata.num_rows), stream.size or 0
                 self._current = ByteStream(stream.name, stream.stream, size, lambda: size * row // rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from os import PathLike
@@ -14,7 +15,10 @@ from lsr.errors import InputError
 LAYOUTS = "JSONL (.jsonl, .json, .ndjson), TSV (.tsv), each also as .gz, Parquet (.parquet), BEIR zip or folder, or -"
 JSON_ENDINGS = (".jsonl", ".json", ".ndjson")
 CORPORA = ("corpus.jsonl", "corpus.jsonl.gz", "collection.tsv", "collection.tsv.gz", products.WANDS)
-NO_DOCUMENTS = ("queries", "topics", "qrels")  # how files of other parts of a collection begin
+# Names of files that are other parts of a collection: queries.dev.jsonl, topics2019.json, test-qrels.jsonl.
+NO_DOCUMENTS = re.compile(
+    r"^\.|(?<![a-z])(queries|topics|qrels|judge?ments)|(queries|topics|qrels|judge?ments)(?![a-z])"
+)
 
 Source = str | PathLike[str]
 
@@ -84,14 +88,14 @@ def _files_of_folder(folder: Path) -> list[Path]:
     parts = [path for path in sorted(folder.iterdir()) if path.is_file() and _may_hold_documents(path)]
     if parts:
         return parts
-    others = sorted(path.name for path in folder.iterdir() if path.name.lower().startswith(NO_DOCUMENTS))
+    others = sorted(path.name for path in folder.iterdir() if NO_DOCUMENTS.search(layout(path)) and path.name[0] != ".")
     found = f"found {', '.join(others[:3])} but no documents" if others else "found no documents"
     raise InputError(f"{folder}: {found}; wanted corpus.jsonl, collection.tsv or JSONL or Parquet parts")
 
 
 def _may_hold_documents(path: Path) -> bool:
     name = layout(path)
-    return name.endswith((*JSON_ENDINGS, ".parquet")) and not name.startswith((".", *NO_DOCUMENTS))
+    return name.endswith((*JSON_ENDINGS, ".parquet")) and not NO_DOCUMENTS.search(name)
 
 
 def _size(path: Path) -> int | None:

@@ -42,6 +42,12 @@ def test_several_text_fields_are_joined_in_order(catalogue, tmp_path):
     assert [(hit.id, hit.text) for hit in hits] == [("1", "Cordless drill bees like it")]
 
 
+def test_encoding_says_lost_fields_too(catalogue, tmp_path):
+    result = run("encode", catalogue, "--out", tmp_path / "v.parquet", "--text-field", "about", "--text-field", "name")
+    assert result.exit_code == 0
+    assert "ignored fields: brand, in_stock, price" in " ".join(result.stderr.split())
+
+
 REFUSED = {
     "two ids": (["--id-field", "_id", "--id-field", "name"], "found the id fields _id, name, wanted one"),
     "no text": (["--text-field", "abuot"], "line 2, record 1: no text field: found the fields '_id', 'name', 'about'"),

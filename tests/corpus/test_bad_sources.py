@@ -53,6 +53,12 @@ def parquet(**columns) -> bytes:
     return file.getvalue()
 
 
+def twice() -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_arrays([pa.array(["a"])] * 3, ["id", "text", "text"]), file)
+    return file.getvalue()
+
+
 IDS, TEXTS = [d.id for d in DOCUMENTS], [d.text for d in DOCUMENTS]
 NO_UTF8 = pa.array([*(text.encode() for text in TEXTS[:3]), b"caf\xe9", *(b"x" for _ in TEXTS[4:])])
 PARQUET = parquet(id=IDS, text=TEXTS)
@@ -116,6 +122,7 @@ REFUSED = {
     "text of Parquet": ("c.parquet", parquet(id=IDS, text=pa.StringArray.from_buffers(500, *NO_UTF8.buffers()[1:])),
                         "^c.parquet, row 4: .*Invalid UTF8 sequence"),
     "bytes of Parquet": ("c.parquet", parquet(id=IDS, text=NO_UTF8), "^c.parquet, row 4: not UTF-8 .byte 0xe9"),
+    "two columns": ("c.parquet", twice(), r"^c.parquet: found two columns called 'text'"),
     "fractions of Parquet": ("c.parquet", parquet(id=[1.0], text=["x"]), "^c.parquet, row 1: found the id 1.0, wanted"),
     "null of Parquet": ("c.parquet", parquet(id=["a", None], text=["x", "y"]), "^c.parquet, row 2: found the id None"),
 }  # fmt: skip
@@ -159,6 +166,9 @@ OTHERS = (
     "qrels.jsonl.gz",
     "topics.parquet",
     "qrels.json",
+    "test.queries.jsonl",
+    "topics2019.json",
+    "cranfield-judgments.jsonl",
     "._docs.jsonl",
 )
 
@@ -199,6 +209,15 @@ def test_a_named_pipe_is_read(tmp_path, name):
     assert reader.size is None
     assert list(reader) == DOCUMENTS
     assert reader.position == 0
+    writer.join()
+
+
+def test_a_pipe_of_parquet_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "c.parquet")
+    writer = threading.Thread(target=lambda: (tmp_path / "c.parquet").open("wb").close())
+    writer.start()
+    with pytest.raises(InputError, match=r"c.parquet: found a pipe, wanted a file"):
+        list(DocumentReader(tmp_path / "c.parquet"))
     writer.join()
 
 
