@@ -33,6 +33,7 @@ DAMAGE = (
 GZIP = b"\x1f\x8b"
 MARK = b"\xef\xbb\xbf"  # what some editors put before UTF-8
 BLOCK = 2**16
+REASON = 200  # characters at most of what a library says
 # How files begin that are no text, what they are, and the way out.
 FOREIGN = (
     (b"PK\x03\x04", "a zip archive", "unpack it, or give a BEIR zip a name that ends in .zip"),
@@ -151,8 +152,8 @@ class ByteStream:
             yield
         except DAMAGE as error:
             self.close()
-            reason = str(error) or type(error).__name__
-            raise InputError(f"{self.name}: damaged after line {self._line} ({reason}); fetch the file again") from None
+            found = f"damaged after line {self._line} ({reason(error)})"
+            raise InputError(f"{self.name}: {found}; fetch the file again") from None
 
 
 def open_file(path: Path) -> ByteStream:
@@ -176,7 +177,7 @@ def open_file(path: Path) -> ByteStream:
 
 def reason(error: Exception) -> str:
     """Why a file cannot be read, in a few words."""
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(getattr(error, "strerror", None) or str(error) or type(error).__name__)[:REASON]
 
 
 def open_member(root: Path, member: str) -> ByteStream | None:
