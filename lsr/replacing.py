@@ -1,14 +1,23 @@
-"""How does a file appear whole or not at all? Written beside its place, flushed, and given its name in one step."""
+"""How does a file appear whole or not at all? Written beside its place, flushed, and given its name in one step.
+
+What takes several files has a folder beside its place, and one writer at a time.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lsr.errors import StorageError
+
+LOCK = ".lock"
 
 
 def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
@@ -29,6 +38,50 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
+
+
+@contextmanager
+def sole_writer(folder: Path, path: Path) -> Iterator[None]:
+    """Make ``folder``, where what becomes ``path`` is written, and keep other processes out; a kill lets go of it.
+
+    Whoever holds the folder may remove it.
+
+    Raises:
+        StorageError: another process writes there, or the file system has no locks.
+        OSError: the folder cannot be made.
+    """
+    lock = _locked(folder, path)
+    while not _is(folder / LOCK, lock):  # removed by the one that held it before
+        lock.close()
+        lock = _locked(folder, path)
+    try:
+        yield
+    finally:
+        lock.close()
+
+
+def _locked(folder: Path, path: Path) -> IO[bytes]:
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / LOCK).open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise StorageError(f"another process is writing {path}: wait for it, or name another file") from None
+    except OSError as error:
+        lock.close()
+        raise StorageError(
+            f"cannot lock {folder / LOCK} ({error.strerror}): this file system has no locks, which keep two writers "
+            "apart; write the file on another one and copy it here"
+        ) from None
+    return lock
+
+
+def _is(path: Path, file: IO[bytes]) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def save_array(path: Path, array: NDArray[Any]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ TermArray = NDArray[Any]  # uint16 or uint32
 WeightArray = NDArray[Any]  # float32 or uint8
 
 MAX_DIM = 2**32 - 1
+MOST_WEIGHT = 1e15  # of a query or a document: sums of 10^8 products of two such weights are float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,17 +100,20 @@ class SparseMatrix:
 
     @classmethod
     def from_dicts(cls, rows: Iterable[Mapping[int, float]], dim: int) -> SparseMatrix:
-        """Rows given as ``{term: weight}``; terms may come in any order, zero weights are dropped.
+        """Rows given as ``{term: weight}``; terms may come in any order, weights that are 0 as float32 are dropped.
 
         Raises:
-            VectorError: a term or a weight is out of range.
+            VectorError: a term or a weight is out of range, or is no number.
         """
-        kept = [sorted((t, w) for t, w in row.items() if w != 0) for row in rows]
-        terms = [t for row in kept for t, _ in row]
+        found = [sorted(_pairs(row)) for row in rows]
+        terms = [t for row in found for t, _ in row]
         if terms and not 0 <= min(terms) <= max(terms) < dim:
             raise VectorError(f"term {min(terms) if min(terms) < 0 else max(terms)}: wanted 0 <= term < dim = {dim:,}")
-        weights = np.array([w for row in kept for _, w in row], np.float32)
-        return cls(indptr_of([len(row) for row in kept]), np.array(terms, term_dtype(dim)), weights, dim)
+        with np.errstate(over="ignore"):
+            weights = np.array([w for row in found for _, w in row], np.float64).astype(np.float32)
+        kept = weights != 0
+        indptr = np.concatenate([[0], np.cumsum(kept)])[indptr_of([len(row) for row in found])]
+        return cls(indptr, np.array(terms, term_dtype(dim))[kept], weights[kept], dim)
 
     def to_dicts(self) -> list[dict[int, float]]:
         """One ``{term: value}`` for each row."""
@@ -118,16 +123,18 @@ class SparseMatrix:
 
     @classmethod
     def from_scipy(cls, matrix: Any) -> SparseMatrix:
-        """Any scipy sparse matrix or array; explicit zeros and duplicates are folded away.
+        """Any scipy sparse matrix or array; duplicates are added up, weights that are 0 as float32 are dropped.
 
         Raises:
             VectorError: a value is not finite.
         """
         csr = matrix.tocsr().copy()
         csr.sum_duplicates()
+        with np.errstate(over="ignore"):
+            csr = csr.astype(np.float32)
         csr.eliminate_zeros()
         dim = csr.shape[1]
-        return cls(csr.indptr.astype(np.int64), csr.indices.astype(term_dtype(dim)), csr.data.astype(np.float32), dim)
+        return cls(csr.indptr.astype(np.int64), csr.indices.astype(term_dtype(dim)), csr.data, dim)
 
     def to_scipy(self) -> csr_array:
         """The same matrix as a float32 ``scipy.sparse.csr_array``.
@@ -168,6 +175,35 @@ def concatenate(parts: Sequence[SparseMatrix]) -> SparseMatrix:
     indptr = indptr_of(np.concatenate([np.diff(part.indptr) for part in parts]))
     terms = np.concatenate([part.terms for part in parts]).astype(term_dtype(dim), copy=False)
     return _trusted(indptr, terms, np.concatenate([part.weights for part in parts]), dim, parts[0].scale)
+
+
+def check_summable(matrix: SparseMatrix, name: Callable[[int], str] = "row {}".format) -> None:
+    """Refuse weights that could make a score infinite.
+
+    Args:
+        matrix: queries, or documents.
+        name: of a row, for the message.
+
+    Raises:
+        VectorError: a weight above `MOST_WEIGHT`, or below its negative.
+    """
+    weights, most = matrix.weights, MOST_WEIGHT / matrix.scale
+    if weights.size and (weights.max() > most or weights.min() < -most):
+        at = int(np.argmax(np.abs(weights)))
+        row = int(np.searchsorted(matrix.indptr, at, side="right")) - 1
+        raise VectorError(
+            f"{name(row)} has the weight {weights[at] * matrix.scale:g}, wanted at most {MOST_WEIGHT:g}, so that "
+            "scores, sums of products of weights, stay finite; scale the vectors down"
+        )
+
+
+def _pairs(row: Mapping[int, float]) -> list[tuple[int, float]]:
+    try:
+        return [(index(term), float(weight)) for term, weight in row.items()]
+    except (AttributeError, OverflowError, TypeError, ValueError):
+        raise VectorError(
+            f"found {row!r:.60}, wanted whole numbers of terms with their weights, as {{3: 0.5}}"
+        ) from None
 
 
 def _trusted(indptr: NDArray[np.int64], terms: TermArray, weights: WeightArray, dim: int, scale: float) -> SparseMatrix:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from lsr.errors import VectorError
-from lsr.sparse import SparseMatrix, concatenate, term_dtype
+from lsr.sparse import SparseMatrix, check_summable, concatenate, term_dtype
 
 DIM = 50
 rows = st.lists(st.dictionaries(st.integers(0, DIM - 1), st.floats(0.125, 100, width=32)), max_size=8)
@@ -94,6 +94,48 @@ def test_dicts_with_a_term_out_of_range_are_refused():
         SparseMatrix.from_dicts([{7: 1.0}], 5)
     with pytest.raises(VectorError, match="term -1"):
         SparseMatrix.from_dicts([{-1: 1.0}], 5)
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        ({1: 1e-50, 2: 1.0}, {2: 1.0}),
+        ({1: -1e-60}, {}),
+        ({1: 0, 3: np.float64(2)}, {3: 2.0}),
+        ({np.int64(4): 1}, {4: 1.0}),
+    ],
+)
+def test_weights_that_are_0_as_float32_are_dropped(row, found):
+    assert SparseMatrix.from_dicts([{}, row], DIM).to_dicts() == [{}, found]
+    dense = np.zeros((1, DIM))
+    dense[0, list(row)] = list(row.values())
+    assert SparseMatrix.from_scipy(csr_array(dense)).to_dicts() == [found]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({1: 1e39}, "row 0, position 0: weight inf, wanted a finite number"),
+        ({1: float("nan")}, "row 0, position 0: weight nan"),
+        ({1: 10**400}, "wanted whole numbers of terms with their weights"),
+        ({1: "x"}, "found {1: 'x'}, wanted whole numbers of terms"),
+        ({1.5: 1.0}, "found {1.5: 1.0}, wanted whole numbers of terms"),
+        ({"a": 1.0}, "found {'a': 1.0}, wanted whole numbers of terms"),
+        ([1, 2], r"found \[1, 2\], wanted whole numbers of terms"),
+    ],
+)
+def test_rows_that_are_no_vectors_are_refused(row, message):
+    with pytest.raises(VectorError, match=message):
+        SparseMatrix.from_dicts([row], DIM)
+
+
+@pytest.mark.parametrize(("weights", "scale"), [((1.0, -2e15), 1.0), ((3e38, 1.0), 1.0), ((200, 1), 1e13)])
+def test_weights_that_could_make_scores_infinite_are_named(weights, scale):
+    kind = np.uint8 if scale != 1 else np.float32
+    found = matrix((0, 0, 2), (1, 4), np.array(weights, kind), scale=scale)
+    with pytest.raises(VectorError, match=r"row 1 has the weight (-2e\+15|3e\+38|2e\+15), wanted at most 1e\+15"):
+        check_summable(found)
+    check_summable(found.slice(0, 1))
 
 
 def test_parts_of_different_scale_do_not_concatenate():

@@ -9,6 +9,7 @@ from lsr.cli.console import facts, out, progress_bars, readable_bytes, say
 from lsr.errors import InputError
 from lsr.eval import read_run, run_of_ground_truth, write_ground_truth_run, write_msmarco_run, write_trec_run
 from lsr.formats import Conversion, Quantiser, VectorSource, convert
+from lsr.formats.vectors import EXACT
 
 RUN_ENDINGS = {".gt": "gt", ".run": "trec-run", ".trec": "trec-run"}
 RUN_FORMATS = ("gt", "trec-run", "msmarco-run")
@@ -51,6 +52,8 @@ def _print(summary: Conversion, path: Path, seconds: float) -> None:
         ("bytes", f"{size:,} ({readable_bytes(size)})"),
         ("seconds", f"{seconds:.1f} ({summary.vectors / max(seconds, 1e-9):,.0f} vectors/s)"),
     ]
+    if summary.rounded:
+        rows.append(("rounded weights", f"{summary.rounded:,} whole numbers above {EXACT:,} (float32)"))
     if loss := summary.rounding:
         rows += [
             ("scale", f"{loss.scale:g}"),

@@ -11,6 +11,7 @@ from lsr import encoders
 from lsr.cli.console import facts, out, progress_bars, readable_bytes, say, warn_of_empty, warn_of_unread
 from lsr.corpus import DocumentReader, Fields
 from lsr.formats import VectorSource, is_vector_file
+from lsr.formats.vectors import EXACT
 from lsr.index import IndexSettings
 from lsr.retrieval import IndexSummary, index_documents, index_vectors
 
@@ -53,6 +54,8 @@ def _run_vectors(source: VectorSource, folder: Path, encoder_name: str | None, s
         summary = index_vectors(source, folder, encoder, settings, IndexBars(bars, source))
     made_by = source.vocabulary.about.get("encoder", encoders.GivenVectors.name)
     _print(summary, folder, encoder.name if encoder else made_by)
+    if source.rounded:
+        say(f"rounded: {source.rounded:,} weights are whole numbers above {EXACT:,} (float32)")
 
 
 class IndexBars:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from lsr.corpus.values import MOST_DIGITS
 from lsr.encoders.base import Encoder, Span, as_texts
 from lsr.errors import EncoderError
 from lsr.formats import Vocabulary
@@ -95,7 +96,7 @@ class GivenVectors(Encoder):
         """The term, or -1."""
         if self._vocabulary.named:
             return self._numbers.get(token, -1)
-        number = int(token) if token.isascii() and token.isdigit() else -1
+        number = int(token) if len(token) <= MOST_DIGITS and token.isascii() and token.isdigit() else -1
         return number if number < self.dim else -1
 
 

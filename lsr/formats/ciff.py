@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -20,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus import Document
-from lsr.corpus.streams import open_file
+from lsr.corpus.streams import DAMAGE, open_file, reason
+from lsr.corpus.values import decoded, identifier
 from lsr.errors import InputError
 from lsr.formats.buckets import BUCKETS, Buckets
 from lsr.formats.kernels import LONGEST, POSTINGS, decode_postings, encode_postings
 from lsr.formats.protobuf import DamagedError, delimited, field, read_delimited, read_field, varint
-from lsr.formats.vectors import ROWS, VectorBatch, Vocabulary, sorted_rows
+from lsr.formats.vectors import ROWS, VectorBatch, Vocabulary, single, sorted_rows
 
 
 class _List(NamedTuple):
@@ -45,13 +46,18 @@ def read_ciff(path: Path, vocabulary: Vocabulary) -> Iterator[VectorBatch]:
     with closing(_Reader(path)) as reader, tempfile.TemporaryDirectory(prefix="lsr-ciff-") as folder:
         lists, records = reader.header()
         with Buckets(Path(folder), math.ceil(records / BUCKETS)) as buckets:
+            rounded = 0
             for _ in range(lists):
                 found = reader.posting_list(records)
                 (term,) = vocabulary.learn([found.term])
-                buckets.add(found.documents, np.full(found.documents.size, term), found.tfs)
+                weights, lost = single(found.tfs)
+                rounded += lost
+                buckets.add(found.documents, np.full(found.documents.size, term), weights)
             names = reader.documents(records)
             reader.check_end()
-            yield from _by_document(path, buckets, names, vocabulary, reader)
+            for batch in _by_document(path, buckets, names, vocabulary, reader):
+                yield batch._replace(rounded=rounded)
+                rounded = 0
 
 
 def _by_document(
@@ -116,19 +122,19 @@ class _Reader:
         try:
             while at < len(data):
                 if data[at] == POSTINGS:
-                    documents, tfs = np.empty(len(data) // 2 + 1, np.int64), np.empty(len(data) // 2 + 1, np.int64)
+                    documents, tfs = np.empty((2, (len(data) - at) // 2 + 1), np.int64)
                     n, at = decode_postings(array, at, documents, tfs)
                     if n < 0:
                         raise DamagedError(at, "no posting of document and term frequency")
-                    parts.append((documents[:n], tfs[:n]))
+                    parts.append((documents[:n].copy(), tfs[:n].copy()))
                 else:
                     number, head[number], at = read_field(data, at)
             if not isinstance(term := head.get(1, b""), bytes):
                 raise DamagedError(0, "a term that is no text")
-            name = term.decode()
+            name = decoded(term)
         except DamagedError as error:
             raise self._damaged(start + error.at, str(error)) from None
-        except UnicodeDecodeError:
+        except InputError:
             raise self._damaged(start, "a term that is no UTF-8") from None
         documents, tfs = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return self._checked(_List(name, np.cumsum(documents), tfs), self._whole(head.get(2, 0), start), total, start)
@@ -143,12 +149,15 @@ class _Reader:
                 raise self._damaged(start, f"a record of document {number:,}: wanted each below {records:,} once")
             if not (name := record.get(2)) or not isinstance(name, bytes):
                 raise self._damaged(start, f"a record of document {number:,} without a name")
-            names[number] = name.decode("utf-8", "replace")
+            try:
+                names[number] = identifier(name)
+            except InputError as fault:
+                raise self._damaged(start, f"a record of document {number:,}: {fault}") from None
         return [names[number] for number in range(records)]
 
     def check_end(self) -> None:
         """Nothing may follow."""
-        if self._file.stream.read(1):
+        if self._read(lambda: self._file.stream.read(1)):
             raise self._damaged(self._at, "more messages than the header says")
 
     def close(self) -> None:
@@ -160,7 +169,7 @@ class _Reader:
         documents = found.documents
         if df != documents.size:
             fault = f"{df:,} postings of {found.term!r} said, {documents.size:,} found"
-        elif documents.size and ((np.diff(documents) <= 0).any() or not 0 <= documents[0] <= documents[-1] < total):
+        elif documents.size and ((np.diff(documents) <= 0).any() or documents.min() < 0 or documents.max() >= total):
             fault = f"documents of {found.term!r} that do not rise within 0 to {total - 1:,}"
         elif (found.tfs < 0).any() or (found.tfs > 2**31 - 1).any():
             fault = f"a negative term frequency of {found.term!r}"
@@ -171,14 +180,18 @@ class _Reader:
     def _message(self) -> tuple[bytes, int]:
         """The next message and the byte that it starts at."""
         try:
-            data, head = read_delimited(self._file.stream)
+            data, head = self._read(lambda: read_delimited(self._file.stream))
         except DamagedError as error:
             raise self._damaged(self._at, str(error)) from None
-        except (OSError, EOFError) as error:
-            raise InputError(f"{self._path}: damaged ({error}); fetch the file again") from None
         start = self._at + head
         self._at = start + len(data)
         return data, start
+
+    def _read(self, read: Callable[[], Any]) -> Any:
+        try:
+            return read()
+        except DAMAGE as error:
+            raise InputError(f"{self._path}: damaged ({reason(error)}); fetch the file again") from None
 
     def _damaged(self, at: int, fault: str) -> InputError:
         return InputError(f"{self._path}, byte {at:,}: {fault}; is it a whole CIFF file?")
@@ -214,7 +227,7 @@ def write_ciff(batches: Iterable[VectorBatch], path: Path, vocabulary: Vocabular
 def _write_records(file: IO[bytes], batches: Iterable[VectorBatch], buckets: Buckets) -> tuple[int, int]:
     """Number of documents and sum of weights; the entries go to ``buckets``."""
     number = total = 0
-    for documents, matrix, _ in batches:
+    for documents, matrix, *_ in batches:
         values = matrix.values
         rows = number + np.repeat(np.arange(len(documents)), np.diff(matrix.indptr))
         buckets.add(matrix.terms, rows, values)

@@ -14,6 +14,7 @@ from lsr.formats.quantise import Quantiser, Rounding, rounded, whole_only
 from lsr.formats.registry import format_of
 from lsr.formats.source import VectorSource
 from lsr.formats.vectors import VectorBatch
+from lsr.replacing import LOCK, sole_writer
 
 
 @dataclass
@@ -23,7 +24,8 @@ class Conversion:
     Attributes:
         source, target: names of the formats.
         vectors, terms, nonzeros, empty: counts; empty vectors have no weight.
-        rounding: what became of the weights, where they were rounded.
+        rounded: weights of the source that are whole numbers which float32 does not hold.
+        rounding: what became of the weights, where they were made whole.
     """
 
     source: str
@@ -32,6 +34,7 @@ class Conversion:
     terms: int = 0
     nonzeros: int = 0
     empty: int = 0
+    rounded: int = 0
     rounding: Rounding | None = None
 
 
@@ -55,6 +58,7 @@ def convert(
 
     Raises:
         InputError: what the source raises, or what the format cannot hold.
+        StorageError: another process is writing ``path``.
     """
     target = format_of(path, format_name, writing=True)
     if path.suffix == ".gz":
@@ -67,7 +71,7 @@ def convert(
     if target.whole:
         batches = whole_only(batches, source.vocabulary, target.name)
     _publish(path, lambda new: target.write(_counted(batches, summary, progress), new, source.vocabulary))
-    summary.terms = len(source.vocabulary)
+    summary.terms, summary.rounded = len(source.vocabulary), source.rounded
     return summary
 
 
@@ -106,18 +110,34 @@ def _publish(path: Path, write: Callable[[Path], None]) -> None:
     if path.is_dir():
         raise InputError(f"{path} is a folder: name a file")
     folder = path.with_name(f".{path.name}.new")
-    shutil.rmtree(folder, ignore_errors=True)
     try:
-        folder.mkdir(parents=True)
-        write(folder / path.name)
-        for end in (sidecars.IDS, sidecars.TERMS):  # names of the file that is replaced
-            if not (folder / f"{path.name}{end}").exists():
-                path.with_name(path.name + end).unlink(missing_ok=True)
-        for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):
-            with file.open("rb") as opened:
-                os.fsync(opened.fileno())
-            file.replace(path.with_name(file.name))
+        with sole_writer(folder, path):
+            _clear(folder)
+            try:
+                write(folder / path.name)
+                _move(folder, path)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a killed process left."""
+    for file in folder.iterdir():
+        if file.name != LOCK:
+            file.unlink()
+
+
+def _move(folder: Path, path: Path) -> None:
+    """Give the files in ``folder`` their places, and remove names of the file that is replaced."""
+    ends = (sidecars.IDS, sidecars.TERMS, "")
+    found = [folder / f"{path.name}{end}" for end in ends]
+    for file in filter(Path.exists, found):
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+    for file in found:
+        if file.exists():
+            file.replace(path.with_name(file.name))
+        else:
+            path.with_name(file.name).unlink(missing_ok=True)

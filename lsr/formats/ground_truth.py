@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import InputError
+from lsr.replacing import replace_file
 
 HEAD = 8  # bytes
 
@@ -32,7 +33,8 @@ def read_ground_truth(path: Path) -> GroundTruth:
     """Read a .gt file.
 
     Raises:
-        InputError: no such file, its size is not what it says, or a row is negative.
+        InputError: no such file, its size is not what it says, a row is negative or twice there for a query, or a
+            score is not finite.
     """
     try:
         content = path.read_bytes()
@@ -49,12 +51,18 @@ def read_ground_truth(path: Path) -> GroundTruth:
         at = int(np.argmin(rows))
         raise InputError(f"{path}, byte {HEAD + 4 * at:,}: found the row {rows[at]}, wanted 0 or more")
     scores = np.frombuffer(content, "<f4", queries * depth, HEAD + rows.nbytes)
-    return GroundTruth(rows.reshape(queries, depth), scores.reshape(queries, depth))
+    if not (finite := np.isfinite(scores)).all():
+        at = int(np.argmin(finite))
+        place = HEAD + rows.nbytes + 4 * at
+        raise InputError(f"{path}, byte {place:,}: found the score {scores[at]}, wanted a finite number")
+    rows, scores = rows.reshape(queries, depth), scores.reshape(queries, depth)
+    if (same := np.argwhere(np.diff(np.sort(rows, axis=1), axis=1) == 0)).size:
+        raise InputError(f"{path}: a row stands twice among those of query {same[0][0]:,}; wanted each once")
+    return GroundTruth(rows, scores)
 
 
 def write_ground_truth(path: Path, truth: GroundTruth) -> None:
-    """Write a .gt file."""
-    with path.open("wb") as file:
-        np.array(truth.rows.shape, "<u4").tofile(file)
-        truth.rows.astype("<i4").tofile(file)
-        truth.scores.astype("<f4").tofile(file)
+    """Write a .gt file; one that is there is replaced at the end."""
+    head = np.array(truth.rows.shape, "<u4").tobytes()
+    content = head + truth.rows.astype("<i4").tobytes() + truth.scores.astype("<f4").tobytes()
+    replace_file(path, lambda new: new.write_bytes(content))

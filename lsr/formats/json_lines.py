@@ -13,11 +13,13 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from lsr.corpus import Document, json_objects
 from lsr.corpus.streams import open_file
+from lsr.corpus.values import identifier, shown
 from lsr.errors import InputError
-from lsr.formats.vectors import ROWS, VectorBatch, Vocabulary, sorted_rows
+from lsr.formats.vectors import ROWS, VectorBatch, Vocabulary, single, sorted_rows
 
 IDS = ("id", "_id", "docid", "qid", "query_id")
 TEXTS = ("contents", "content", "text")
@@ -36,9 +38,10 @@ def read_json_lines(path: Path, vocabulary: Vocabulary) -> Iterator[VectorBatch]
         documents = [_document(place, record) for place, record in batch]
         vectors = [_vector(place, record) for place, record in batch]
         terms = np.array(vocabulary.learn(chain.from_iterable(vectors)), np.int64)
-        weights = np.concatenate([_weights(*pair) for pair in zip(places, vectors, strict=True)])
-        matrix = sorted_rows(list(map(len, vectors)), terms, weights, vocabulary.dim, places.__getitem__)
-        yield VectorBatch(documents, matrix, stream.position())
+        weights, rounded = zip(*(_weights(*pair) for pair in zip(places, vectors, strict=True)), strict=True)
+        counts = list(map(len, vectors))
+        matrix = sorted_rows(counts, terms, np.concatenate(weights), vocabulary.dim, places.__getitem__)
+        yield VectorBatch(documents, matrix, stream.position(), sum(rounded))
 
 
 def holds_vectors(path: Path) -> bool:
@@ -65,7 +68,7 @@ def write_seismic(batches: Iterable[VectorBatch], path: Path, vocabulary: Vocabu
 def _write(batches: Iterable[VectorBatch], path: Path, vocabulary: Vocabulary, text: str, kind: type) -> None:
     encoder = msgspec.json.Encoder()
     with path.open("wb") as file:
-        for documents, matrix, _ in batches:
+        for documents, matrix, *_ in batches:
             names = [vocabulary[term] for term in matrix.terms.tolist()]
             values = matrix.values.astype(kind).tolist()
             borders = matrix.indptr.tolist()
@@ -76,12 +79,13 @@ def _write(batches: Iterable[VectorBatch], path: Path, vocabulary: Vocabulary, t
 
 
 def _document(place: str, record: Mapping[str, Any]) -> Document:
-    name = next((record[name] for name in IDS if name in record), None)
-    if isinstance(name, bool) or not isinstance(name, str | int) or name == "":
-        raise InputError(f"{place}: found the id {name!r}, wanted the field 'id' with a text or a whole number")
+    try:
+        name = identifier(next((record[name] for name in IDS if name in record), None))
+    except InputError as fault:
+        raise InputError(f"{place}: {fault}, in the field 'id'") from None
     text = next((record[name] for name in TEXTS if isinstance(record.get(name), str)), "")
     title = record.get("title")
-    return Document(str(name), title if isinstance(title, str) else "", text)
+    return Document(name, title if isinstance(title, str) else "", text)
 
 
 def _vector(place: str, record: Mapping[str, Any]) -> dict[str, float]:
@@ -92,12 +96,11 @@ def _vector(place: str, record: Mapping[str, Any]) -> dict[str, float]:
     return vector
 
 
-def _weights(place: str, vector: Mapping[str, float]) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _weights(place: str, vector: Mapping[str, float]) -> tuple[NDArray[np.float32], int]:
     for token, weight in vector.items():
         if not isinstance(weight, float | int) or isinstance(weight, bool):
-            raise InputError(f"{place}: token {token!r} has the weight {weight!r:.40}, wanted a number")
+            raise InputError(f"{place}: token {shown(token)} has the weight {shown(weight)}, wanted a number")
     try:
-        with np.errstate(over="ignore"):
-            return np.array(list(vector.values()), np.float64).astype(np.float32)
+        return single(list(vector.values()))
     except OverflowError:
         raise InputError(f"{place}: a weight is too large for float32; scale the vectors down") from None

@@ -21,6 +21,7 @@ from lsr.formats.sidecars import RowIds, beside, term_names, write_ids
 from lsr.formats.vectors import ROWS, VectorBatch, Vocabulary, sorted_rows
 
 CSR_HEAD = 24  # bytes
+MOST_COLUMNS = 2**31 - 1  # their numbers are int32
 Array = NDArray[Any]
 
 
@@ -60,6 +61,8 @@ def write_csr(batches: Iterable[VectorBatch], path: Path, vocabulary: Vocabulary
     with beside(path, vocabulary) as ids, parts[0].open("wb") as terms, parts[1].open("wb") as values:
         for batch in batches:
             counts.append(np.diff(batch.matrix.indptr))
+            if vocabulary.dim > MOST_COLUMNS:
+                raise InputError(f"{vocabulary.dim:,} terms, but csr numbers {MOST_COLUMNS:,}: choose another format")
             batch.matrix.terms.astype("<i4").tofile(terms)
             batch.matrix.values.astype("<f4").tofile(values)
             write_ids(ids, batch)
@@ -120,13 +123,16 @@ def write_bin(batches: Iterable[VectorBatch], path: Path, vocabulary: Vocabulary
 def _open(path: Path) -> IO[bytes]:
     if path.suffix == ".gz":
         raise InputError(f"{path}: a packed matrix cannot be read in parts; unpack it first (gunzip {path.name})")
-    return path.open("rb")
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _csr_head(path: Path, file: IO[bytes]) -> tuple[int, int, int]:
     size = path.stat().st_size
     head = np.fromfile(file, "<i8", 3).tolist()
-    if len(head) < 3 or min(head[0], head[2]) < 0 or not 0 < head[1] < 2**31:
+    if len(head) < 3 or min(head[0], head[2]) < 0 or not 0 < head[1] <= MOST_COLUMNS:
         raise InputError(f"{path}, byte 0: found {head}, wanted numbers of rows, columns and weights (int64)")
     rows, dim, nnz = head
     if size != (wanted := CSR_HEAD + 8 * (rows + 1) + 8 * nnz):

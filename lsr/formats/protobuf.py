@@ -11,6 +11,7 @@ from typing import IO
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 Value = int | float | bytes
+BLOCK = 2**20  # bytes read at a time
 
 
 class DamagedError(Exception):
@@ -99,7 +100,9 @@ def read_delimited(stream: IO[bytes]) -> tuple[bytes, int]:
             raise DamagedError(0, "the file ends, wanted a message" if not byte else "no length of a message")
         head += byte
     length, _ = read_varint(head, 0)
-    content = stream.read(length)
+    content = bytearray()  # grows with what is there, not with what is said
+    while part := stream.read(min(BLOCK, length - len(content))):
+        content += part
     if len(content) < length:
         raise DamagedError(0, f"a message of {length:,} bytes, but {len(content):,} are left")
-    return content, len(head)
+    return bytes(content), len(head)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lsr.errors import InputError
-from lsr.formats.vectors import VectorBatch, Vocabulary, sorted_rows
+from lsr.formats.vectors import VectorBatch, Vocabulary, single, sorted_rows
 from lsr.sparse import SparseMatrix
 
 LARGEST = 2**31 - 1  # of an int32
@@ -85,7 +85,9 @@ def rounded(batches: Iterable[VectorBatch], rounding: Rounding) -> Iterator[Vect
     """Whole weights; what rounding did is counted in ``rounding``."""
     for batch in batches:
         values = batch.matrix.values.astype(np.float64)
-        whole = np.rint(values * rounding.scale)
+        whole = single(np.rint(values * rounding.scale))[0].astype(np.float64)
+        if not np.isfinite(whole).all():
+            raise InputError(f"--scale {rounding.scale:g}: a weight becomes too large for float32; give a smaller one")
         error = np.abs(whole / rounding.scale - values)
         rounding.weights += values.size
         rounding.dropped += int((whole == 0).sum())

@@ -5,17 +5,26 @@ A file without them has the ids 0, 1, 2, ... and numbers for terms.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO
 
 from lsr.corpus import Document
+from lsr.corpus.streams import open_file
+from lsr.corpus.values import decoded, identifier
 from lsr.errors import InputError
 from lsr.formats.vectors import VectorBatch, Vocabulary
 
 IDS, TERMS = ".ids", ".terms"
+MARK = "\ufeff"
+BREAKING = (
+    ("\n", "has a line break"),
+    ("\r", "has a line break"),
+    ("\0", "has a NUL character"),
+    (MARK, "begins with a byte order mark"),
+)
 
 
 class RowIds:
@@ -23,7 +32,7 @@ class RowIds:
 
     def __init__(self, path: Path) -> None:
         self._path = path.with_name(path.name + IDS)
-        self._lines = _lines(self._path) if self._path.is_file() else None
+        self._lines = _lines(self._path, identifier) if self._path.is_file() else None
         self._next = 0
 
     def take(self, n: int) -> list[Document]:
@@ -58,7 +67,7 @@ def term_names(path: Path) -> list[str] | None:
     if not beside.is_file():
         return None
     names: dict[str, None] = {}
-    for number, name in enumerate(_lines(beside), 1):
+    for number, name in enumerate(_lines(beside, str), 1):
         if name in names:
             raise InputError(f"{beside}, line {number}: the term {name!r} was given before; each stands once")
         names[name] = None
@@ -72,28 +81,34 @@ def beside(path: Path, vocabulary: Vocabulary) -> Iterator[IO[str]]:
         yield ids
     if vocabulary.named:
         with path.with_name(path.name + TERMS).open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{_one_line('term', term)}\n" for term in vocabulary)
+            file.writelines(f"{one_line('term', term)}\n" for term in vocabulary)
 
 
 def write_ids(file: IO[str], batch: VectorBatch) -> None:
     """One line a document.
 
     Raises:
-        InputError: an id with a line break.
+        InputError: an id that is no line.
     """
-    file.writelines(f"{_one_line('id', document.id)}\n" for document in batch.documents)
+    file.writelines(f"{one_line('id', document.id)}\n" for document in batch.documents)
 
 
-def _lines(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8", newline="\n") as file:
-        try:
-            for line in file:
-                yield line.removesuffix("\n")
-        except UnicodeDecodeError:
-            raise InputError(f"{path} is not UTF-8; convert it") from None
+def one_line(what: str, name: str) -> str:
+    """``name``, which a file of lines can hold.
 
-
-def _one_line(what: str, name: str) -> str:
-    if "\n" in name:
-        raise InputError(f"the {what} {name!r} has a line break, but names are kept one a line: choose another format")
+    Raises:
+        InputError: it has a line break or a NUL character, or begins with a byte order mark, which readers take away.
+    """
+    for character, fault in BREAKING:
+        if character in name and (character != MARK or name.startswith(MARK)):
+            raise InputError(f"the {what} {name!r:.60} {fault}, but names are kept one a line: choose another format")
     return name
+
+
+def _lines(path: Path, check: Callable[[str], str]) -> Iterator[str]:
+    """The lines as ``check`` gives them."""
+    for number, line in open_file(path).lines(blank=True):
+        try:
+            yield check(decoded(line).removesuffix("\n").removesuffix("\r"))
+        except InputError as fault:
+            raise InputError(f"{path}, line {number}: {fault}") from None

@@ -18,6 +18,7 @@ class VectorSource:
         vocabulary: what is known of the terms so far.
         size: bytes to read in all.
         position: bytes read so far.
+        rounded: how many of the weights read so far were whole numbers that float32 does not hold.
     """
 
     def __init__(self, sources: Source | Iterable[Source], format_name: str | None = None) -> None:
@@ -30,7 +31,7 @@ class VectorSource:
         self._files = [pair for source in self._sources for pair in _files(source, format_name)]
         self.vocabulary = Vocabulary()
         self.size = sum(path.stat().st_size for path, _ in self._files)
-        self.position = 0
+        self.position = self.rounded = 0
 
     def again(self) -> VectorSource:
         """The same source from the start."""
@@ -51,6 +52,7 @@ class VectorSource:
         for path, entry in self._files:
             for batch in entry.read(path, self.vocabulary):
                 self.position = done + batch.done
+                self.rounded += batch.rounded
                 yield batch
             done += path.stat().st_size
             self.position = done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, overload
 
@@ -13,14 +14,23 @@ from lsr.errors import InputError
 from lsr.sparse import SparseMatrix, indptr_of, term_dtype
 
 ROWS = 1024  # of a batch
+EXACT = 2**24  # whole numbers up to here are float32
 
 
 class VectorBatch(NamedTuple):
-    """Documents (an id; a text where the format keeps one) with a row each; ``done`` bytes of the file are read."""
+    """Documents with a row each.
+
+    Attributes:
+        documents: an id, and a text where the format keeps one.
+        matrix: float32 weights.
+        done: bytes of the file that are read.
+        rounded: how many of the weights were whole numbers that float32 does not hold.
+    """
 
     documents: list[Document]
     matrix: SparseMatrix
     done: int
+    rounded: int = 0
 
 
 class Vocabulary(Sequence[str]):
@@ -92,12 +102,28 @@ class Vocabulary(Sequence[str]):
         Args:
             names: of the file's terms, in order; None where it only has numbers.
             dim: of the file.
+
+        Raises:
+            InputError: a name stands twice, or the terms before were of the other kind.
         """
         if not names:
             self.widen(dim)
             return None
+        if len(set(names)) < len(names):
+            twice = next(name for name, count in Counter(names).items() if count > 1)
+            raise InputError(f"the name {twice!r:.60} stands for two terms: give each term a name of its own")
         numbers = np.array(self.learn(names), np.int64)
         return None if np.array_equal(numbers, np.arange(len(names))) else numbers
+
+
+def single(values: Sequence[float] | NDArray[Any]) -> tuple[NDArray[np.float32], int]:
+    """Weights as float32, infinite where they are too large, and how many are whole numbers that this rounds."""
+    if isinstance(values, np.ndarray) and values.dtype == np.float32:
+        return values, 0
+    with np.errstate(over="ignore"):
+        weights = np.asarray(values, np.float64).astype(np.float32)
+    large = np.flatnonzero(np.isfinite(weights) & (np.abs(weights) >= EXACT)).tolist()
+    return weights, sum(int(values[i]) == values[i] != int(weights[i]) for i in large)
 
 
 def sorted_rows(

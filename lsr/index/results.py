@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lsr.errors import InputError, MismatchError
 from lsr.index.allowed import EVERYTHING, Allowed
-from lsr.sparse import SparseMatrix
+from lsr.sparse import SparseMatrix, check_summable
 
 
 class TopK(NamedTuple):
@@ -46,6 +46,7 @@ def check_queries(queries: SparseMatrix, dim: int, k: int) -> None:
     Raises:
         MismatchError: another vocabulary size.
         InputError: k below 1.
+        VectorError: weights so large that scores could be infinite.
     """
     if queries.dim != dim:
         raise MismatchError(
@@ -53,6 +54,7 @@ def check_queries(queries: SparseMatrix, dim: int, k: int) -> None:
         )
     if k < 1:
         raise InputError(f"k is {k}: wanted at least 1")
+    check_summable(queries, "query {}".format)
 
 
 def mask_of(allowed: Allowed | None, n: int) -> NDArray[np.int8]:

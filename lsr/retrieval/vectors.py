@@ -16,9 +16,10 @@ from lsr.formats import VectorSource, Vocabulary
 from lsr.formats.vectors import sorted_rows
 from lsr.index import IndexSettings
 from lsr.retrieval.ingest import Encoded, IndexSummary, Progress, write_index
-from lsr.sparse import SparseMatrix, concatenate
+from lsr.sparse import SparseMatrix, check_summable, concatenate
 
 UNKNOWN = -1
+MOST_NUMBERED = 2**24  # terms of an index that have no names: each takes place, whether it occurs or not
 
 
 def index_vectors(
@@ -39,7 +40,8 @@ def index_vectors(
         progress: hears how it goes.
 
     Raises:
-        InputError: what the source raises, an id twice, or no vectors.
+        InputError: what the source raises, an id twice, weights that could make a score infinite, numbers of terms
+            above 16,777,216, or no vectors.
         MismatchError: the vectors come from another encoder.
         StorageError: the folder cannot be written.
     """
@@ -52,7 +54,9 @@ def index_vectors(
 def _batches(source: VectorSource, encoder: Encoder | None) -> Iterator[Encoded]:
     terms = TermMap(source.vocabulary, encoder.terms) if encoder else None
     first = 1
-    for documents, matrix, _ in source:
+    for documents, matrix, *_ in source:
+        check_summable(matrix, lambda row: f"document {documents[row].id!r}")  # noqa: B023
+        _check_size(source.vocabulary)
         if encoder and terms:
             _check_maker(source, encoder)
             matrix = terms(matrix)
@@ -61,6 +65,14 @@ def _batches(source: VectorSource, encoder: Encoder | None) -> Iterator[Encoded]
         places = [f"vector {first + i}" for i in range(len(documents))]
         first += len(documents)
         yield Encoded(documents, places, matrix, 0)
+
+
+def _check_size(vocabulary: Vocabulary) -> None:
+    if not vocabulary.named and vocabulary.dim > MOST_NUMBERED:
+        raise InputError(
+            f"found numbers of terms up to {vocabulary.dim - 1:,}, an index takes those below {MOST_NUMBERED:,}: make "
+            "names of them, in documents and queries, by lsr convert FILE vectors.jsonl --to seismic"
+        )
 
 
 def _check_maker(source: VectorSource, encoder: Encoder) -> None:
@@ -128,7 +140,8 @@ def read_vector_topics(source: VectorSource, encoder: Encoder) -> Topics:
     terms = TermMap(source.vocabulary, encoder.terms)
     ids: dict[str, None] = {}
     parts = []
-    for documents, matrix, _ in source:
+    for documents, matrix, *_ in source:
+        check_summable(matrix, lambda row: f"query {documents[row].id!r}")  # noqa: B023
         if not isinstance(encoder, GivenVectors):
             _check_maker(source, encoder)
         for document in documents:
