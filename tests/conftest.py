@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from lsr.sparse import SparseMatrix, indptr_of, term_dtype
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "data" / "sample"
+NOBODY = 65534  # another user
 COLLECTIONS = ROOT.parent / "shared" / "data" / "eval"
 
 
@@ -60,6 +64,18 @@ def outcome(call, *arguments):
         return call(*arguments)
     except InputError as fault:
         return str(fault)
+
+
+@pytest.fixture
+def as_nobody() -> tuple[str, ...]:
+    """The start of a command that another user runs; that one may read everything, as this interpreter needs."""
+    can_read = "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"
+    prefix = "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *can_read, "--"
+    if os.geteuid() != 0:
+        pytest.skip("only root may run as another user")
+    if not shutil.which("setpriv") or subprocess.run([*prefix, sys.executable, "-c", ""]).returncode:
+        pytest.skip("setpriv cannot run this interpreter as another user")
+    return prefix
 
 
 def random_matrix(

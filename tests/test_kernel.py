@@ -18,9 +18,8 @@ from numba.core import config
 from lsr import kernel as kernels
 from lsr.kernel import COMPILING, kernel
 from lsr.retrieval import Searcher
-from tests.conftest import ROOT
+from tests.conftest import NOBODY, ROOT
 
-NOBODY = 65534
 ONE_KERNEL = """
 import numpy as np
 from lsr.index.kernels import sort_heap
@@ -138,18 +137,6 @@ def run(command: str, prefix: tuple[str, ...] = (), **environment: str) -> subpr
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LD_LIBRARY_PATH")}
     process = [*prefix, sys.executable, "-B", "-c", command]
     return subprocess.run(process, env={**kept, **environment}, cwd="/", capture_output=True, text=True)
-
-
-@pytest.fixture
-def as_nobody():
-    """The start of a command that another user runs; that one may read everything, as this interpreter needs."""
-    can_read = "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"
-    prefix = "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *can_read, "--"
-    if os.geteuid() != 0:
-        pytest.skip("only root may run as another user")
-    if not shutil.which("setpriv") or subprocess.run([*prefix, sys.executable, "-c", ""]).returncode:
-        pytest.skip("setpriv cannot run this interpreter as another user")
-    return prefix
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import numpy as np
 import Stemmer
 from numpy.typing import NDArray
 
+from lsr.arrays import load_array, save_array
 from lsr.encoders.base import Encoder, Observation, Span, as_texts
 from lsr.encoders.words import Word, Words, is_unspaced, plain
 from lsr.errors import EncoderError
@@ -160,7 +161,7 @@ class BM25Encoder(Encoder):
         """Write bm25.json, vocabulary.txt (a stem a line) and document_frequency.npy."""
         (folder / "bm25.json").write_bytes(msgspec.json.format(msgspec.json.encode(self._settings())))
         (folder / "vocabulary.txt").write_text("\n".join(self.terms), encoding="utf-8")
-        np.save(folder / "document_frequency.npy", self._df)
+        save_array(folder / "document_frequency.npy", self._df)
 
     @classmethod
     def load(cls, folder: Path) -> BM25Encoder:
@@ -172,12 +173,14 @@ class BM25Encoder(Encoder):
         try:
             settings = msgspec.json.decode((folder / "bm25.json").read_bytes(), type=_Settings)
             words = (folder / "vocabulary.txt").read_text(encoding="utf-8")
-            df = np.load(folder / "document_frequency.npy", allow_pickle=False)
+            df = load_array(folder / "document_frequency.npy", "int64")
         except (OSError, ValueError, msgspec.MsgspecError) as error:
             raise EncoderError(f"{folder}: no readable BM25 encoder ({error}); index the corpus again") from None
         stems = words.split("\n") if words else []
         if df.shape != (len(stems),):
             raise EncoderError(f"{folder}: {len(stems):,} stems but {df.size:,} frequencies; index the corpus again")
+        if ((df < 0) | (df > settings.documents)).any():
+            raise EncoderError(f"{folder}: a stem in fewer than 0 or more than all documents; index the corpus again")
         encoder = cls()
         encoder._start(settings.k1, settings.b, Analysis(settings.language, settings.analysis), stems)
         encoder._documents, encoder._length, encoder._df = int(settings.documents), int(settings.length), df

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from lsr.encoders.base import Encoder, Observation, Origin, Span, as_texts, by_weight
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.rows import Rows
-from lsr.encoders.source import FOLDED, read_json, read_tensors
+from lsr.encoders.source import FOLDED, read_json, read_tensors, write_tensors
 from lsr.errors import EncoderError
 from lsr.sparse import SparseMatrix
 
@@ -67,10 +67,8 @@ class Folding:
 
     def save(self, folder: Path) -> None:
         """Write what is between two encoders."""
-        from safetensors.numpy import save_file
-
         terms = self.terms.astype(np.min_scalar_type(int(self.terms.max(initial=0))))
-        save_file({"terms": terms, "weights": self.weights.astype(np.float16)}, folder / TENSORS)
+        write_tensors(folder / TENSORS, {"terms": terms, "weights": self.weights.astype(np.float16)})
         (folder / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(self.settings)))
 
 

@@ -32,6 +32,7 @@ from lsr.encoders.source import (
     small_parts,
     weight_files,
     width_of,
+    write_tensors,
 )
 from lsr.encoders.stem_view import terms_of
 from lsr.encoders.stems import WORDS, Stems, read_stems
@@ -302,8 +303,6 @@ def copy_vocabulary(source: SideSource, folder: Path) -> None:
 
 def save_side(source: SideSource, folder: Path, own_tokenizer: bool = False, int8: bool = False) -> None:
     """Copy one side's network and write its tensors, large ones as bytes with ``int8``."""
-    from safetensors.numpy import save_file
-
     folder.mkdir()
     if source.model:
         for path in network_files(source.model):
@@ -318,7 +317,7 @@ def save_side(source: SideSource, folder: Path, own_tokenizer: bool = False, int
         shutil.copyfile(source.onnx.parent / PARTS, folder / PARTS)  # as small as it was
     elif source.parts:
         parts = small_parts(source.parts) if int8 else source.parts
-        save_file(dict(sorted(parts.items())), folder / PARTS)
+        write_tensors(folder / PARTS, parts)
 
 
 def write_manifest(folder: Path, stated: str | None) -> None:

@@ -177,6 +177,13 @@ def _array(name: str, tensor: Mapping[str, Any]) -> NDArray[Any]:
     return np.frombuffer(tensor["data"], TYPES[kind]).reshape(tensor["shape"]).copy()
 
 
+def write_tensors(path: Path, tensors: dict[str, NDArray[Any]]) -> None:
+    """Write a safetensors file; `OSError`, which says what is wrong with a disk, where that cannot be."""
+    from safetensors.numpy import save
+
+    path.write_bytes(save(dict(sorted(tensors.items()))))
+
+
 def read_parts(path: Path) -> Parts:
     """The tensors of a safetensors file as float32; bytes are multiplied by the scale of their row."""
     found = read_tensors(path)

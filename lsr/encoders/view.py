@@ -155,7 +155,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
             "write it with transformers: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)"
         )
     try:
-        return Tokenizer.from_file(str(path))
+        return Tokenizer.from_buffer(path.read_bytes())
     except Exception as error:  # noqa: BLE001  the library raises nothing narrower
         raise EncoderError(f"{path}: not a tokenizer ({error})") from None
 

@@ -37,14 +37,38 @@ class Collection:
 
     def __init__(self, folder: Path, fingerprint: str | None = None) -> None:
         self.folder = folder
-        self.manifest = manifests.read(folder)
-        self._check_encoder(fingerprint)
-        manifests.check_sizes(folder, self.manifest)
-        self._settings = _settings(folder, self.manifest)
-        dim = self.manifest.encoder.dim
-        self._segments = [Segment(folder / info.folder, dim, self._settings) for info in self.manifest.segments]
+        while True:
+            self.manifest = manifests.read(folder)
+            self._check_encoder(fingerprint)
+            try:
+                self._segments = self._opened()
+                break
+            except StorageError:
+                if self.is_current():  # otherwise it was replaced meanwhile
+                    raise
         self._ends = list(accumulate(len(segment) for segment in self._segments))
         self._scanned = 0.0  # microseconds
+
+    def _opened(self) -> list[Segment]:
+        manifests.check_sizes(self.folder, self.manifest)
+        self._settings = _settings(self.folder, self.manifest)
+        segments = []
+        for info in self.manifest.segments:
+            segment = Segment(self.folder / info.folder, self.manifest.encoder.dim, self._settings)
+            if (len(segment), segment.vectors.nnz) != (info.documents, info.nonzeros):
+                raise StorageError(
+                    f"{self.folder / info.folder} is not what its manifest says: index the documents again"
+                )
+            segments.append(segment)
+        return segments
+
+    def is_current(self) -> bool:
+        """Whether the folder still holds the index that was opened.
+
+        Raises:
+            StorageError: it holds none any more.
+        """
+        return manifests.read(self.folder).files == self.manifest.files
 
     @staticmethod
     def verify(folder: Path) -> manifests.Manifest:
@@ -173,7 +197,11 @@ class Collection:
 
 
 def _settings(folder: Path, manifest: manifests.Manifest) -> IndexSettings:
+    points = manifest.tuning.points if manifest.tuning else []
     try:
-        return IndexSettings.from_dict(manifest.settings)
-    except (TypeError, InputError) as error:
+        settings = IndexSettings.from_dict(manifest.settings)
+        for point in points:
+            IndexSettings.from_dict({**settings.to_dict(), **point.settings})
+    except InputError as error:
         raise StorageError(f"{folder / manifests.NAME} has unreadable settings ({error}): index again") from None
+    return settings

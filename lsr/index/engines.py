@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
 from typing import Any
+
+import msgspec
 
 from lsr.errors import InputError
 from lsr.index.seismic import SeismicIndex, SeismicSettings
@@ -107,8 +109,14 @@ class IndexSettings:
         """From a manifest.
 
         Raises:
-            InputError, TypeError: names or values that no engine has.
+            InputError: names, types or values that no engine has.
         """
         rest = dict(values)
-        chosen = cls(rest.pop("engine", None))
-        return cls(chosen.engine, chosen.choice.settings(**rest))
+        engine = str(rest.pop("engine", None))
+        kind = cls(engine).choice.settings
+        if unknown := rest.keys() - {field.name for field in fields(kind)}:
+            raise InputError(f"unknown setting {min(unknown)!r} of the engine {engine}")
+        try:
+            return cls(engine, msgspec.convert(rest, kind))
+        except msgspec.ValidationError as error:
+            raise InputError(f"settings of the engine {engine}: {error}") from None

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.index.allowed import Allowed
-from lsr.index.results import TopK, check_queries, empty_results, mask_of
+from lsr.index.results import TopK, checked_k, empty_results, mask_of
 from lsr.sparse import SparseMatrix
 
 AT_ONCE = 2**18  # weights looked through: what is made on the way stays in cache
@@ -28,14 +28,14 @@ class ExactIndex:
 
         Args:
             queries: one row a query.
-            k: at least 1.
+            k: at least 1, cut to the number of documents.
             allowed: the documents that may be found; None means all.
 
         Raises:
             MismatchError: queries over another vocabulary, or ``allowed`` for another number of documents.
             InputError: k below 1.
         """
-        check_queries(queries, self._documents.dim, k)
+        k = checked_k(queries, self._documents, k)
         mask = mask_of(allowed, len(self._documents))
         found = empty_results(len(queries), k)
         for i in range(len(queries)):
@@ -58,10 +58,11 @@ class ExactIndex:
         within, sizes = places - documents.indptr[rows], np.diff(documents.indptr)[rows]
         lanes = np.where(within < sizes // LANES * LANES, within % LANES, 0)
         sums = np.zeros((len(documents), LANES), np.float32)
-        products = dense[documents.terms[places]] * documents.weights[places].astype(np.float32)
-        np.add.at(sums.reshape(-1), rows * LANES + lanes, products)  # one by one, in order
-        a, b, c, d = sums.T
-        return np.asarray((a + b) + (c + d))
+        with np.errstate(over="ignore", invalid="ignore"):  # as in machine code
+            products = dense[documents.terms[places]] * documents.weights[places].astype(np.float32)
+            np.add.at(sums.reshape(-1), rows * LANES + lanes, products)  # one by one, in order
+            a, b, c, d = sums.T
+            return np.asarray((a + b) + (c + d))
 
     def _places(self, asked: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Where terms that are asked for stand in the vectors, int64, rising."""

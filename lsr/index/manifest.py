@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
 
 from lsr.errors import StorageError
+from lsr.index import generations
 from lsr.index.plan import Tuning
 
 FORMAT = "lsr-index"
 VERSION = 2
 NAME = "manifest.json"
+NEW = f"{NAME}.new"
+MOST_BYTES = 2**26  # of a manifest; a file takes about 150
 
 
 class FileInfo(msgspec.Struct, frozen=True):
@@ -90,10 +94,7 @@ def read(folder: Path) -> Manifest:
     Raises:
         StorageError: no index, a half-written one, another format version, or damage.
     """
-    try:
-        content = (folder / NAME).read_bytes()
-    except OSError:
-        raise StorageError(_why_no_manifest(folder)) from None
+    content = _content(folder)
     try:
         head = msgspec.json.decode(content)
         if not isinstance(head, dict) or head.get("format") != FORMAT:
@@ -103,14 +104,52 @@ def read(folder: Path) -> Manifest:
                 f"{folder} has index format {head.get('version')}, this lsr reads format {VERSION}: "
                 "index the documents again, or use the lsr version that wrote it"
             )
-        return msgspec.json.decode(content, type=Manifest)
-    except msgspec.MsgspecError as error:
+        manifest = msgspec.convert(head, Manifest)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise StorageError(f"{folder / NAME} is damaged ({error}): index the documents again") from None
+    for path in _paths(manifest):
+        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\0" in path:
+            raise StorageError(
+                f"{folder / NAME} names {path!r}, which is not inside {folder}: index the documents again"
+            )
+    return manifest
+
+
+def _content(folder: Path) -> bytes:
+    path = folder / NAME
+    try:
+        if not path.is_file():
+            raise StorageError(_why_no_manifest(folder))
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise unreadable(path, error) from None
+    if len(content) > MOST_BYTES:
+        raise StorageError(f"{path} is larger than any manifest: give a folder made by lsr index")
+    return content
+
+
+def _paths(manifest: Manifest) -> Iterator[str]:
+    yield manifest.encoder_folder
+    yield from (segment.folder for segment in manifest.segments)
+    yield from manifest.files
+
+
+def unreadable(path: Path, error: Exception) -> StorageError:
+    """What to say when ``path``, or a file that ``error`` names, cannot be read: why, and what to do."""
+    path = Path(getattr(error, "filename", None) or path)
+    if isinstance(error, PermissionError):
+        return StorageError(f"no permission to read {path}: ask its owner for it, or search as that user")
+    if isinstance(error, FileNotFoundError):
+        return StorageError(f"{path} is missing: index the documents again")
+    if isinstance(error, OSError) and error.errno is not None:
+        return StorageError(f"{path} cannot be read ({error.strerror}): look at the disk, then try again")
+    return StorageError(f"{path} is damaged ({error}): index the documents again")
 
 
 def publish(folder: Path, manifest: Manifest) -> None:
     """Make ``manifest`` the index of ``folder``; its files must be written and flushed already."""
-    beside = folder / f"{NAME}.new"
+    beside = folder / NEW
     with beside.open("wb") as file:
         file.write(msgspec.json.format(msgspec.json.encode(manifest)))
         file.flush()
@@ -121,7 +160,8 @@ def publish(folder: Path, manifest: Manifest) -> None:
 
 def describe_files(root: Path, folder: Path) -> dict[str, FileInfo]:
     """Size and checksum of every file below ``folder``, by path below ``root``; each is flushed to disk."""
-    return {str(path.relative_to(root)): _describe(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != generations.MARK)
+    return {str(path.relative_to(root)): _describe(path) for path in paths}
 
 
 def check_sizes(root: Path, manifest: Manifest) -> None:
@@ -132,7 +172,10 @@ def check_sizes(root: Path, manifest: Manifest) -> None:
     """
     for name, wanted in manifest.files.items():
         path = root / name
-        found = path.stat().st_size if path.is_file() else None
+        try:
+            found = path.stat().st_size if path.is_file() else None
+        except OSError as error:
+            raise unreadable(path, error) from None
         if found != wanted.bytes:
             state = "is missing" if found is None else f"has {found:,} bytes"
             raise StorageError(f"{path} {state}, wanted {wanted.bytes:,} bytes: index the documents again")
@@ -146,9 +189,14 @@ def check_sums(root: Path, manifest: Manifest) -> None:
     """
     check_sizes(root, manifest)
     for name, wanted in manifest.files.items():
-        with (root / name).open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != wanted.sha256:
-                raise StorageError(f"{root / name} is damaged (its checksum differs): index the documents again")
+        path = root / name
+        try:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise unreadable(path, error) from None
+        if found != wanted.sha256:
+            raise StorageError(f"{path} is damaged (its checksum differs): index the documents again")
 
 
 def sync_folder(folder: Path) -> None:
@@ -172,6 +220,6 @@ def _why_no_manifest(folder: Path) -> str:
         return f"no such index: {folder}; make it with lsr index SOURCE --out {folder}"
     if not folder.is_dir():
         return f"{folder} is a file: wanted the folder of an index made by lsr index"
-    if any(folder.glob("generation-*")):
+    if any(map(generations.is_ours, folder.glob("generation-*"))):
         return f"{folder} holds a half-written index (indexing did not finish): run lsr index again"
     return f"{folder} holds no index ({NAME} is missing): give a folder made by lsr index"

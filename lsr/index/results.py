@@ -14,7 +14,7 @@ from lsr.sparse import SparseMatrix, check_summable
 
 
 class TopK(NamedTuple):
-    """The best k documents of each of n queries, best first, ties by row.
+    """The best k documents of each of n queries, best first, ties by row; k is cut to the number of documents.
 
     Attributes:
         rows: int64[n, k] document rows, -1 where fewer than k documents score above 0.
@@ -38,6 +38,17 @@ def merge(parts: Sequence[TopK], offsets: Sequence[int], k: int) -> TopK:
     rows, scores = np.concatenate(shifted, axis=1), np.concatenate([part.scores for part in parts], axis=1)
     order = np.lexsort((rows, -scores), axis=1)[:, :k]
     return TopK(np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1))
+
+
+def checked_k(queries: SparseMatrix, documents: SparseMatrix, k: int) -> int:
+    """``k``, cut to the number of documents: nobody needs room for more.
+
+    Raises:
+        MismatchError: another vocabulary size.
+        InputError: k below 1.
+    """
+    check_queries(queries, documents.dim, k)
+    return min(k, max(1, len(documents)))
 
 
 def check_queries(queries: SparseMatrix, dim: int, k: int) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lsr.arrays import load_array, save_array
 from lsr.corpus import Document
-from lsr.errors import StorageError, VectorError
+from lsr.errors import VectorError
 from lsr.index.allowed import Allowed
 from lsr.index.documents import DocumentStore, DocumentWriter
 from lsr.index.engines import IndexSettings
 from lsr.index.exact import ExactIndex
+from lsr.index.manifest import unreadable
 from lsr.index.plan import scores_directly
 from lsr.index.results import TopK
 from lsr.index.seismic import SeismicIndex
@@ -21,7 +24,7 @@ from lsr.index.windowed import WindowedIndex
 from lsr.sparse import SparseMatrix, indptr_of, term_dtype
 
 DOCUMENTS = "documents.arrow"
-VECTORS = ("indptr", "terms", "weights")
+VECTORS = {"indptr": ("int64",), "terms": ("uint16", "uint32"), "weights": ("float32", "uint8")}
 
 
 class Segment:
@@ -38,15 +41,17 @@ class Segment:
 
     def __init__(self, folder: Path, dim: int, settings: IndexSettings) -> None:
         try:
-            arrays = [np.load(folder / f"vectors.{name}.npy", allow_pickle=False) for name in VECTORS]
+            arrays = [load_array(folder / f"vectors.{name}.npy", *dtypes) for name, dtypes in VECTORS.items()]
             self.vectors = SparseMatrix(arrays[0], arrays[1], arrays[2], dim)
             self._engine: WindowedIndex | SeismicIndex = settings.choice.index.load(
                 folder, self.vectors, settings.settings
             )
+            self.documents = DocumentStore(folder / DOCUMENTS)
+            if len(self.documents) != len(self.vectors):
+                raise ValueError(f"{len(self.documents):,} documents but {len(self.vectors):,} vectors")
         except (OSError, ValueError, VectorError) as error:
-            raise StorageError(f"{folder} is damaged ({error}): index the documents again") from None
+            raise unreadable(folder, error) from None
         self._exact = ExactIndex(self.vectors)
-        self.documents = DocumentStore(folder / DOCUMENTS)
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -101,10 +106,11 @@ class SegmentWriter:
         self.nonzeros += observed.nnz
 
     def close(self) -> None:
-        """Stop collecting; closing again does nothing."""
-        for file in self._open:
-            file.close()
-        self._open = []
+        """Stop collecting; closing again does nothing. All are closed, also when the disk does not take the rest."""
+        with contextlib.ExitStack() as stack:
+            for file in self._open:
+                stack.callback(file.close)
+            self._open = []
 
     def finish(
         self,
@@ -116,7 +122,7 @@ class SegmentWriter:
         """Weigh the vectors, build the engine and write both; the spool goes."""
         vectors = weigh(self._observed(dim))
         for name in VECTORS:
-            np.save(self.folder / f"vectors.{name}.npy", getattr(vectors, name))
+            save_array(self.folder / f"vectors.{name}.npy", getattr(vectors, name))
         settings.choice.index.build(vectors, settings.settings, progress).save(self.folder)
         for file in self._spool:
             Path(file.name).unlink()

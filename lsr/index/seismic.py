@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.arrays import load_array, save_array
 from lsr.errors import InputError, VectorError
 from lsr.index.allowed import Allowed
 from lsr.index.kernels import Forward
-from lsr.index.results import TopK, check_queries, mask_of
+from lsr.index.results import TopK, checked_k, mask_of
 from lsr.index.seismic_build import aligned, build_blocks, build_records, records_in
 from lsr.index.seismic_kernels import BINS, MOST_BLOCKS, RECORD, Blocks, Scratch, search_blocks
 from lsr.index.work import Span, equal_spans, on_all_cores, spread
 from lsr.sparse import SparseMatrix
 
 CHECKED_AT_ONCE = 2**17
+DTYPES = "int64", "uint32", "uint32", "int64", "uint32", "uint16", "uint16", "float32"  # of `Blocks`
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,16 @@ class SeismicSettings:
     first_look: float = 0.25
 
     def __post_init__(self) -> None:
-        if self.n_postings < 0 or self.min_cluster_size < 0 or self.max_fraction <= 0 or self.query_cut < 1:
-            raise InputError(f"{self}: wanted n_postings, min_cluster_size >= 0, max_fraction > 0 and query_cut >= 1")
+        if min(self.n_postings, self.min_cluster_size, self.query_cut - 1, self.n_knn, self.seed) < 0:
+            raise InputError(f"{self}: wanted n_postings, min_cluster_size, n_knn and seed >= 0, query_cut >= 1")
+        if max(self.n_postings, self.min_cluster_size, self.query_cut, self.n_knn, self.seed) >= 2**31:
+            raise InputError(f"{self}: wanted whole numbers below 2^31")
+        if not 0 < self.max_fraction <= 2**20:
+            raise InputError(f"{self}: wanted max_fraction above 0, at most {2**20:,}")
         if not (0 < self.summary_energy <= 1 and 0 < self.centroid_fraction <= 1 and 0 <= self.heap_factor <= 1):
             raise InputError(f"{self}: wanted summary_energy, centroid_fraction in (0, 1] and heap_factor in [0, 1]")
-        if not (0 <= self.first_look <= 1 and self.n_knn >= 0):
-            raise InputError(f"{self}: wanted first_look in [0, 1] and n_knn >= 0")
+        if not 0 <= self.first_look <= 1:
+            raise InputError(f"{self}: wanted first_look in [0, 1]")
 
 
 class SeismicIndex:
@@ -130,7 +136,7 @@ class SeismicIndex:
 
         Args:
             queries: one row a query.
-            k: at least 1.
+            k: at least 1, cut to the number of documents.
             threads: queries are spread over so many; results are equal for any number.
             allowed: the documents that may be found; None means all.
             settings: of this search; None takes those of the index.
@@ -139,7 +145,7 @@ class SeismicIndex:
             MismatchError: queries over another vocabulary, or ``allowed`` for another number of documents.
             InputError: k or threads below 1.
         """
-        check_queries(queries, self._documents.dim, k)
+        k = checked_k(queries, self._documents, k)
         mask = mask_of(allowed, len(self._documents))
         n = len(queries)
         found = TopK(np.empty((n, k), np.int64), np.empty((n, k), np.float32))
@@ -185,7 +191,7 @@ class SeismicIndex:
         """Write the arrays of the engine into ``folder``; the document vectors are saved by their owner."""
         arrays = {**self._blocks._asdict(), "records": self._records, "neighbours": self._neighbours}
         for name, array in arrays.items():
-            np.save(folder / f"blocks.{name}.npy", array)
+            save_array(folder / f"blocks.{name}.npy", array)
 
     @classmethod
     def load(cls, folder: Path, documents: SparseMatrix, settings: SeismicSettings) -> SeismicIndex:
@@ -194,13 +200,18 @@ class SeismicIndex:
         Raises:
             ValueError, OSError: an array is missing, or points outside another one.
         """
-        names = (*Blocks._fields, "records", "neighbours")
-        *arrays, records, neighbours = (np.load(folder / f"blocks.{name}.npy", allow_pickle=False) for name in names)
-        blocks = Blocks(*arrays)
+        blocks = Blocks(
+            *(
+                load_array(folder / f"blocks.{name}.npy", dtype, columns=2 if name == "buckets" else None)
+                for name, dtype in zip(Blocks._fields, DTYPES, strict=True)
+            )
+        )
+        records = load_array(folder / "blocks.records.npy", "uint8", columns=RECORD)
+        neighbours = load_array(folder / "blocks.neighbours.npy", "uint32", columns=0)
         _check_borders(blocks, documents)
-        if records.shape != (len(documents), RECORD) or records.dtype != np.uint8:
-            raise ValueError(f"records of shape {records.shape}, wanted {(len(documents), RECORD)}")
-        if neighbours.ndim != 2 or len(neighbours) != len(documents):
+        if len(records) != len(documents):
+            raise ValueError(f"records of {len(records):,} documents, wanted {len(documents):,}")
+        if len(neighbours) != len(documents):
             raise ValueError(f"neighbours of shape {neighbours.shape}, wanted a row for each of {len(documents):,}")
         if neighbours.size and int(neighbours.max()) >= len(documents):
             raise ValueError(f"a neighbour is {neighbours.max()}, beyond the last of {len(documents):,}")
@@ -254,8 +265,8 @@ def _check_borders(blocks: Blocks, documents: SparseMatrix) -> None:
         if starts.size != parts + 1 or starts[0] != 0 or starts[-1] != end or (starts[1:] < starts[:-1]).any():
             raise ValueError("block borders do not fit their arrays")
     _check_runs(blocks)
-    if blocks.steps.size != documents.dim:
-        raise ValueError(f"{blocks.steps.size} steps of summaries, wanted {documents.dim}")
+    if blocks.steps.size != documents.dim or not (np.isfinite(blocks.steps) & (blocks.steps >= 0)).all():
+        raise ValueError(f"{blocks.steps.size} steps of summaries, wanted {documents.dim} numbers of 0 or more")
     if blocks.postings.size and int(blocks.postings.max()) >= len(documents):
         raise ValueError(f"a block points to {blocks.postings.max()}, beyond the last of {len(documents):,}")
 

@@ -9,16 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from lsr.arrays import load_array, save_array
 from lsr.errors import InputError
 from lsr.index.allowed import Allowed
-from lsr.index.results import TopK, check_queries, mask_of
+from lsr.index.exact import ExactIndex
+from lsr.index.results import TopK, checked_k, mask_of
 from lsr.index.windowed_build import COLUMNS, Windows, build_windows, check_windows, shape_of
-from lsr.index.windowed_kernels import Scratch, score_rows, search_windows
+from lsr.index.windowed_kernels import BOUNDLESS, SHORT, Scratch, score_rows, search_windows
 from lsr.index.work import Span, spread
 from lsr.sparse import SparseMatrix
 
 MOST_LISTS = 2**15 - 2  # of a query: their rounding must fit in uint16 sums
 MOST_LISTS_IN_BYTES = 64  # longer queries add up in uint16: rounding in uint8 would hide their small terms
+MOST_EFFORT = 2**20
 EXACT_SPARE = 10  # documents above k that are scored before the bound is drawn
 EXACT_CUT = 0.02  # of the largest contribution; the rest is covered by the bound
 
@@ -36,8 +39,8 @@ class WindowedSettings:
     effort: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (0 <= self.cut < 1 and self.effort > 0):
-            raise InputError(f"{self}: wanted cut in [0, 1) and effort above 0")
+        if not (0 <= self.cut < 1 and 0 < self.effort <= MOST_EFFORT):
+            raise InputError(f"{self}: wanted cut in [0, 1) and effort above 0, at most {MOST_EFFORT:,}")
 
     def wanted(self, k: int) -> int:
         """Documents to score exactly, at least."""
@@ -96,7 +99,7 @@ class WindowedIndex:
 
         Args:
             queries: one row a query.
-            k: at least 1.
+            k: at least 1, cut to the number of documents.
             exact: leave nothing out that could matter; then equal to `ExactIndex.search`.
             threads: queries are spread over so many; results are equal for any number.
             allowed: the documents that may be found; None means all.
@@ -106,7 +109,7 @@ class WindowedIndex:
             MismatchError: queries over another vocabulary, or ``allowed`` for another number of documents.
             InputError: k or threads below 1, or a query of more than 32,766 terms.
         """
-        check_queries(queries, self._documents.dim, k)
+        k = checked_k(queries, self._documents, k)
         limits = self._limits(k, exact, settings or self.settings)
         mask = mask_of(allowed, len(self._documents))
         n = len(queries)
@@ -121,7 +124,7 @@ class WindowedIndex:
         Raises:
             MismatchError, InputError: as for `search`.
         """
-        check_queries(queries, self._documents.dim, k)
+        k = checked_k(queries, self._documents, k)
         mask_of(allowed, len(self._documents))  # refuses one that does not fit
         found = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
         arrays = queries.indptr, queries.terms, queries.values, self._unit
@@ -135,7 +138,7 @@ class WindowedIndex:
     def save(self, folder: Path) -> None:
         """Write the posting arrays into ``folder``; the document vectors are saved by their owner."""
         for name, array in self._windows._asdict().items():
-            np.save(folder / f"windows.{name}.npy", array)
+            save_array(folder / f"windows.{name}.npy", array)
 
     @classmethod
     def load(cls, folder: Path, documents: SparseMatrix, settings: WindowedSettings) -> WindowedIndex:
@@ -144,7 +147,12 @@ class WindowedIndex:
         Raises:
             ValueError, OSError: an array is missing, or points outside another one.
         """
-        windows = Windows(*(np.load(folder / f"windows.{name}.npy", allow_pickle=False) for name in Windows._fields))
+        windows = Windows(
+            load_array(folder / "windows.heads.npy", "uint32", columns=2),
+            load_array(folder / "windows.groups.npy", "uint32"),
+            load_array(folder / "windows.ids.npy", "uint16"),
+            load_array(folder / "windows.steps.npy", "float32"),
+        )
         check_windows(windows, documents)
         return cls(documents, windows, settings)
 
@@ -160,6 +168,22 @@ class WindowedIndex:
         windows, shape = self._arrays
         search_windows(span, queries, windows, shape, mask, self._forward, limits, scratch, found)
         self._spare[dtype].append(scratch)
+        if span[1] - span[0] > 1 or found[0][span[0], -1] < -1:
+            self._complete(span, queries, mask, found)
+
+    def _complete(self, span: Span, queries: Any, mask: Any, found: Any) -> None:
+        """Search again for those queries of a span that the kernel could not answer."""
+        last = found[0][span[0] : span[1], -1].copy()
+        k = found[0].shape[1]
+        for q in span[0] + np.flatnonzero(last == SHORT):
+            self._run((int(q), int(q) + 1), queries, self._limits(k, True, self.settings), mask, found)
+        for q in span[0] + np.flatnonzero(last == BOUNDLESS):
+            start, stop = queries[0][q], queries[0][q + 1]
+            query = SparseMatrix.unchecked(
+                np.array([0, stop - start]), queries[1][start:stop], queries[2][start:stop], self._documents.dim
+            )
+            best = ExactIndex(self._documents).search(query, k, Allowed(mask) if mask.size else None)
+            found[0][q], found[1][q] = best.rows[0], best.scores[0]
 
     def _take_scratch(self, dtype: str) -> Any:
         """Room for sums of type ``dtype``: used before, or new. Whoever takes it gives it back."""

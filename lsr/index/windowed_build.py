@@ -96,6 +96,10 @@ def check_windows(windows: Windows, documents: SparseMatrix) -> None:
         raise ValueError("posting borders do not fit their arrays")
     if not np.array_equal(ends[first_groups], first_postings):
         raise ValueError("posting groups do not fit their borders")
+    if not (np.isfinite(windows.steps) & (windows.steps > 0)).all():
+        raise ValueError("steps of weights that are no numbers above 0")
+    if windows.groups.size and int(windows.groups.max()) >> 16 >= LEVELS:
+        raise ValueError(f"a posting of level {windows.groups.max() >> 16}, wanted fewer than {LEVELS}")
     if windows.ids.size and int(windows.ids.max()) >= width:
         raise ValueError(f"a posting points to row {windows.ids.max()} of a window of {width:,}")
 

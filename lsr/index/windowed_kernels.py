@@ -19,6 +19,7 @@ from lsr.kernel import kernel
 
 # Typed numbers: numba compiles a kernel once more for the literal 0 that a loop begins with.
 ZERO, TOP = np.int64(0), np.int64(1 << 16)
+SHORT, BOUNDLESS = -2, -3  # in the last place of a query's rows: see `search_windows`
 
 
 class Scratch(NamedTuple):
@@ -171,10 +172,11 @@ def _raise_floor(maxima: Any, low: int, wanted: int, histogram: Any) -> Any:
 def _collect(sums: Any, maxima: Any, first: int, between: Any, size: int, scratch: Any, indptr: Any) -> int:
     """Append the rows of one window whose sum is in low:high to the candidates; the number of all."""
     low, high = between
+    size_here = min(sums.size, indptr.size - 1 - first)  # the last window is not full
     for c in range(COLUMNS):
         if maxima[c] < low:
             continue
-        for row in range(c, sums.size, COLUMNS):
+        for row in range(c, size_here, COLUMNS):
             if low <= sums[row] < high:
                 scratch.candidates[size] = first + row
                 scratch.found[size] = sums[row]
@@ -236,7 +238,7 @@ def _search_one(
     top = 255 if scratch.sums.itemsize == 1 else 65535
     edge = np.float32(1) if exact else np.float32(0.5)
     share = np.float32(share)
-    size = ZERO
+    size, takers = ZERO, 0
     for _ in range(2):
         numbers, floor, rest, most = _choose_lists(terms, weights, windows, dim, share, exact, scratch)
         if most[0] == 0 and rest == 0:
@@ -246,6 +248,10 @@ def _search_one(
             continue
         n_lists, takers = numbers
         unit = (most[0] + most[1]) / np.float32(top - n_lists - 2)  # each list may round up by 1
+        if not np.isfinite(unit):
+            sort_heap(scores, rows, ZERO)
+            rows[-1] = BOUNDLESS
+            return
         base = np.int64(most[1] / unit) + takers + 1 if takers else 0
         sums = floor, unit, edge
         n, low = _candidates(n_lists, windows, shape, sums, base, wanted, exact, forward[0], scratch)
@@ -267,6 +273,8 @@ def _search_one(
             break
         share = np.float32(0)  # what was left out could still decide, or fill the places: add up everything
     sort_heap(scores, rows, size)
+    if takers and not exact and size < scores.size:
+        rows[-1] = SHORT
 
 
 @kernel
@@ -279,6 +287,9 @@ def search_windows(
     -1 where a document may be found and 0 elsewhere, or int8[0] for all, ``limits`` = (share of the largest
     contribution below which contributions are left out, columns wanted, exact?), ``found`` = (rows int64[queries, k],
     scores float32[queries, k]). Named tuples come as plain ones: numba takes those apart three times as fast.
+
+    The last row of a query is SHORT where documents may be missing because rounded sums hid what takes from scores, and
+    BOUNDLESS where sums leave the range of floats: nothing was found then.
     """
     indptr, query_terms, query_weights, unit = queries
     rows, scores = found

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 
 from lsr.corpus import Document
 from lsr.errors import InputError, StorageError
+from lsr.index import generations
 from lsr.index import manifest as manifests
 from lsr.index.engines import IndexSettings
 from lsr.index.manifest import EncoderInfo, Manifest, SegmentInfo
@@ -22,6 +24,7 @@ from lsr.index.segment import SegmentWriter
 from lsr.sparse import SparseMatrix
 
 LOCK = ".lock"
+FULL = errno.ENOSPC, errno.EDQUOT
 
 
 class CollectionWriter:
@@ -44,29 +47,43 @@ class CollectionWriter:
     ) -> None:
         self._root, self._settings = folder, settings or IndexSettings()
         self._limit = segment_nonzeros or self._settings.choice.segment_nonzeros
-        self._made = not folder.exists()
-        _make_root(folder)
-        self._lock = _locked(folder)
-        self._generation = _next_generation(folder)
-        self._folder = folder / f"generation-{self._generation:06d}"
-        _remove_leftovers(folder)
-        self._folder.mkdir()
         self._segments: list[SegmentWriter] = []
         self._committed = False
+        with _writing(folder):
+            self._made = not folder.exists()
+            _make_root(folder)
+            self._lock = _locked(folder)
+            try:
+                self._generation = generations.next_number(folder)
+                self._folder = generations.folder_of(folder, self._generation)
+                _remove_leftovers(folder)
+                self._folder.mkdir()
+                generations.mark(self._folder)
+            except BaseException:
+                self._undo()
+                raise
 
-    @property
-    def encoder_folder(self) -> Path:
-        """Where the encoder is to be saved before `commit`."""
-        folder = self._folder / "encoder"
-        folder.mkdir(exist_ok=True)
-        return folder
+    def save_encoder(self, save: Callable[[Path], None]) -> None:
+        """Let ``save`` write the encoder into a folder of the generation.
+
+        Raises:
+            StorageError: the disk is full, or another fault of it.
+        """
+        with _writing(self._root):
+            self._encoder_folder.mkdir()
+            save(self._encoder_folder)
 
     def append(self, observed: SparseMatrix, documents: Sequence[Document]) -> None:
-        """Add a batch of documents with their vectors, one row each."""
-        if not self._segments or self._segments[-1].nonzeros >= self._limit:
-            self._close_last()
-            self._segments.append(SegmentWriter(self._folder / f"segment-{len(self._segments):04d}"))
-        self._segments[-1].append(observed, documents)
+        """Add a batch of documents with their vectors, one row each.
+
+        Raises:
+            StorageError: the disk is full, or another fault of it.
+        """
+        with _writing(self._root):
+            if not self._segments or self._segments[-1].nonzeros >= self._limit:
+                self._close_last()
+                self._segments.append(SegmentWriter(self._folder / f"segment-{len(self._segments):04d}"))
+            self._segments[-1].append(observed, documents)
 
     def commit(
         self,
@@ -84,29 +101,51 @@ class CollectionWriter:
             summary: counts to keep in the manifest.
             version: of lsr.
             progress: called with (steps done, steps in all).
+
+        Raises:
+            InputError: no documents.
+            StorageError: the disk is full, or another fault of it.
         """
-        self._close_last()
         if not self._segments:
             raise InputError("no documents: the sources are empty; give at least one document")
+        with _writing(self._root):
+            manifest = self._built(encoder, weigh, summary, version, progress)
+            if replaced := _current(self._root):
+                generations.mark(replaced)  # an older version made no marks
+            manifests.publish(self._root, manifest)
+        self._committed = True
+        generations.remove_others(self._root, self._folder.name)
+        return manifest
+
+    def _built(
+        self,
+        encoder: EncoderInfo,
+        weigh: Callable[[SparseMatrix], SparseMatrix],
+        summary: dict[str, int],
+        version: str,
+        progress: Callable[[int, int], None],
+    ) -> Manifest:
+        """Build every segment, and flush everything; the manifest that says so."""
+        self._close_last()
         for number, segment in enumerate(self._segments):
             segment.finish(weigh, encoder.dim, self._settings, _part_of(progress, number, len(self._segments)))
         files = manifests.describe_files(self._root, self._folder)
         for folder in (self._folder, *(segment.folder for segment in self._segments), self._root):
             manifests.sync_folder(folder)
-        manifest = Manifest(
+        return Manifest(
             lsr=version,
             generation=self._generation,
             encoder=encoder,
-            encoder_folder=str(self.encoder_folder.relative_to(self._root)),
+            encoder_folder=str(self._encoder_folder.relative_to(self._root)),
             settings=self._settings.to_dict(),
             summary=summary,
             segments=[SegmentInfo(str(s.folder.relative_to(self._root)), len(s), s.nonzeros) for s in self._segments],
             files=files,
         )
-        manifests.publish(self._root, manifest)
-        self._committed = True
-        _remove_all_but(self._root, self._folder.name)
-        return manifest
+
+    @property
+    def _encoder_folder(self) -> Path:
+        return self._folder / "encoder"
 
     def _close_last(self) -> None:
         if self._segments:
@@ -116,41 +155,76 @@ class CollectionWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
-        self._close_last()
-        if not self._committed:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            if self._made:
-                shutil.rmtree(self._root, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self._close_last()
+        if self._committed:
+            self._lock.close()
+        else:
+            self._undo()
+
+    def _undo(self) -> None:
+        """Remove what was made; the folder too, unless somebody else has put something there."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._made:
+            with contextlib.suppress(OSError):
+                (self._root / LOCK).unlink()
+                self._root.rmdir()
         self._lock.close()
 
 
-def store_tuning(folder: Path, tuning: Tuning, settings: dict[str, Any]) -> Manifest:
+def store_tuning(folder: Path, measured: Manifest, tuning: Tuning, settings: dict[str, Any]) -> Manifest:
     """Keep a measured frontier, and the settings that searches take from now on; the new manifest.
 
     Args:
         folder: of an index.
-        tuning: what was measured.
+        measured: the manifest of what was measured.
+        tuning: what was found.
         settings: changes of the engine's settings.
 
     Raises:
-        StorageError: no index, damage, or another process writes there.
+        StorageError: no index, another one than was measured, damage, or another process writes there.
     """
-    with _locked(folder):
+    with _writing(folder), _locked(folder):
         manifest = manifests.read(folder)
+        if manifest.files != measured.files:
+            raise StorageError(f"{folder} was replaced while it was measured: tune the new index again")
         changed = replace(manifest, tuning=tuning, settings={**manifest.settings, **settings})
         manifests.publish(folder, changed)
     return changed
 
 
-def _make_root(folder: Path) -> None:
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Say which folder it was, and how much room it has, when a disk refuses to take something."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        names = {path.name for path in folder.iterdir()}
+        yield
     except OSError as error:
-        raise StorageError(f"cannot write to {folder}: {error.strerror}; name another --out folder") from None
-    foreign = [name for name in names if not (name == LOCK or name.startswith(("generation-", manifests.NAME)))]
-    if foreign and manifests.NAME not in names:
-        raise StorageError(f"{folder} holds other files ({sorted(foreign)[0]}, ...): name a new or empty --out folder")
+        why = error.strerror or error
+        if error.errno in FULL:
+            raise StorageError(
+                f"cannot write to {folder}: the disk is full ({why}, {_free(folder) / 1e6:,.1f} MB free); "
+                "make room, or name another folder"
+            ) from error
+        raise StorageError(f"cannot write to {folder}: {why}; name another folder") from error
+
+
+def _free(folder: Path) -> int:
+    """Bytes that the disk of ``folder`` can still take."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def _make_root(folder: Path) -> None:
+    """Make the folder, unless it holds what is not an index."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = sorted(folder.iterdir())
+    if any(path.name == manifests.NAME for path in paths):
+        return
+    known = LOCK, manifests.NEW
+    foreign = [path.name for path in paths if not (path.name in known or generations.is_ours(path))]
+    if foreign:
+        raise StorageError(f"{folder} holds other files ({foreign[0]}, ...): name a new or empty --out folder")
 
 
 def _locked(folder: Path) -> IO[bytes]:
@@ -158,30 +232,31 @@ def _locked(folder: Path) -> IO[bytes]:
     lock = (folder / LOCK).open("wb")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         lock.close()
         raise StorageError(f"another process is writing to {folder}: wait for it, or name another folder") from None
+    except OSError as error:
+        lock.close()
+        raise StorageError(
+            f"cannot lock {folder / LOCK} ({error.strerror}): this file system has no locks, which keep two writers "
+            "apart; write the index on another one and copy it here"
+        ) from None
     return lock
 
 
-def _next_generation(folder: Path) -> int:
-    """One above every generation there, finished or not."""
-    return 1 + max((int(path.name[11:]) for path in folder.glob("generation-[0-9]*")), default=0)
+def _current(folder: Path) -> Path | None:
+    """The generation that the manifest names; None without a manifest that this version reads."""
+    with contextlib.suppress(StorageError):
+        name = Path(manifests.read(folder).encoder_folder).parts[0]
+        return folder / name if generations.NAME.fullmatch(name) else None
+    return None
 
 
 def _remove_leftovers(folder: Path) -> None:
     """Remove what interrupted writers left; nothing where a manifest is there that this version cannot read."""
-    if not (folder / manifests.NAME).exists():
-        _remove_all_but(folder, None)
-        return
-    with contextlib.suppress(StorageError):
-        _remove_all_but(folder, Path(manifests.read(folder).encoder_folder).parts[0])
-
-
-def _remove_all_but(folder: Path, kept: str | None) -> None:
-    for path in folder.glob("generation-[0-9]*"):
-        if path.name != kept:
-            shutil.rmtree(path, ignore_errors=True)
+    current = _current(folder)
+    if current is not None or not (folder / manifests.NAME).exists():
+        generations.remove_others(folder, current.name if current else None)
 
 
 def _part_of(progress: Callable[[int, int], None], part: int, parts: int) -> Callable[[int, int], None]:

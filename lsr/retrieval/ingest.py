@@ -158,7 +158,7 @@ def write_index(
             counts["empty"] += int((matrix.indptr[1:] == matrix.indptr[:-1]).sum())
             progress.encoded(counts["documents"])
         maker = encoder()
-        maker.save(writer.encoder_folder)
+        writer.save_encoder(maker.save)
         made_by = EncoderInfo(maker.name, maker.fingerprint, maker.dim)
         manifest = writer.commit(made_by, maker.weigh, counts, __version__, progress.building)
     return _summary(manifest, time.perf_counter() - started)

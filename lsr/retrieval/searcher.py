@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from lsr import encoders
 from lsr.encoders import Encoder
-from lsr.errors import InputError
+from lsr.errors import EncoderError, InputError
 from lsr.index import Collection, TopK
 from lsr.retrieval.explanation import TermShare, common_terms, explain
 from lsr.retrieval.snippet import Snippet, snippet
@@ -51,8 +51,14 @@ class Searcher:
         """
         if encoder is not None:
             return cls(Collection(Path(folder), encoder.fingerprint), encoder)
-        collection = Collection(Path(folder))
-        saved = encoders.load(collection.encoder_folder)
+        while True:
+            collection = Collection(Path(folder))
+            try:
+                saved = encoders.load(collection.encoder_folder)
+                break
+            except EncoderError:
+                if collection.is_current():  # otherwise the index was replaced meanwhile
+                    raise
         saved.name = collection.manifest.encoder.name
         return cls(collection, saved)
 

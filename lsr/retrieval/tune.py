@@ -84,7 +84,7 @@ def tune(
         points += [trial.point(numbers[1::2]) for trial in _frontier(chosen, numbers[::2])]
     tuning = Tuning(len(vectors) // 2, source, points)
     settings = settings_for(recall, KS[0], tuning, ())
-    store_tuning(searcher.collection.folder, tuning, settings or {})
+    store_tuning(searcher.collection.folder, searcher.collection.manifest, tuning, settings or {})
     return tuning, settings
 
 

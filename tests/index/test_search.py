@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.errors import InputError, MismatchError
-from lsr.index import ExactIndex, SeismicIndex, WindowedIndex, WindowedSettings, windowed
+from lsr.index import Allowed, ExactIndex, SeismicIndex, WindowedIndex, WindowedSettings, windowed
 from lsr.index.windowed_build import shape_of
 from lsr.sparse import SparseMatrix
 from tests import reference
@@ -222,3 +222,20 @@ class TestOddInputs:
 def test_windowed_settings_out_of_range_are_refused(knobs):
     with pytest.raises(InputError, match="wanted cut in"):
         WindowedSettings(*knobs)
+
+
+@pytest.mark.parametrize("n", [0, 1, 7])
+def test_k_is_cut_to_the_number_of_documents(n):
+    documents, queries = random_matrix(50, n, 40, 10), random_matrix(51, 4, 40, 10)
+    allowed = Allowed(np.ones(n, bool))
+    expected = ExactIndex(documents).search(queries, max(1, n))
+    windowed = WindowedIndex.build(documents)
+    for found in (
+        ExactIndex(documents).search(queries, 10**12),
+        windowed.search(queries, 10**12),
+        windowed.search(queries, 10**12, exact=True),
+        windowed.score(queries, 10**12, allowed),
+        SeismicIndex.build(documents).search(queries, 10**12),
+    ):
+        assert found.rows.shape == found.scores.shape == (4, max(1, n))
+        assert found.rows.tolist() == expected.rows.tolist()

@@ -125,3 +125,32 @@ def recall(found, exact):
     """Share of the true rows that were found."""
     shares = [np.isin(b[b >= 0], a).mean() for a, b in zip(found.rows, exact.rows, strict=True) if b[0] >= 0]
     return np.mean(shares)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_signed_vectors_fill_k(threads):
+    """Rounded sums hide documents whose terms nearly cancel out: what is missing is searched exactly."""
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        rows, k = int(rng.integers(5, 200)), int(rng.integers(1, 60))
+        documents, queries = (
+            random_matrix(seed, rows, 40, 20, signed=True),
+            random_matrix(seed + 1, 10, 40, 15, signed=True),
+        )
+        allowed = Allowed(rng.random(rows) < 0.7) if seed % 2 else None
+        found = WindowedIndex.build(documents).search(queries, k, threads=threads, allowed=allowed)
+        exact = ExactIndex(documents).search(queries, k, allowed)
+        assert ((found.rows >= 0).sum(1) == (exact.rows >= 0).sum(1)).all()
+        assert (found.rows >= -1).all()
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_sums_beyond_floats_are_those_of_the_oracle(signed):
+    documents, queries = random_matrix(40, 50, 30, 20, signed=signed), random_matrix(41, 8, 30, 10, signed=signed)
+    queries.weights[:] *= np.float32(1e38)
+    for exact in (False, True):
+        found, oracle = (
+            WindowedIndex.build(documents).search(queries, 10, exact),
+            ExactIndex(documents).search(queries, 10),
+        )
+        assert found.rows.tolist() == oracle.rows.tolist()

@@ -1,0 +1,42 @@
+"""Which folders inside an index did lsr write? Those with a mark of their own name; no other is ever removed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+MARK = ".lsr"
+NAME = re.compile(r"generation-(\d{6,18})")
+
+
+def folder_of(root: Path, number: int) -> Path:
+    """Where the generation ``number`` of an index lies."""
+    return root / f"generation-{number:06d}"
+
+
+def next_number(root: Path) -> int:
+    """One above every folder that is named like a generation, whoever made it."""
+    names = (NAME.fullmatch(path.name) for path in root.iterdir())
+    return 1 + max((int(name[1]) for name in names if name), default=0)
+
+
+def mark(folder: Path) -> None:
+    """Say that lsr wrote ``folder``, and may remove it when no manifest names it."""
+    (folder / MARK).write_text(f"{folder.name}: written by lsr, and removed by it when replaced\n")
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether `mark` was called for this very folder; a copy under another name is somebody's own."""
+    try:
+        said = (folder / MARK).read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return not folder.is_symlink() and said.split(":")[0] == folder.name and NAME.fullmatch(folder.name) is not None
+
+
+def remove_others(root: Path, kept: str | None) -> None:
+    """Remove every generation of ours but the one called ``kept``."""
+    for folder in root.glob("generation-*"):
+        if folder.name != kept and is_ours(folder):
+            shutil.rmtree(folder, ignore_errors=True)
