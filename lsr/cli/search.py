@@ -52,7 +52,7 @@ def _print_hit(number: int, hit: Hit, found: Snippet) -> None:
     text = Text(found.text) if out.is_terminal else Text(found.marked("**", "**"))
     for start, end in found.marks if out.is_terminal else ():
         text.stylize("bold yellow", start, end)
-    out.print(Padding(text, (0, 0, 1, 4)))
+    out.print(Padding(text, (0, 0, 1, 4), expand=False))
 
 
 def _shares_table(hit: Hit, shares: list[TermShare]) -> Table:
