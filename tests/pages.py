@@ -142,7 +142,7 @@ class Reader:
         found = blocks(page)
         drifts: list[Drift | None] = []
         try:
-            for block, following in zip(found, [*found[1:], None], strict=True):
+            for block, following in itertools.zip_longest(found, found[1:]):
                 if block.unrun is None and block.language == "console":
                     drifts += [self._command(block.page, command) for command in commands(block)]
                 elif block.unrun is None and block.language == "python":
