@@ -1,8 +1,8 @@
 """Which commands stand in the pages, and do they print what the pages say?
 
-A fenced block says by its language what it is: ``console`` holds lines "$ command" with what they print (a line "..." stands
-for any lines), ``python`` a program, with a block ``text`` right after it for what that prints. Both are run, unless the
-line before the fence says why not: ``<!-- not run: needs a GPU -->``. Numbers, sizes and bars are masked.
+A fenced block says by its language what it is: ``console`` holds lines "$ command" with what they print (a line "..."
+stands for any lines), ``python`` a program, with a block ``text`` right after it for what that prints. Both are run,
+unless the line before the fence says why not: ``<!-- not run: needs a GPU -->``. Numbers, sizes and bars are masked.
 
 ``python -m tests.pages PAGE...`` runs pages and writes into them what their commands print now.
 """
@@ -154,7 +154,7 @@ class Reader:
     def _program(self, block: Block, following: Block | None) -> Drift | None:
         source = "\n" * (block.start - 1) + "\n".join(block.lines)
         with standing_in(self._folder), captured() as output:
-            exec(compile(source, block.page, "exec"), self._names)
+            exec(compile(source, block.page, "exec"), self._names)  # noqa: S102
         said = following if following and following.language == "text" else block._replace(lines=[])
         return _drift(block.page, Command("(python)", said.start, said.lines), output.getvalue())
 
@@ -291,7 +291,7 @@ def main() -> None:
         for page in [Path(name).resolve() for name in sys.argv[1:]]:
             drifts = reader.read(page)
             write(page, drifts)
-            print(*drifts, sep="\n\n")
+            print(*drifts, sep="\n\n")  # noqa: T201
 
 
 if __name__ == "__main__":
