@@ -3,7 +3,7 @@
 For each judged collection (BEIR folder or zip) prints nDCG@10 of `lsr` and of bm25s (lucene variant, same k1, b,
 stemmer) and, for both, seconds to index and milliseconds a query, exact search, one thread.
 
-    pip install 'lsr-engine[bench]'
+    pip install '.[bench]'
     python benchmarks/bm25.py data/sample scifact.zip
 """
 

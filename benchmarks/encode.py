@@ -4,7 +4,7 @@ CPU: a masked language model exported for onnxruntime and our kernels, against `
 each in a process of its own on the same two threads; documents a second, and peak memory over that of the loaded model.
 GPU, where there is one: both in bfloat16. Queries: the table of an inference-free encoder, one query at a time.
 
-    pip install 'lsr-engine[dev]'
+    pip install '.[dev]'
     python benchmarks/encode.py splade-tiny scifact.zip --documents 256 --json encode.json
 """
 

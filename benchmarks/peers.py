@@ -3,7 +3,7 @@
 For every engine and recall, prints the fastest setting of its grid that reaches it, and how much slower it is than
 lsr; exact search below, then build time, bytes and peak memory. Peers that are not installed are skipped with a word.
 
-    pip install 'lsr-engine[bench]'
+    pip install '.[bench]'
     python benchmarks/peers.py [--vectors FILE] [--json FILE] [--quick] [--engines lsr sindi ...]
 
 FILE as in benchmarks/vectors.py. --quick takes about 5 minutes: fewer queries and settings, without kANNolo.

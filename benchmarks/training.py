@@ -6,7 +6,7 @@ is a GPU. Rounds take turns, each worker in a process of its own; milliseconds a
 everything a trainer does (drawing, tokens, logs), medians of the rounds. `--profile` shows what the device did in
 steps of ours.
 
-    pip install 'lsr-engine[dev]' datasets
+    pip install '.[dev]' datasets
     python benchmarks/training.py splade-tiny --data pairs.parquet
 """
 

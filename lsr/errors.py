@@ -15,6 +15,21 @@ A message says what was found, what was wanted and what to do.
 """
 
 
+import json
+import shlex
+from importlib.metadata import PackageNotFoundError, distribution
+from urllib.parse import unquote, urlsplit
+
+EXTRAS = {  # the extra that brings a package, by the name that is imported
+    **dict.fromkeys(("torch", "transformers"), "torch"),
+    **dict.fromkeys(("accelerate", "matplotlib", "tensorboard"), "train"),
+    **dict.fromkeys(("onnx", "onnxscript"), "export"),
+    **dict.fromkeys(("bm25s", "bmp", "kannolo", "seismic", "pyvsag", "scipy"), "bench"),
+    **dict.fromkeys(("beir", "mteb"), "plugins"),
+    **{"faiss": "dense", "ir_datasets": "irds"},
+}
+
+
 class LsrError(Exception):
     """Root of every error raised on purpose."""
 
@@ -38,7 +53,21 @@ class MissingExtraError(EncoderError):
     """
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs the package {package!r}: run pip install 'lsr-engine[{extra}]'")
+        super().__init__(f"{purpose} needs the package {package!r}: run {how_to_install(extra)}")
+
+
+def how_to_install(extra: str) -> str:
+    """The command that installs an extra of this package from where the package came from."""
+    try:
+        text = distribution("lsr-engine").read_text("direct_url.json")
+    except PackageNotFoundError:
+        text = None
+    origin = json.loads(text) if text else {}
+    url, folder = str(origin.get("url", "")), origin.get("dir_info")
+    if folder is None:
+        return f"pip install 'lsr-engine[{extra}] @ {url}'" if url else f"pip install '.[{extra}]' in a clone of lsr"
+    place = shlex.quote(f"{unquote(urlsplit(url).path)}[{extra}]")
+    return f"pip install {'-e ' if folder.get('editable') else ''}{place}"
 
 
 class StorageError(LsrError):

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from lsr._version import __version__
 from lsr.cli.data_app import data_app
 from lsr.cli.encoders_app import encoders_app
+from lsr.cli.help import ENCODING, EVALUATING, SEARCHING, TRAINING, Command, Group
 
 app = typer.Typer(
-    help="Learned sparse retrieval: index documents, search them, serve them, evaluate encoders.",
+    cls=Group,
+    help="Learned sparse retrieval: index documents, search them, serve them, evaluate encoders.\n\n"
+    "Example: lsr index corpus.jsonl --out my-index, then lsr search my-index why bees dance",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -26,7 +28,7 @@ _TEXT_FIELD = typer.Option(help="Field that holds the text; several are joined i
 _TITLE_FIELD = typer.Option(help="Field that holds the title; several are joined in order.  [default: title]")
 
 
-class _ManyMeasures(TyperCommand):
+class _ManyMeasures(Command):
     """Lets ``--measures`` take several values in a row: ``--measures nDCG@10 R@100 DATASET``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -75,12 +77,12 @@ Language = Annotated[
 ]
 
 
-@app.command("index")
+@app.command("index", rich_help_panel=SEARCHING, cls=Command)
 def index_command(  # noqa: PLR0913 - one parameter an option
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE...",
+            metavar="SOURCE",
             help="JSONL (.gz too), BEIR folder or zip, MS MARCO TSV, Parquet, or - for JSONL on standard input; "
             "or vectors: .csr, .bin, .ciff, Parquet of lsr encode, and with --vectors JSONL.",
         ),
@@ -120,7 +122,7 @@ def _fetch(sources: list[str]) -> None:
         irds.fetch(source)
 
 
-@app.command("convert")
+@app.command("convert", rich_help_panel=ENCODING, cls=Command)
 def convert_command(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="File, or folder of files, of vectors; or a run.")],
     out: Annotated[Path, typer.Argument(metavar="DST", help="File to write; one that is there is replaced.")],
@@ -149,10 +151,10 @@ def convert_command(
     run(source, out, from_format, to_format, Quantiser(scale, bits))
 
 
-@app.command("search")
+@app.command("search", rich_help_panel=SEARCHING, cls=Command)
 def search_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an index.")],
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for.")],
+    query: Annotated[list[str], typer.Argument(metavar="QUERY", help="What to look for; several words are one query.")],
     k: Annotated[int, typer.Option("-k", help="Number of hits.", min=1)] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     exact: Annotated[
@@ -169,10 +171,10 @@ def search_command(
     """
     from lsr.cli.search import run
 
-    run(folder, query, k, as_json, explained, exact, recall)
+    run(folder, " ".join(query), k, as_json, explained, exact, recall)
 
 
-@app.command("serve")
+@app.command("serve", rich_help_panel=SEARCHING, cls=Command)
 def serve_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an index.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -219,7 +221,7 @@ TopicsFile = Annotated[
 ]
 
 
-@app.command("eval", cls=_ManyMeasures)
+@app.command("eval", rich_help_panel=EVALUATING, cls=_ManyMeasures)
 def eval_command(  # noqa: PLR0913 - one parameter an option
     dataset: Dataset = None,
     encoder: Annotated[
@@ -277,10 +279,10 @@ def eval_command(  # noqa: PLR0913 - one parameter an option
     evaluate.start(question, outputs)
 
 
-@app.command("compare", cls=_ManyMeasures)
+@app.command("compare", rich_help_panel=EVALUATING, cls=_ManyMeasures)
 def compare_command(
     a: Annotated[Path, typer.Argument(metavar="A.run", help="Run to compare with.")],
-    b: Annotated[list[Path], typer.Argument(metavar="B.run...", help="Runs that may be better.")],
+    b: Annotated[list[Path], typer.Argument(metavar="B.run", help="Runs that may be better.")],
     qrels: Annotated[str, typer.Option(help="Judged collection, or a file of judgements (TREC or BEIR).")],
     measures: Annotated[
         list[str] | None, typer.Option(metavar="NAME...", help="Names of ir-measures.  [default: nDCG@10 RR@10 R@100]")
@@ -297,9 +299,9 @@ def compare_command(
     run(a, b, qrels, measures or [], convention, shown)
 
 
-@app.command("fuse")
+@app.command("fuse", rich_help_panel=EVALUATING, cls=Command)
 def fuse_command(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Two or more run files.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Two or more run files.")],
     out: Annotated[Path, typer.Option("--out", help="Run to write: TREC, or .tsv or .json as for lsr eval.")],
     method: Annotated[str, typer.Option(help="rrf, min-max (scores scaled to 0..1 by query) or linear.")] = "rrf",
     weights: Annotated[list[float] | None, typer.Option("--weight", help="One for each run, in order.")] = None,
@@ -314,7 +316,7 @@ def fuse_command(
     run(runs, out, method, weights, depth)
 
 
-@app.command("bench")
+@app.command("bench", rich_help_panel=EVALUATING, cls=Command)
 def bench_command(
     suite: Annotated[Path, typer.Argument(metavar="SUITE.toml", help="Systems and collections.")],
     out: Annotated[
@@ -334,7 +336,7 @@ def bench_command(
     run(suite, out, results, stop_after)
 
 
-@app.command("tune")
+@app.command("tune", rich_help_panel=SEARCHING, cls=Command)
 def tune_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an index.")],
     recall: Annotated[
@@ -355,7 +357,7 @@ def tune_command(
     run(folder, recall, queries, at_most)
 
 
-@app.command("check")
+@app.command("check", rich_help_panel=SEARCHING, cls=Command)
 def check_command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an index.")]) -> None:
     """Verify every file of an index against its checksum.
 
@@ -366,9 +368,9 @@ def check_command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Fo
     run(folder)
 
 
-@app.command("encode")
+@app.command("encode", rich_help_panel=ENCODING, cls=Command)
 def encode_command(  # noqa: PLR0913 - one parameter an option
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Documents, in any layout of lsr index.")],
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Documents, in any layout of lsr index.")],
     out: Annotated[Path, typer.Option("--out", help="Parquet file to write; started again, the work goes on.")],
     encoder: Annotated[str, typer.Option(help="bm25, default, or the folder of a model.")] = "default",
     language: Language = None,
@@ -398,16 +400,16 @@ def encode_command(  # noqa: PLR0913 - one parameter an option
     )
 
 
-@app.command("train")
+@app.command("train", rich_help_panel=TRAINING, cls=Command)
 def train_command(  # noqa: PLR0913  one for each option
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name from lsr train list, or a TOML file; or list.")],
     data: Annotated[
         list[str] | None,
-        typer.Option(help="JSONL, Parquet, triples (.tsv), a BEIR or training folder; give it again for more."),
+        typer.Option(help="JSONL, Parquet, triples (.tsv), a BEIR or training folder; give it again for more.  [needed]"),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder of the run.")] = None,
-    model: Annotated[Path | None, typer.Option(help="Folder of the weights to start from.")] = None,
-    dev: Annotated[list[str] | None, typer.Option(help="Judged collections to measure on, PATH or PATH:SPLIT.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the run.  [needed]")] = None,
+    model: Annotated[Path | None, typer.Option(help="Folder of the weights to start from.  [needed]")] = None,
+    dev: Annotated[list[str] | None, typer.Option(help="Judged collections to measure on, PATH or PATH:SPLIT.  [needed]")] = None,
     profile: Annotated[str | None, typer.Option(help="Variant of the recipe: tiny takes minutes on a CPU.")] = None,
     teacher: Annotated[
         list[str] | None, typer.Option(help="bm25, scores, or the folder of an encoder, in place of the recipe's.")
@@ -431,9 +433,9 @@ def train_command(  # noqa: PLR0913  one for each option
         run_named(recipe, profile, (model, data, dev, out), tuple(teacher or ()), seed, resume, tuple(mix or ()))
 
 
-@app.command("mine")
+@app.command("mine", rich_help_panel=TRAINING, cls=Command)
 def mine_command(  # noqa: PLR0913  one for each option
-    data: Annotated[list[str], typer.Argument(metavar="DATA...", help="Pairs, in any layout of lsr train --data.")],
+    data: Annotated[list[str], typer.Argument(metavar="DATA", help="Pairs, in any layout of lsr train --data.")],
     out: Annotated[Path, typer.Option("--out", help="New folder; lsr train --data reads it.")],
     encoder: Annotated[
         list[str] | None,
@@ -464,9 +466,9 @@ def mine_command(  # noqa: PLR0913  one for each option
     run(data, out, MiningSettings(tuple(encoder or ("bm25",)), negatives, depth, skip, share, judge, scored, seed))
 
 
-@app.command("adapt")
+@app.command("adapt", rich_help_panel=TRAINING, cls=Command)
 def adapt_command(  # noqa: PLR0913  one for each option
-    corpus: Annotated[list[str], typer.Argument(metavar="CORPUS...", help="Documents, in any layout of lsr index.")],
+    corpus: Annotated[list[str], typer.Argument(metavar="CORPUS", help="Documents, in any layout of lsr index.")],
     out: Annotated[Path, typer.Option("--out", help="New folder; the adapted encoder is OUT/encoder.")],
     encoder: Annotated[str, typer.Option(help="Folder of the encoder to tune, or default.")] = "default",
     recipe: Annotated[
@@ -495,8 +497,8 @@ def adapt_command(  # noqa: PLR0913  one for each option
     run(corpus, folder_of(encoder), out, Adaptation(recipe, steps, minutes, seed, force), judged)
 
 
-app.add_typer(encoders_app, name="encoders")
-app.add_typer(data_app, name="data")
+app.add_typer(encoders_app, name="encoders", rich_help_panel=ENCODING)
+app.add_typer(data_app, name="data", rich_help_panel=EVALUATING)
 
 
 def command_names() -> dict[str, Any]:

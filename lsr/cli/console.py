@@ -1,15 +1,23 @@
-"""What does the user see while waiting, and after? Progress bars and tables; results go to standard output."""
+"""What does the user see while waiting, and after? Progress bars and tables; results go to standard output.
+
+Names, terms and texts are shown as they are: brackets are no markup, and characters that steer a terminal become pictures.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+import msgspec
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from lsr.cli import streams
 
 if TYPE_CHECKING:
     from lsr.encoders import Encoder
@@ -23,8 +31,51 @@ def _piped() -> bool:
     return sys.stdout is None or not sys.stdout.isatty()
 
 
-out = Console(highlight=False, soft_wrap=False, width=PIPED if _piped() else None)
-err = Console(stderr=True, highlight=False)
+# Controls of terminals, and characters that turn the direction of a line, to what is shown in their place.
+HARMLESS = {
+    **{code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n"},
+    **{0x7F: "\u2421", **dict.fromkeys([*range(0x80, 0xA0), 0x061C, 0x200E, 0x200F], "\ufffd")},
+    **dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000)], "\ufffd"),
+}
+
+
+def harmless(text: str) -> str:
+    """``text`` without characters that steer a terminal; a line break stays."""
+    return text.translate(HARMLESS)
+
+
+class _Screen(Console):
+    """A console that takes nothing for markup."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+        self.push_render_hook(_Harmless())
+
+    def on_broken_pipe(self) -> None:
+        """The reader left: that is no error."""
+        raise SystemExit(0)
+
+
+class _Harmless(RenderHook):
+    """Lets everything be shown by `_Shown`."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Shown(renderable) for renderable in renderables]
+
+
+class _Shown:
+    """What it is given, with harmless characters."""
+
+    def __init__(self, renderable: ConsoleRenderable) -> None:
+        self._renderable = renderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for text, style, control in console.render(self._renderable, options):
+            yield Segment(text if control else harmless(text), style, control)
+
+
+out = _Screen(soft_wrap=False, width=PIPED if _piped() else None)
+err = _Screen(stderr=True)
 
 
 class Rate(ProgressColumn):
@@ -38,21 +89,37 @@ class Rate(ProgressColumn):
 
 
 def say(message: str) -> None:
-    """One line on standard error, never wrapped, brackets taken as they are."""
-    err.print(message, soft_wrap=True, markup=False)
+    """One line on standard error, never wrapped."""
+    err.print(Text(message), soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """One line of JSON on standard output, in UTF-8 whatever the encoding there."""
+    streams.write_line(msgspec.json.encode(value))
+
+
+class _Bars(Progress):
+    """Bars that go away where what they show fails."""
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        if kind is not None:
+            self.live.transient = True
+            for task in self.task_ids:
+                self.update(task, visible=False)
+        super().__exit__(kind, value, at)
 
 
 def progress_bars() -> Progress:
     """Bars on standard error with what is done, the rate and the time left."""
     columns = (
         SpinnerColumn(finished_text="✓"),
-        TextColumn("{task.description:<9}"),
+        TextColumn("{task.description:<9}", markup=False),
         BarColumn(bar_width=30),
-        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.percentage:>3.0f}%", markup=False),
         Rate(),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    return Progress(*columns, console=err)
+    return _Bars(*columns, console=err)
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> Table:

@@ -7,15 +7,18 @@ from typing import Annotated
 
 import typer
 
+from lsr.cli.help import Command, Group
+
 data_app = typer.Typer(
+    cls=Group,
     help="List judged collections; make some. Nothing is downloaded.\n\nExample: lsr data list",
     no_args_is_help=True,
 )
 
 
-@data_app.command("list")
+@data_app.command("list", cls=Command)
 def data_list_command(
-    folders: Annotated[list[Path] | None, typer.Argument(metavar="DIR...", help="Where to look.  [default: .]")] = None,
+    folders: Annotated[list[Path] | None, typer.Argument(metavar="DIR", help="Where to look.  [default: .]")] = None,
 ) -> None:
     """List judged collections: those in the folders, and where to get others that are known.
 
@@ -26,7 +29,7 @@ def data_list_command(
     list_collections(folders or [Path()])
 
 
-@data_app.command("limit")
+@data_app.command("limit", cls=Command)
 def data_limit_command(
     out: Annotated[Path, typer.Option("--out", help="New folder, written in BEIR layout.")],
     people: Annotated[int, typer.Option(help="Documents.", min=2)] = 50_000,
@@ -51,7 +54,7 @@ def data_limit_command(
     limit(out, people, attributes, names, seed, source)
 
 
-@data_app.command("task")
+@data_app.command("task", cls=Command)
 def data_task_command(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Documents, in any layout of lsr index.")],
     out: Annotated[Path, typer.Option("--out", help="New folder, written in BEIR layout.")],

@@ -16,11 +16,22 @@ from lsr.encoders.pruning import choose_rows
 from lsr.errors import EncoderError, InputError, MissingExtraError
 
 SAMPLE_DOCUMENTS = 20_000
+READY = (
+    ("default", "The model that comes with lsr", "ready: --encoder default, or no --encoder; weights are part of lsr"),
+    ("bm25", "BM25 over stems", "ready: --encoder bm25, with --language; learns from the documents, needs no weights"),
+)
+HEADING = (
+    "\nDeclared systems. They have no weights here: train them (lsr train), or give the folder of a model (--encoder DIR).\n"
+)
 LAYOUTS = ("onnx", "sentence-transformers", "lsr")
 
 
 def list_systems() -> None:
-    """Name, title and parts of each system."""
+    """What comes with lsr; then name, title and parts of each system, which need weights."""
+    for name, title, does in READY:
+        out.print(Text.assemble((f"{name:<20}", "bold"), title), soft_wrap=True)
+        out.print(Text(f"    {does}"), soft_wrap=True)
+    out.print(Text(HEADING, "dim"), soft_wrap=True)
     for name in system_names():
         declaration = read_system(name)
         out.print(Text.assemble((f"{name:<20}", "bold"), declaration.title), soft_wrap=True)

@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
+from lsr.cli.help import Command, Group
+
 encoders_app = typer.Typer(
+    cls=Group,
     help="List the systems that encoders are declared as; convert encoders.\n\nExample: lsr encoders list",
     no_args_is_help=True,
 )
 
 
-@encoders_app.command("list")
+@encoders_app.command("list", cls=Command)
 def encoders_list_command() -> None:
     """List every declared system and its parts.
 
@@ -24,7 +27,7 @@ def encoders_list_command() -> None:
     list_systems()
 
 
-@encoders_app.command("show")
+@encoders_app.command("show", cls=Command)
 def encoders_show_command(name: Annotated[str, typer.Argument(metavar="SYSTEM", help="Name from the list.")]) -> None:
     """Show the declaration of one system.
 
@@ -35,7 +38,7 @@ def encoders_show_command(name: Annotated[str, typer.Argument(metavar="SYSTEM", 
     show(name)
 
 
-@encoders_app.command("export")
+@encoders_app.command("export", cls=Command)
 def encoders_export_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an encoder.")],
     out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
@@ -57,9 +60,9 @@ def encoders_export_command(
     export(folder, out, layout, int8, keep_terms_of)
 
 
-@encoders_app.command("average")
+@encoders_app.command("average", cls=Command)
 def encoders_average_command(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Encoders of several runs from one start.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR", help="Encoders of several runs from one start.")],
     out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
 ) -> None:
     """Average the weights of several runs: often better than each, at the cost of one.
@@ -71,7 +74,7 @@ def encoders_average_command(
     average(folders, out)
 
 
-@encoders_app.command("rescale")
+@encoders_app.command("rescale", cls=Command)
 def encoders_rescale_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A trained encoder of stems.")],
     out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
@@ -89,7 +92,7 @@ def encoders_rescale_command(
     rescale(folder, out, expansions, threshold)
 
 
-@encoders_app.command("fold")
+@encoders_app.command("fold", cls=Command)
 def encoders_fold_command(
     expander: Annotated[Path, typer.Argument(metavar="DIR", help="A SPLADE, or another sparse encoder.")],
     data: Annotated[list[str], typer.Option(help="Queries with documents, as lsr train reads them; repeat it.")],
@@ -108,7 +111,7 @@ def encoders_fold_command(
     fold(base, expander, data, out, factor, int8, most)
 
 
-@encoders_app.command("cut")
+@encoders_app.command("cut", cls=Command)
 def encoders_cut_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A trained encoder of stems, or a SPLADE.")],
     data: Annotated[list[str], typer.Option(help="Texts to count words in, as lsr train reads them; repeat it.")],

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lsr.cli.console import out, say
+from lsr.cli.console import out, print_json, say
 from lsr.retrieval import Hit, Searcher, Snippet, TermShare
 from lsr.sparse import SparseMatrix
 
 SHOWN_TERMS = 12
+WIDE = 70  # columns of a screen that has room for bars
 
 
 def run(folder: Path, query: str, k: int, as_json: bool, explained: bool, exact: bool, recall: float | None) -> None:
     """Search and print."""
+    query = query.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # bytes of the shell that are no UTF-8
     searcher = Searcher.open(folder)
     vector = searcher.encode(query)
     # A process that asks once finds everything as soon: exact search of most indexes does without the compiler.
     hits = searcher.search(vector, k, exact or recall is None, recall)
     if as_json:
         records = [_record(searcher, query, vector, hit, explained) for hit in hits]
-        sys.stdout.write(msgspec.json.encode({"query": query, "hits": records}).decode() + "\n")
+        print_json({"query": query, "hits": records})
         return
     if not hits:
         say(_why_nothing(searcher, query, vector))
@@ -57,17 +57,23 @@ def _print_hit(number: int, hit: Hit, found: Snippet) -> None:
 
 def _shares_table(hit: Hit, shares: list[TermShare]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), show_footer=True, header_style="dim", footer_style="dim")
-    table.add_column("    term", footer="    score")
+    table.add_column("    term", footer="    score", overflow="fold", min_width=12)
     for name in ("query", "document"):
         table.add_column(name, justify="right")
     table.add_column("share", justify="right", footer=f"{hit.score:.4f}")
-    table.add_column("")
+    if out.width >= WIDE:
+        table.add_column("")
     for share in shares[:SHOWN_TERMS]:
         numbers = (f"{value:.4f}" for value in share[1:])
-        table.add_row(f"    {share.term}", *numbers, "█" * max(1, round(20 * share.share / hit.score)))
+        table.add_row(f"    {share.term}", *numbers, *_bar(share, hit))
     if rest := shares[SHOWN_TERMS:]:
-        table.add_row(f"    {len(rest)} more terms", "", "", f"{sum(share.share for share in rest):.4f}", "")
+        table.add_row(f"    {len(rest)} more terms", "", "", f"{sum(share.share for share in rest):.4f}")
     return table
+
+
+def _bar(share: TermShare, hit: Hit) -> list[str]:
+    """A bar as long as the share, where the screen has room."""
+    return ["█" * max(1, round(20 * share.share / hit.score))] if out.width >= WIDE else []
 
 
 def _record(searcher: Searcher, query: str, vector: SparseMatrix, hit: Hit, explained: bool) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -11,13 +12,17 @@ from lsr.cli.console import facts, out, progress_bars, say
 from lsr.errors import InputError
 from lsr.training.order import Order
 from lsr.training.recipe import Penalty, read_recipe, recipe_names
-from lsr.training.session import Plan, prepare
+
+if TYPE_CHECKING:
+    from lsr.training.session import Plan
 
 SHOWN = ("loss", "terms", "flops", "dead", "k", "dev ndcg")
 
 
 def run(name: str, profile: str | None, plan: Plan, resume: bool) -> None:
     """Train and print what the dev set says."""
+    from lsr.training.session import prepare
+
     recipe = read_recipe(name, profile)
     started = time.perf_counter()
     trainer = prepare(recipe, plan, resume)
@@ -40,11 +45,16 @@ def run(name: str, profile: str | None, plan: Plan, resume: bool) -> None:
         ("recipe", recipe.title),
         ("steps", f"{result.steps:,}"),
         ("nDCG@10 before", f"{result.before:.4f}"),
-        ("nDCG@10 best", f"{result.best:.4f} (step {result.best_step:,})"),
+        ("nDCG@10 best", f"{result.best:.4f} ({_step(result.best_step)})"),
         ("encoder", str(plan.out / "encoder")),
         ("seconds", f"{time.perf_counter() - started:.1f}"),
     ]
     out.print(facts(rows))
+
+
+def _step(number: int) -> str:
+    """Where the best encoder came from."""
+    return f"step {number:,}" if number else "step 0, the untouched start: training made it no better"
 
 
 def run_named(
@@ -62,6 +72,8 @@ def run_named(
         InputError: one of them was not given.
         TrainingError: mixing weights that do not fit the data.
     """
+    from lsr.training.session import Plan
+
     model, data, dev, folder = places
     if model is None or not data or not dev or folder is None:
         given = {"--model": model, "--data": data, "--dev": dev, "--out": folder}

@@ -84,6 +84,9 @@ class Collection:
     def __len__(self) -> int:
         return self.manifest.documents
 
+    def __repr__(self) -> str:
+        return f"<Collection {str(self.folder)!r}, {len(self):,} documents, encoder {self.manifest.encoder.name!r}>"
+
     @property
     def grid(self) -> tuple[dict[str, Any], ...]:
         """Changes of the engine's settings that are worth trying."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from lsr import encoders
 from lsr.encoders import Encoder
+from lsr.encoders.base import as_texts
 from lsr.errors import EncoderError, InputError
 from lsr.index import Collection, TopK
 from lsr.retrieval.explanation import TermShare, common_terms, explain
@@ -35,6 +36,9 @@ class Searcher:
 
     def __init__(self, collection: Collection, encoder: Encoder) -> None:
         self.collection, self.encoder = collection, encoder
+
+    def __repr__(self) -> str:
+        return f"<Searcher of {self.collection!r}>"
 
     @classmethod
     def open(cls, folder: str | Path, encoder: Encoder | None = None) -> Searcher:
@@ -87,7 +91,7 @@ class Searcher:
         Raises:
             InputError: k below 1.
         """
-        return self.named(self.collection.search(self.encoder.encode_queries(queries), k, exact))
+        return self.named(self.collection.search(self.encoder.encode_queries(as_texts(queries)), k, exact))
 
     def named(self, found: TopK) -> list[list[tuple[str, float]]]:
         """(id, score) of what was found for each query, best first."""
@@ -125,6 +129,8 @@ class Searcher:
     def _vector(self, query: str | SparseMatrix) -> SparseMatrix:
         if isinstance(query, str):
             return self.encode(query)
+        if not isinstance(query, SparseMatrix):
+            raise InputError(f"the query is {query!r:.60}: wanted a str or the vector of one query")
         if len(query) != 1:
             raise InputError(f"the query has {len(query)} rows: wanted the vector of one query")
         return query

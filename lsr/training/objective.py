@@ -12,8 +12,8 @@ from lsr.training import losses
 from lsr.training.autoencoder import DeadLatents, Decoder, auxiliary, reconstruction, under_zipf
 from lsr.training.ranks import ALONE, Ranks
 from lsr.training.recipe import SCORED, Penalty, Recipe
-from lsr.training.regularisers import Regulariser, anti_zero, frequency_weights
-from lsr.training.schedules import Course, SparsityController, value_at
+from lsr.training.regularisers import Regulariser, SparsityController, anti_zero, frequency_weights
+from lsr.training.schedules import Course, value_at
 from lsr.training.student import Encoded, Student
 from lsr.training.teachers import Wanted
 

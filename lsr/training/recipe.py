@@ -11,10 +11,10 @@ import msgspec
 
 from lsr.encoders.declaration import NEEDS_POSITIVE_K, read_system, system_names
 from lsr.errors import InputError, TrainingError
-from lsr.training.regularisers import Norm
 from lsr.training.schedules import Course, Schedule
-from lsr.training.teachers import Normaliser
 
+Norm = Literal["flops", "l1"]
+Normaliser = Literal["minmax", "z", "affine", "none"]
 Loss = Literal["info_nce", "softmax", "kl", "margin_mse", "margin_mse_list", "sparse_mse", "term_recall"]
 SideName = Literal["document", "query"]
 SCORED: tuple[Loss, ...] = ("kl", "margin_mse", "margin_mse_list")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
 from lsr.errors import InputError
-
-Norm = Literal["flops", "l1"]
+from lsr.training.recipe import Norm
 
 
 @dataclass(frozen=True)
@@ -84,3 +82,36 @@ def anti_zero(*reps: torch.Tensor) -> torch.Tensor:
     """Sum over sides of 1 / (sum of all weights)^2: grows without bound as vectors vanish (SPLADE-v3's code)."""
     parts = [1 / side.float().sum().clamp(min=1e-4).square() for side in reps]
     return torch.stack(parts).sum()
+
+
+class SparsityController:
+    """Raises or lowers a penalty until documents have about ``target`` terms; a host never waits for it.
+
+    Args:
+        target: terms a document.
+        every: steps between two changes.
+        rate: factor of a change.
+        device: where its state lies.
+
+    Attributes:
+        state: float64[2]: what the penalty is multiplied by now, and the running mean of the terms a document.
+    """
+
+    def __init__(self, target: float, every: int = 50, rate: float = 1.05, device: str | torch.device = "cpu") -> None:
+        self.target, self.every, self.rate = target, every, rate
+        self.state = torch.tensor([1.0, -1.0], dtype=torch.float64, device=device)
+
+    @property
+    def factor(self) -> torch.Tensor:
+        """What the penalty is multiplied by, a scalar."""
+        return self.state[0].float()
+
+    def update(self, step: int, terms: torch.Tensor, keep: float = 0.9) -> torch.Tensor:
+        """Take note of the terms a document at ``step``; the factor from now on."""
+        factor, seen = self.state
+        seen = torch.where(seen < 0, terms, keep * seen + (1 - keep) * terms)
+        if step % self.every == 0:
+            change = torch.where(seen < 0.8 * self.target, 1 / self.rate, 1.0)
+            factor = factor * torch.where(seen > 1.2 * self.target, self.rate, change)
+        self.state = torch.stack([factor, seen])
+        return self.factor

@@ -6,7 +6,6 @@ import math
 from typing import Literal
 
 import msgspec
-import torch
 
 from lsr.errors import InputError
 
@@ -64,36 +63,3 @@ Course = float | Schedule
 def value_at(course: Course, step: int, total: int) -> float:
     """A hyper-parameter at ``step`` of ``total``: a number is the same at every step."""
     return course.at(step, total) if isinstance(course, Schedule) else course
-
-
-class SparsityController:
-    """Raises or lowers a penalty until documents have about ``target`` terms; a host never waits for it.
-
-    Args:
-        target: terms a document.
-        every: steps between two changes.
-        rate: factor of a change.
-        device: where its state lies.
-
-    Attributes:
-        state: float64[2]: what the penalty is multiplied by now, and the running mean of the terms a document.
-    """
-
-    def __init__(self, target: float, every: int = 50, rate: float = 1.05, device: str | torch.device = "cpu") -> None:
-        self.target, self.every, self.rate = target, every, rate
-        self.state = torch.tensor([1.0, -1.0], dtype=torch.float64, device=device)
-
-    @property
-    def factor(self) -> torch.Tensor:
-        """What the penalty is multiplied by, a scalar."""
-        return self.state[0].float()
-
-    def update(self, step: int, terms: torch.Tensor, keep: float = 0.9) -> torch.Tensor:
-        """Take note of the terms a document at ``step``; the factor from now on."""
-        factor, seen = self.state
-        seen = torch.where(seen < 0, terms, keep * seen + (1 - keep) * terms)
-        if step % self.every == 0:
-            change = torch.where(seen < 0.8 * self.target, 1 / self.rate, 1.0)
-            factor = factor * torch.where(seen > 1.2 * self.target, self.rate, change)
-        self.state = torch.stack([factor, seen])
-        return self.factor

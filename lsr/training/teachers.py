@@ -6,7 +6,7 @@ Every teacher gives float32[Q, N] on its device for rows of queries and rows of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -16,9 +16,9 @@ from lsr.errors import TrainingError
 from lsr.sparse import SparseMatrix
 from lsr.training.data import TrainingData
 from lsr.training.ragged import Ragged, Rows, home, moved
+from lsr.training.recipe import Normaliser
 from lsr.training.vectors import Vectors
 
-Normaliser = Literal["minmax", "z", "affine", "none"]
 CPU = torch.device("cpu")
 EPSILON = 1e-6  # OpenSearch's code
 

@@ -10,8 +10,15 @@ from lsr.encoders.parts.heads import table_weights
 from lsr.encoders.parts.sparsifiers import choose, topk
 from lsr.errors import InputError
 from lsr.training import autoencoder, losses
-from lsr.training.regularisers import Regulariser, anti_zero, frequency_weights, inverse_idf, masked_rows
-from lsr.training.schedules import Schedule, SparsityController, value_at
+from lsr.training.regularisers import (
+    Regulariser,
+    SparsityController,
+    anti_zero,
+    frequency_weights,
+    inverse_idf,
+    masked_rows,
+)
+from lsr.training.schedules import Schedule, value_at
 
 RNG = np.random.default_rng(0)
 

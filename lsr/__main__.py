@@ -1,0 +1,5 @@
+"""How is lsr used where its script is not on the path? ``python -m lsr``."""
+
+from lsr.cli import main
+
+main()
