@@ -14,7 +14,6 @@
 A message says what was found, what was wanted and what to do.
 """
 
-
 import json
 import shlex
 from importlib.metadata import PackageNotFoundError, distribution

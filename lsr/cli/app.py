@@ -405,11 +405,15 @@ def train_command(  # noqa: PLR0913  one for each option
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name from lsr train list, or a TOML file; or list.")],
     data: Annotated[
         list[str] | None,
-        typer.Option(help="JSONL, Parquet, triples (.tsv), a BEIR or training folder; give it again for more.  [needed]"),
+        typer.Option(
+            help="JSONL, Parquet, triples (.tsv), BEIR or training folder; may be repeated.  [needed]"
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the run.  [needed]")] = None,
     model: Annotated[Path | None, typer.Option(help="Folder of the weights to start from.  [needed]")] = None,
-    dev: Annotated[list[str] | None, typer.Option(help="Judged collections to measure on, PATH or PATH:SPLIT.  [needed]")] = None,
+    dev: Annotated[
+        list[str] | None, typer.Option(help="Judged sets to measure on, PATH or PATH:SPLIT.  [needed]")
+    ] = None,
     profile: Annotated[str | None, typer.Option(help="Variant of the recipe: tiny takes minutes on a CPU.")] = None,
     teacher: Annotated[
         list[str] | None, typer.Option(help="bm25, scores, or the folder of an encoder, in place of the recipe's.")

@@ -1,6 +1,6 @@
 """What does the user see while waiting, and after? Progress bars and tables; results go to standard output.
 
-Names, terms and texts are shown as they are: brackets are no markup, and characters that steer a terminal become pictures.
+Names, terms and texts are shown as they are: brackets are no markup, characters that steer a terminal become pictures.
 """
 
 from __future__ import annotations

@@ -36,6 +36,8 @@ def _named(params: list[Any]) -> list[Any]:
         if param.param_type_name == "argument":
             param.display_type_rich = _untyped  # its name says what it is
         if param.param_type_name == "option" and param.metavar is None:
-            kind = str(param.display_type_rich(ctx=None) or "").strip("<>").removeprefix("list[").split(" ")[0].strip("]")
+            kind = (
+                str(param.display_type_rich(ctx=None) or "").strip("<>").removeprefix("list[").split(" ")[0].strip("]")
+            )
             param.metavar = "" if param.is_flag else WORDS.get(kind)
     return params

@@ -133,4 +133,3 @@ def _merged(ranges: Sequence[Range]) -> list[Range]:
         else:
             merged.append((a, b))
     return merged
-

@@ -42,7 +42,12 @@ def run(*arguments, shell=None, text=True, **environment):
 def odd(tmp_path_factory):
     """An index whose folder and documents have names that mean something to a terminal."""
     folder = tmp_path_factory.mktemp("odd") / "ix[/x] :bee: [red]"
-    texts = ["bees [/b] honey :bee: [link=x]", f"bees {ESCAPES} dance \u202eevil", "bees 蜜蜂はダンスで花を教える", "café"]
+    texts = [
+        "bees [/b] honey :bee: [link=x]",
+        f"bees {ESCAPES} dance \u202eevil",
+        "bees 蜜蜂はダンスで花を教える",
+        "café",
+    ]
     documents = [Document(f"d[{i}]{ESCAPES}", f"[bold]{text[:12]}", text) for i, text in enumerate(texts)]
     index_documents(documents, load("bm25"), folder)
     return folder
