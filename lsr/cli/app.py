@@ -405,9 +405,7 @@ def train_command(  # noqa: PLR0913  one for each option
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name from lsr train list, or a TOML file; or list.")],
     data: Annotated[
         list[str] | None,
-        typer.Option(
-            help="JSONL, Parquet, triples (.tsv), BEIR or training folder; may be repeated.  [needed]"
-        ),
+        typer.Option(help="JSONL, Parquet, triples (.tsv), BEIR or training folder; may be repeated.  [needed]"),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the run.  [needed]")] = None,
     model: Annotated[Path | None, typer.Option(help="Folder of the weights to start from.  [needed]")] = None,

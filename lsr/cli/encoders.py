@@ -21,8 +21,8 @@ READY = (
     ("bm25", "BM25 over stems", "ready: --encoder bm25, with --language; learns from the documents, needs no weights"),
 )
 HEADING = (
-    "\nDeclared systems. They have no weights here: train them (lsr train), or give the folder of a model (--encoder DIR)."
-    "\n"
+    "\nDeclared systems. They have no weights here: train them (lsr train), or give the folder of a model "
+    "(--encoder DIR).\n"
 )
 LAYOUTS = ("onnx", "sentence-transformers", "lsr")
 

@@ -29,7 +29,7 @@ class Snippet(NamedTuple):
     marks: list[Range]
 
     def marked(self, before: str, after: str) -> str:
-        """The snippet with each matched word between ``before`` and ``after``; nothing is escaped: for HTML see `html`."""
+        """The snippet with each matched word between ``before`` and ``after``; for HTML see `html`."""
         return self._joined(before, after, str)
 
     def html(self, tag: str = "mark") -> str:
