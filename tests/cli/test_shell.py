@@ -24,18 +24,15 @@ from lsr.retrieval import Searcher, index_documents
 ESCAPES = "\x1b]0;title\x07\x1b[2J"
 
 
-def run(*arguments, shell=None, text=True, **environment):
+def run(*arguments, shell=None, **environment):
     """lsr as a process; ``shell`` puts it into a line of bash, in place of LSR."""
     command = [sys.executable, "-m", "lsr", *map(os.fspath, arguments)]
-    options = {"capture_output": True, "timeout": 120, "env": {**os.environ, **environment}}
     if shell:
-        quoted = " ".join(f"'{part}'" for part in command)
-        found = subprocess.run(["bash", "-c", shell.replace("LSR", quoted)], **options, check=False)
-    else:
-        found = subprocess.run(command, **options, check=False)
-    decoded = (found.stdout.decode("utf-8", "replace"), found.stderr.decode("utf-8", "replace")) if text else found[1:]
-    assert "Traceback" not in decoded[1], decoded[1]
-    return found.returncode, *decoded
+        command = ["bash", "-c", shell.replace("LSR", " ".join(f"'{part}'" for part in command))]
+    found = subprocess.run(command, capture_output=True, timeout=120, env={**os.environ, **environment}, check=False)
+    output, error = found.stdout.decode("utf-8", "replace"), found.stderr.decode("utf-8", "replace")
+    assert "Traceback" not in error, error
+    return found.returncode, output, error
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +153,9 @@ def test_an_interrupt_ends_without_a_word(tmp_path):
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
-        process.stdin.write(b'{"id": "1", "text": "bees"}\n' * 1)
+        assert process.stdin
+        assert process.stderr
+        process.stdin.write(b'{"id": "1", "text": "bees"}\n')
         process.stdin.flush()
         time.sleep(2.5)
         process.send_signal(signal.SIGINT)
