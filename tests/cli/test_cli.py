@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lsr.cli.app import command_names
+from lsr.index.generations import mark
 from tests.conftest import SAMPLE
 
 LSR = Path(sys.executable).with_name("lsr")
@@ -193,6 +194,7 @@ class TestBadInput:
 
     def test_half_written_index(self, tmp_path):
         (tmp_path / "index" / "generation-000001").mkdir(parents=True)
+        mark(tmp_path / "index" / "generation-000001")
         refused(lsr("search", tmp_path / "index", "x"), "half-written index", "run lsr index again")
 
     def test_wrong_format_version(self, tmp_path):
