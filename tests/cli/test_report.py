@@ -104,3 +104,18 @@ def test_a_file_that_is_no_certificate_is_refused(tmp_path):
         lsr("eval", "--verify", tmp_path / "c.json")
     with pytest.raises(InputError, match="--baseline is what --report compares with"):
         lsr("eval", SAMPLE, "--baseline", "x.run")
+
+
+@pytest.mark.parametrize(("shift", "verdict"), [(1e-7, "agrees"), (1e-3, "DIFFERS")])
+def test_another_processor_may_round_otherwise_but_means_agree_as_printed(evaluated, tmp_path, shift, verdict):
+    folder, _ = evaluated
+    stated = json.loads((folder / "c.json").read_text())
+    stated["made"]["machine"]["processor"] = "another one"
+    stated["measures"]["RR@10"] += shift
+    stated["run"] = stated["per_query"] = "of an order that differs in two equal documents"
+    (tmp_path / "c.json").write_text(json.dumps(stated))
+    done = lsr("eval", "--verify", tmp_path / "c.json")
+    told = {rest.split("  ")[0]: mark for mark, rest in (line.split(maxsplit=1) for line in done.stdout.splitlines())}
+    assert told["mean: RR@10"] == verdict
+    assert told["results, in order"] == told["values by query"] == "reported"
+    assert done.exit_code == (verdict == "DIFFERS")
