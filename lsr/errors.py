@@ -16,8 +16,6 @@ A message says what was found, what was wanted and what to do.
 
 import json
 import shlex
-from importlib.metadata import PackageNotFoundError, distribution
-from urllib.parse import unquote, urlsplit
 
 EXTRAS = {  # the extra that brings a package, by the name that is imported
     **dict.fromkeys(("torch", "transformers"), "torch"),
@@ -57,6 +55,9 @@ class MissingExtraError(EncoderError):
 
 def how_to_install(extra: str) -> str:
     """The command that installs an extra of this package from where the package came from."""
+    from importlib.metadata import PackageNotFoundError, distribution  # takes long to import
+    from urllib.parse import unquote, urlsplit
+
     try:
         text = distribution("lsr-engine").read_text("direct_url.json")
     except PackageNotFoundError:

@@ -199,10 +199,22 @@ def test_a_full_disk_fails_nothing(installed):
     assert not list(installed.rglob("*.nb?*"))
 
 
-def test_what_needs_no_kernel_starts_without_the_compiler():
-    needed = "import sys, lsr.cli.search, lsr.cli.index, lsr.api, lsr\nlsr.Searcher, lsr.SeismicIndex\n"
+COMPILER = "numba", "llvmlite", "scipy", "torch", "transformers"
+UNUSED = *COMPILER, "onnxruntime", "importlib.metadata", "lsr.eval", "lsr.formats", "lsr.training"
+
+
+@pytest.mark.parametrize(
+    ("needed", "without"),
+    [
+        ("lsr.cli.search", UNUSED),
+        ("lsr; lsr.Searcher, lsr.Document, lsr.load_encoder, lsr.WindowedIndex", UNUSED),
+        ("lsr.cli.index, lsr.cli.convert, lsr.api", COMPILER),
+        ("lsr.index, lsr.encoders, lsr.corpus, lsr.formats", COMPILER),
+    ],
+)
+def test_a_process_imports_what_it_needs(needed, without):
     found = run(
-        needed + "print([name for name in ('numba', 'scipy', 'torch') if name in sys.modules])", PYTHONPATH=str(ROOT)
+        f"import sys, {needed}\nprint([name for name in {without} if name in sys.modules])", PYTHONPATH=str(ROOT)
     )
     assert (found.stdout, found.stderr) == ("[]\n", "")
 

@@ -4,7 +4,7 @@ from importlib import import_module
 import pytest
 
 
-@pytest.mark.parametrize("package", ["lsr.retrieval", "lsr.encoders"])
+@pytest.mark.parametrize("package", ["lsr.retrieval", "lsr.encoders", "lsr.index", "lsr.corpus"])
 def test_a_package_has_what_it_offers(package):
     module = import_module(package)
     for name in module.__all__:

@@ -5,6 +5,8 @@ summaries. `ExactIndex` scores every document and is the oracle of both. `Collec
 search: immutable segments named by a manifest; `CollectionWriter` makes one.
 """
 
+from typing import TYPE_CHECKING
+
 from lsr.index.allowed import Allowed
 from lsr.index.collection import Collection
 from lsr.index.engines import IndexSettings
@@ -12,9 +14,15 @@ from lsr.index.exact import ExactIndex
 from lsr.index.manifest import EncoderInfo, Manifest
 from lsr.index.plan import Point, Tuning
 from lsr.index.results import TopK
-from lsr.index.seismic import SeismicIndex, SeismicSettings
-from lsr.index.windowed import WindowedIndex, WindowedSettings
+from lsr.index.settings import SeismicSettings, WindowedSettings
+from lsr.index.windowed import WindowedIndex
 from lsr.index.writer import CollectionWriter, store_tuning
+from lsr.on_first_use import on_first_use
+
+if TYPE_CHECKING:
+    from lsr.index.seismic import SeismicIndex
+
+__getattr__ = on_first_use(__name__, seismic=("SeismicIndex",))
 
 __all__ = [
     "Allowed",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
+from importlib import import_module
 from itertools import product
 from typing import Any
 
 import msgspec
 
 from lsr.errors import InputError
-from lsr.index.seismic import SeismicIndex, SeismicSettings
-from lsr.index.windowed import WindowedIndex, WindowedSettings
+from lsr.index.settings import SeismicSettings, WindowedSettings
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class EngineChoice:
     """A name and how the index and its settings are made.
 
     Attributes:
-        index: the class with ``build`` and ``load``.
+        home: module and name of the class with ``build`` and ``load``.
         settings: its settings.
         segment_nonzeros: weights of one segment; building one takes about 2 GB.
         grid: changes of the settings that `lsr tune` tries.
@@ -26,16 +26,22 @@ class EngineChoice:
             On 200,000 SPLADE vectors they reach more than they say; collections differ.
     """
 
-    index: Any
+    home: tuple[str, str]
     settings: type[Any]
     segment_nonzeros: int
     grid: tuple[dict[str, Any], ...]
     untuned: tuple[tuple[float, dict[str, Any]], ...]
 
+    @property
+    def index(self) -> Any:
+        """The class, imported when it is wanted."""
+        module, name = self.home
+        return getattr(import_module(module), name)
+
 
 ENGINES = {
     "windowed": EngineChoice(
-        WindowedIndex,
+        ("lsr.index.windowed", "WindowedIndex"),
         WindowedSettings,
         2**26,
         tuple(
@@ -48,7 +54,7 @@ ENGINES = {
         ),
     ),
     "seismic": EngineChoice(
-        SeismicIndex,
+        ("lsr.index.seismic", "SeismicIndex"),
         SeismicSettings,
         2**24,
         tuple(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,9 +19,11 @@ from lsr.index.exact import ExactIndex
 from lsr.index.manifest import unreadable
 from lsr.index.plan import scores_directly
 from lsr.index.results import TopK
-from lsr.index.seismic import SeismicIndex
 from lsr.index.windowed import WindowedIndex
 from lsr.sparse import SparseMatrix, indptr_of, term_dtype
+
+if TYPE_CHECKING:
+    from lsr.index.seismic import SeismicIndex
 
 DOCUMENTS = "documents.arrow"
 VECTORS = {"indptr": ("int64",), "terms": ("uint16", "uint32"), "weights": ("float32", "uint8")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,9 @@ from lsr.errors import InputError
 from lsr.index.build_kernels import build_lists, count_postings, fill_postings, heaviest_entries
 from lsr.index.kernels import LINE, Forward
 from lsr.index.seismic_kernels import RECORD, Blocks, Records, fill_records
+from lsr.index.settings import SeismicSettings
 from lsr.index.work import Span, equal_spans, on_all_cores
 from lsr.sparse import indptr_of
-
-if TYPE_CHECKING:
-    from lsr.index.seismic import SeismicSettings
 
 DOC_CUT = 15  # heaviest terms of a document that decide its cluster
 FEWEST_POSTINGS = 64

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from lsr.errors import InputError
 from lsr.index.allowed import Allowed
 from lsr.index.exact import ExactIndex
 from lsr.index.results import TopK, checked_k, mask_of
+from lsr.index.settings import WindowedSettings
 from lsr.index.windowed_build import COLUMNS, Windows, build_windows, check_windows, shape_of
 from lsr.index.windowed_kernels import BOUNDLESS, SHORT, Scratch, score_rows, search_windows
 from lsr.index.work import Span, spread
@@ -21,30 +21,8 @@ from lsr.sparse import SparseMatrix
 
 MOST_LISTS = 2**15 - 2  # of a query: their rounding must fit in uint16 sums
 MOST_LISTS_IN_BYTES = 64  # longer queries add up in uint16: rounding in uint8 would hide their small terms
-MOST_EFFORT = 2**20
 EXACT_SPARE = 10  # documents above k that are scored before the bound is drawn
 EXACT_CUT = 0.02  # of the largest contribution; the rest is covered by the bound
-
-
-@dataclass(frozen=True)
-class WindowedSettings:
-    """How much an approximate search leaves out.
-
-    Attributes:
-        cut: contributions below this share of the query's largest possible one are not added up, in [0, 1).
-        effort: about effort * (30 + 2k) documents with the largest sums are scored exactly.
-    """
-
-    cut: float = 0.12
-    effort: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.cut < 1 and 0 < self.effort <= MOST_EFFORT):
-            raise InputError(f"{self}: wanted cut in [0, 1) and effort above 0, at most {MOST_EFFORT:,}")
-
-    def wanted(self, k: int) -> int:
-        """Documents to score exactly, at least."""
-        return max(1, int(self.effort * (30 + 2 * k)))
 
 
 class WindowedIndex:
