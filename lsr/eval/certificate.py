@@ -114,7 +114,12 @@ def compare_certificates(stated: Certificate, found: Certificate) -> list[Line]:
         *_exact("system", stated.system, found.system),
         Line("results, in order", stated.run, found.run, stated.run == found.run or _if(same, False)),
         *_means(stated.measures, found.measures, 0.0 if same else MEANS),
-        Line("values by query", stated.per_query, found.per_query, stated.per_query == found.per_query or _if(same, False)),
+        Line(
+            "values by query",
+            stated.per_query,
+            found.per_query,
+            stated.per_query == found.per_query or _if(same, False),
+        ),
         *_told("version", stated.made["versions"], found.made["versions"]),
         *_told("machine", stated.made["machine"], found.made["machine"]),
         *_told("cost", stated.efficiency, found.efficiency),

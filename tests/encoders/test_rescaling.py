@@ -1,6 +1,7 @@
 """Rescaled encoders of stems: logits times a factor, another threshold, everything else as it was."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from typer.testing import CliRunner
@@ -54,7 +55,7 @@ def test_expansions_grow_and_literal_weights_stay(start, tmp_path):
 
 def widest_gap(values):
     """The neighbours of ascending values that are farthest apart."""
-    return max(zip(values, values[1:], strict=False), key=lambda pair: pair[1] - pair[0])
+    return max(pairwise(values), key=lambda pair: pair[1] - pair[0])
 
 
 def test_a_threshold_leaves_small_weights_out(start, tmp_path):
