@@ -219,6 +219,20 @@ def test_a_process_imports_what_it_needs(needed, without):
     assert (found.stdout, found.stderr) == ("[]\n", "")
 
 
+MAIN = "import sys\nfrom lsr.cli import main\nsys.argv[1:] = {}\nmain()\n"
+
+
+def test_a_command_that_compiles_says_so_once(installed, tmp_path):
+    """And the next one has nothing to say."""
+    corpus = tmp_path / "c.jsonl"
+    corpus.write_text('{"_id": "a", "text": "bees dance"}\n{"_id": "b", "text": "a castle"}\n')
+    index = MAIN.format(["index", str(corpus), "--encoder", "bm25", "--out", str(tmp_path / "index")])
+    for times in (1, 0):
+        found = run(index, PYTHONPATH=str(installed), NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+        assert found.returncode == 0
+        assert found.stderr.count(COMPILING) == times
+
+
 SEARCH = """
 import sys
 from lsr.cli import main

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lsr.api import create_app, read_settings
 from lsr.api.server import address_of, listen, serve
-from lsr.cli.console import err, say
+from lsr.cli.console import say
 from lsr.retrieval import Searcher
 
 
@@ -20,8 +20,7 @@ def run(folder: Path, host: str, port: int) -> None:
     settings = read_settings()
     searcher = Searcher.open(folder)
     listener = listen(host, port)
-    with err.status("compiling the search kernels (first time only)"):
-        searcher.warm_up()
+    searcher.warm_up()
     address = address_of(listener)
     if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
         say("warning: everyone who reaches this address can search; there are no keys yet")
