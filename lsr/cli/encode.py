@@ -6,13 +6,16 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from rich.progress import Progress
+
 from lsr import encoders
 from lsr.cli.console import facts, out, progress_bars, readable_bytes, say, warn_of_empty
 from lsr.corpus import DocumentReader, Fields
+from lsr.encoders import BM25Encoder
 from lsr.encoders.base import Observation
 from lsr.encoders.parallel import encode_on, gpu_names
-from lsr.encoders.registry import folder_of
-from lsr.encoders.vector_file import Batches, EncodeSummary, write_vectors
+from lsr.encoders.registry import bm25_language, folder_of
+from lsr.encoders.vector_file import Batches, EncodeSummary, observe_all, write_vectors
 from lsr.errors import InputError
 
 
@@ -25,6 +28,8 @@ def run(sources: Sequence[str], path: Path, encoder_name: str, devices: str | No
     encoder = encoders.load(encoder_name, device=chosen[0] if len(chosen) == 1 else "cpu", half=half)
     started = time.perf_counter()
     with progress_bars() as bars:
+        if isinstance(encoder, BM25Encoder) and not encoder.learned:
+            _observe(encoder, sources, fields, bars)
         task = bars.add_task("encoding", total=reader.size, items=0, unit="documents")
         summary = write_vectors(
             reader,
@@ -38,11 +43,32 @@ def run(sources: Sequence[str], path: Path, encoder_name: str, devices: str | No
         say(note)
 
 
+def _observe(encoder: BM25Encoder, sources: Sequence[str], fields: Fields, bars: Progress) -> None:
+    """Let BM25 see all documents before it weighs the first."""
+    if passing := next((source for source in sources if _passes(source)), None):
+        name = "standard input" if passing == "-" else f"the pipe {passing}"
+        raise InputError(
+            f"{encoder.name} reads the documents twice, and {name} can be read once: write them to a file first, or index "
+            "them (lsr index) and convert the index (lsr convert)"
+        )
+    reader = DocumentReader(sources, fields)
+    task = bars.add_task("counting", total=reader.size, items=0, unit="documents")
+    observe_all(reader, encoder, lambda documents: bars.update(task, completed=reader.position, items=documents))
+
+
+def _passes(source: str) -> bool:
+    """Whether a source is gone once it is read."""
+    path = Path(source)
+    return source == "-" or (path.exists() and not path.is_file() and not path.is_dir())
+
+
 def _devices(encoder_name: str, wanted: str | None) -> list[str]:
     """Where to run: what was named, or every GPU for an encoder that torch runs, or the CPU."""
+    if bm25_language(encoder_name):
+        return ["cpu"]
     if wanted:
         return wanted.split(",")
-    if encoder_name == "bm25" or next(folder_of(encoder_name).rglob("body.onnx"), None):
+    if next(folder_of(encoder_name).rglob("body.onnx"), None):
         return ["cpu"]
     if not (found := gpu_names()):
         say("no GPU found: encoding on the CPU")

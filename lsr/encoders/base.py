@@ -131,6 +131,10 @@ class Encoder(ABC):
 
     def observe(self, texts: Sequence[str]) -> Observation:
         """First step over a batch of a corpus."""
+        return self.encoded(texts)
+
+    def encoded(self, texts: Sequence[str]) -> Observation:
+        """Document vectors as `encode_documents` gives them, and how many texts were cut."""
         return Observation(self.encode_documents(texts), 0)
 
     def weigh(self, observed: SparseMatrix) -> SparseMatrix:

@@ -156,10 +156,15 @@ class FoldedEncoder(Encoder):
         found = self.base.observe(texts)
         return Observation(self._added(found.matrix, texts), found.truncated)
 
+    def encoded(self, texts: Sequence[str]) -> Observation:
+        """Document vectors, and how many texts were longer than the base reads."""
+        texts = as_texts(texts)
+        found = self.base.encoded(texts)
+        return Observation(self._added(found.matrix, texts), found.truncated)
+
     def encode_documents(self, texts: Sequence[str]) -> SparseMatrix:
         """Document vectors."""
-        texts = as_texts(texts)
-        return self._added(self.base.encode_documents(texts), texts)
+        return self.encoded(texts).matrix
 
     def encode_queries(self, texts: Sequence[str]) -> SparseMatrix:
         """Query vectors of the base."""

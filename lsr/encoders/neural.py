@@ -177,11 +177,15 @@ class NeuralEncoder(Encoder):
         if self._corpus is not None:
             self._corpus.observe([self._stems.terms_of(text) for text in as_texts(texts)])
             self._stale = True
+        return self.encoded(texts)
+
+    def encoded(self, texts: Sequence[str]) -> Observation:
+        """Document vectors, and how many texts were longer than the model reads."""
         return Observation(*self._run(texts, query=False))
 
     def encode_documents(self, texts: Sequence[str]) -> SparseMatrix:
         """Document vectors; a text longer than the model reads is cut."""
-        return self._run(texts, query=False)[0]
+        return self.encoded(texts).matrix
 
     def encode_queries(self, texts: Sequence[str]) -> SparseMatrix:
         """Query vectors."""

@@ -44,7 +44,7 @@ def encode_on(
     with ProcessPoolExecutor(len(devices), context, _start, (folder, names, half)) as pool:
         try:
             for texts in batches:
-                waiting.append(pool.submit(_observe, texts))
+                waiting.append(pool.submit(_encode, texts))
                 if len(waiting) >= AHEAD * len(devices):
                     yield waiting.popleft().result()
             while waiting:
@@ -63,7 +63,7 @@ def _start(folder: str, names: Any, half: bool) -> None:
     _encoder = load(folder, device=names.get(), half=half)
 
 
-def _observe(texts: list[str]) -> Observation:
+def _encode(texts: list[str]) -> Observation:
     if _encoder is None:
         raise EncoderError("this process has no encoder: it was not started by encode_on")
-    return _encoder.observe(texts)
+    return _encoder.encoded(texts)

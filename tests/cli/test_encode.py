@@ -1,14 +1,18 @@
 """The commands about encoders, as a shell sees them."""
 
 import json
+import os
+import re
 
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from lsr.cli.app import app
+from lsr.corpus import DocumentReader
 from lsr.encoders import load, system_names
 from lsr.errors import InputError
+from lsr.formats import VectorSource
 from tests.conftest import SAMPLE
 
 
@@ -60,3 +64,40 @@ def test_encoders_are_written_in_other_layouts(splade_tiny, tmp_path):
 def test_an_unknown_layout_is_refused(splade_tiny, tmp_path):
     with pytest.raises(InputError, match="--to gguf: wanted onnx, sentence-transformers, lsr"):
         run("encoders", "export", splade_tiny, "--out", tmp_path / "x", "--to", "gguf")
+
+
+@pytest.mark.parametrize("language", [None, "german"])
+def test_bm25_sees_all_documents_before_it_weighs_the_first(tmp_path, language):
+    source = [SAMPLE] if language is None else ["--language", language, SAMPLE]
+    done = run("encode", *source, "--encoder", "bm25", "--out", tmp_path / "v.parquet")
+    documents = list(DocumentReader([SAMPLE]))
+    encoder = load("bm25" if language is None else f"bm25:{language}")
+    encoder.observe([document.full_text for document in documents])
+    assert "counting" in done.stderr
+    wanted = encoder.encode_documents([document.full_text for document in documents]).to_dicts()
+    source = VectorSource([tmp_path / "v.parquet"])
+    assert [row for batch in source for row in batch.matrix.to_dicts()] == wanted
+    assert list(source.vocabulary) == list(encoder.terms)
+    assert source.vocabulary.about["fingerprint"] == encoder.fingerprint
+    assert [path.name for path in tmp_path.iterdir()] == ["v.parquet"]
+
+
+def test_bm25_on_several_devices_is_one(tmp_path):
+    run("encode", SAMPLE, "--encoder", "bm25", "--devices", "cpu,cpu", "--out", tmp_path / "v.parquet")
+    assert pq.read_metadata(tmp_path / "v.parquet").num_rows == 240
+
+
+@pytest.mark.parametrize("source", ["-", "pipe"])
+def test_bm25_says_what_to_do_with_documents_that_can_be_read_once(tmp_path, source):
+    if source == "pipe":
+        source = tmp_path / "pipe"
+        os.mkfifo(source)
+    with pytest.raises(InputError, match=r"bm25 reads the documents twice, and .* can be read once: write them to a"):
+        run("encode", source, "--encoder", "bm25", "--out", tmp_path / "v.parquet")
+    assert not list(tmp_path.glob("v.*"))
+
+
+def test_long_documents_are_counted_by_encoders_that_learn_too(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"id": "a", "text": "' + "bees dance " * 3000 + '"}\n{"id": "b", "text": "c"}')
+    done = run("encode", tmp_path / "x.jsonl", "--out", tmp_path / "v.parquet")
+    assert re.search(r"truncated documents +1 *\n", done.stdout)

@@ -98,6 +98,78 @@ def test_a_damaged_part_is_named(encoder, tmp_path):
         write_vectors(documents(60), encoder, tmp_path / "v.parquet")
 
 
+def changed(docs, at, text):
+    return [*docs[:at], docs[at]._replace(text=text), *docs[at + 1 :]]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (changed(documents(60), 13, "walls"), "vectors of other texts of the documents 'd0' to 'd20'"),
+        (changed(documents(60), 41, ""), "vectors of other texts of the documents 'd21' to 'd41'"),
+        (documents(33), "holds document 'd33' where the source ends"),
+    ],
+)
+def test_vectors_of_texts_that_changed_are_not_kept(source, message, encoder, tmp_path):
+    with pytest.raises(StopError):
+        write_vectors(stop_after(documents(60), 45), encoder, tmp_path / "v.parquet")
+    with pytest.raises(InputError, match=f"{message}.*the source changed; delete the folder to start again"):
+        write_vectors(source, encoder, tmp_path / "v.parquet")
+    assert write_vectors(documents(60), encoder, tmp_path / "v.parquet").resumed == 42
+    assert not (tmp_path / "v.parquet.parts").exists()
+
+
+def test_a_part_that_does_not_say_its_texts_is_damaged(encoder, tmp_path):
+    with pytest.raises(StopError):
+        write_vectors(stop_after(documents(60), 45), encoder, tmp_path / "v.parquet")
+    part = tmp_path / "v.parquet.parts" / "part-000001.parquet"
+    pq.write_table(pq.read_table(part).replace_schema_metadata({"fingerprint": encoder.fingerprint}), part)
+    with pytest.raises(StorageError, match=r"part-000001.parquet is damaged"):
+        write_vectors(documents(60), encoder, tmp_path / "v.parquet")
+
+
+@pytest.mark.parametrize(
+    ("docs", "fault"),
+    [([], InputError), ([Document("a", "", "x"), Document("a", "", "y")], InputError), (documents(3), EncoderError)],
+)
+def test_a_refusal_leaves_nothing(docs, fault, encoder, tmp_path):
+    with pytest.raises(fault):
+        write_vectors(docs, BM25Encoder() if fault is EncoderError else encoder, tmp_path / "v.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_others_keep_in_the_folder_of_parts_stays(encoder, tmp_path):
+    (tmp_path / "v.parquet.parts").mkdir()
+    (tmp_path / "v.parquet.parts" / "mine").write_text("x")
+    write_vectors(documents(30), encoder, tmp_path / "v.parquet")
+    assert [path.name for path in (tmp_path / "v.parquet.parts").iterdir()] == ["mine"]
+
+
+def test_a_folder_is_no_file(encoder, tmp_path):
+    with pytest.raises(InputError, match="is a folder: name a file"):
+        write_vectors(documents(30), encoder, tmp_path)
+
+
+def test_a_second_writer_is_refused_and_a_killed_one_holds_nothing(encoder, tmp_path):
+    """The first is another process: it holds the file, writes a part, and is killed."""
+    target = tmp_path / "v.parquet"
+    first = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from lsr.replacing import sole_writer\n"
+        f"with sole_writer(Path({str(target)!r} + '.parts'), Path({str(target)!r})):\n"
+        "    print('held', flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", first], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(StorageError, match=r"another process is writing .*v\.parquet: wait for it"):
+            write_vectors(documents(30), encoder, target)
+        process.kill()
+    assert write_vectors(documents(30), encoder, target).documents == 30
+    assert [path.name for path in tmp_path.iterdir()] == ["v.parquet"]
+
+
 def test_an_id_given_twice_is_refused_even_across_a_stop(encoder, tmp_path):
     with pytest.raises(InputError, match="'d3' was given before"):
         write_vectors([*documents(30), *documents(4, first=3)], encoder, tmp_path / "v.parquet")
