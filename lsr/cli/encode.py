@@ -48,8 +48,8 @@ def _observe(encoder: BM25Encoder, sources: Sequence[str], fields: Fields, bars:
     if passing := next((source for source in sources if _passes(source)), None):
         name = "standard input" if passing == "-" else f"the pipe {passing}"
         raise InputError(
-            f"{encoder.name} reads the documents twice, and {name} can be read once: write them to a file first, or index "
-            "them (lsr index) and convert the index (lsr convert)"
+            f"{encoder.name} reads the documents twice, and {name} can be read once: write them to a file first, or "
+            "index them (lsr index) and convert the index (lsr convert)"
         )
     reader = DocumentReader(sources, fields)
     task = bars.add_task("counting", total=reader.size, items=0, unit="documents")
