@@ -68,8 +68,8 @@ def test_an_unknown_layout_is_refused(splade_tiny, tmp_path):
 
 @pytest.mark.parametrize("language", [None, "german"])
 def test_bm25_sees_all_documents_before_it_weighs_the_first(tmp_path, language):
-    source = [SAMPLE] if language is None else ["--language", language, SAMPLE]
-    done = run("encode", *source, "--encoder", "bm25", "--out", tmp_path / "v.parquet")
+    options = [] if language is None else ["--language", language]
+    done = run("encode", SAMPLE, *options, "--encoder", "bm25", "--out", tmp_path / "v.parquet")
     documents = list(DocumentReader([SAMPLE]))
     encoder = load("bm25" if language is None else f"bm25:{language}")
     encoder.observe([document.full_text for document in documents])

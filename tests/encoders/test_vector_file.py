@@ -162,6 +162,7 @@ def test_a_second_writer_is_refused_and_a_killed_one_holds_nothing(encoder, tmp_
         "    time.sleep(600)\n"
     )
     with subprocess.Popen([sys.executable, "-c", first], stdout=subprocess.PIPE) as process:
+        assert process.stdout
         assert process.stdout.readline() == b"held\n"
         with pytest.raises(StorageError, match=r"another process is writing .*v\.parquet: wait for it"):
             write_vectors(documents(30), encoder, target)
