@@ -84,7 +84,7 @@ def index_command(  # noqa: PLR0913 - one parameter an option
         typer.Argument(
             metavar="SOURCE",
             help="JSONL (.gz too), BEIR folder or zip, MS MARCO TSV, Parquet, or - for JSONL on standard input; "
-            "or vectors: .csr, .bin, .ciff, Parquet of lsr encode, and with --vectors JSONL.",
+            "or vectors: .csr, .bin, .ciff, Parquet of lsr encode, an index, and with --vectors JSONL.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the index; one that is there is replaced at the end.")],
@@ -124,7 +124,7 @@ def _fetch(sources: list[str]) -> None:
 
 @app.command("convert", rich_help_panel=ENCODING, cls=Command)
 def convert_command(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="File, or folder of files, of vectors; or a run.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="File or folder of vectors, or an index; or a run.")],
     out: Annotated[Path, typer.Argument(metavar="DST", help="File to write; one that is there is replaced.")],
     from_format: Annotated[
         str | None, typer.Option("--from", metavar="FORMAT", help="Format of SRC.  [default: what its name says]")

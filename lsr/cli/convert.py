@@ -8,8 +8,9 @@ from pathlib import Path
 from lsr.cli.console import facts, out, progress_bars, readable_bytes, say
 from lsr.errors import InputError
 from lsr.eval import read_run, run_of_ground_truth, write_ground_truth_run, write_msmarco_run, write_trec_run
-from lsr.formats import Conversion, Quantiser, VectorSource, convert
+from lsr.formats import Conversion, Quantiser, convert
 from lsr.formats.vectors import EXACT
+from lsr.retrieval.index_source import vector_source
 
 RUN_ENDINGS = {".gt": "gt", ".run": "trec-run", ".trec": "trec-run"}
 RUN_FORMATS = ("gt", "trec-run", "msmarco-run")
@@ -21,7 +22,7 @@ def run(source: Path, path: Path, from_format: str | None, to_format: str | None
         _convert_run(source, path, from_format or RUN_ENDINGS[source.suffix], to_format)
         return
     started = time.perf_counter()
-    vectors = VectorSource([source], from_format)
+    vectors = vector_source(source, from_format)
     with progress_bars() as bars:
         task = bars.add_task("converting", total=vectors.size, items=0, unit="vectors")
         summary = convert(

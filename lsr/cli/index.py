@@ -14,6 +14,7 @@ from lsr.formats import VectorSource, is_vector_file
 from lsr.formats.vectors import EXACT
 from lsr.index import IndexSettings
 from lsr.retrieval import IndexSummary, index_documents, index_vectors
+from lsr.retrieval.index_source import is_index, vector_source
 
 
 def run(
@@ -27,16 +28,16 @@ def run(
     """Index ``sources`` into ``folder`` and print a summary.
 
     Args:
-        sources: documents, or vectors.
+        sources: documents, or vectors, or the vectors of an index.
         folder: of the index.
         encoder_name: None means the default model for documents, and nobody for vectors.
         engine: of the index.
         fields: of documents.
-        vectors: format of the vectors, or "auto"; None takes documents, unless the first file can only hold vectors.
+        vectors: format of the vectors, or "auto"; None takes documents, unless the first source can only hold vectors.
     """
     settings = IndexSettings(engine)
-    if vectors or is_vector_file(Path(sources[0])):
-        _run_vectors(VectorSource(sources, vectors), folder, encoder_name, settings)
+    if vectors or is_vector_file(Path(sources[0])) or is_index(Path(sources[0])):
+        _run_vectors(vector_source(sources, vectors), folder, encoder_name, settings)
         return
     reader = DocumentReader(sources, fields)
     encoder = encoders.load(encoder_name or encoders.DEFAULT)

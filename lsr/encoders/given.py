@@ -35,6 +35,11 @@ class GivenVectors(Encoder):
         self._vocabulary = vocabulary
 
     @property
+    def named(self) -> bool:
+        """Whether terms have names."""
+        return self._vocabulary.named
+
+    @property
     def terms(self) -> Sequence[str]:
         """Names, or numbers as text."""
         return self._vocabulary

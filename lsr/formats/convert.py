@@ -63,7 +63,7 @@ def convert(
     target = format_of(path, format_name, writing=True)
     if path.suffix == ".gz":
         raise InputError(f"{path}: packed files are read, not written; leave .gz out and pack the file afterwards")
-    summary = Conversion(", ".join(dict.fromkeys(entry.name for entry in source.formats)), target.name)
+    summary = Conversion(", ".join(dict.fromkeys(source.format_names)), target.name)
     batches: Iterable[VectorBatch] = source
     if quantiser and quantiser.given:
         summary.rounding = quantiser.rounding(source.again() if quantiser.bits else ())

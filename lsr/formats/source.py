@@ -2,45 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from lsr.corpus.sources import Source, paths_of
+from lsr.corpus.streams import reason
 from lsr.errors import InputError
 from lsr.formats.registry import FORMATS, Format, format_of
 from lsr.formats.vectors import VectorBatch, Vocabulary
+
+
+FolderFormat = Callable[[Path], Format | None]
 
 
 class VectorSource:
     """The vectors of one or several files or folders, in order.
 
     Attributes:
+        paths: of the files, or of folders that hold vectors as one.
+        format_names: of each.
         vocabulary: what is known of the terms so far.
         size: bytes to read in all.
         position: bytes read so far.
         rounded: how many of the weights read so far were whole numbers that float32 does not hold.
     """
 
-    def __init__(self, sources: Source | Iterable[Source], format_name: str | None = None) -> None:
+    def __init__(
+        self,
+        sources: Source | Iterable[Source],
+        format_name: str | None = None,
+        folder_format: FolderFormat = lambda path: None,
+    ) -> None:
         """Look at the sources without reading them; one may stand alone.
 
+        Args:
+            sources: files, or folders of files.
+            format_name: None or "auto" takes what the names say.
+            folder_format: of folders that hold vectors as one.
+
         Raises:
-            InputError: no such file, or of an unknown format.
+            InputError: no such file, it may not be read, or its format is unknown.
         """
-        self._sources, self._format_name = paths_of(sources), format_name
-        self._files = [pair for source in self._sources for pair in _files(source, format_name)]
+        self._arguments = paths_of(sources), format_name, folder_format
+        self._files = [pair for source in self._arguments[0] for pair in _files(source, format_name, folder_format)]
+        self.paths, self.format_names = [path for path, _ in self._files], [entry.name for _, entry in self._files]
         self.vocabulary = Vocabulary()
-        self.size = sum(path.stat().st_size for path, _ in self._files)
+        self.size = sum(map(size_of, self.paths))
         self.position = self.rounded = 0
 
     def again(self) -> VectorSource:
         """The same source from the start."""
-        return VectorSource(self._sources, self._format_name)
-
-    @property
-    def formats(self) -> list[Format]:
-        """Of each file."""
-        return [entry for _, entry in self._files]
+        return VectorSource(*self._arguments)
 
     def __iter__(self) -> Iterator[VectorBatch]:
         """Yield batches of vectors.
@@ -54,17 +66,34 @@ class VectorSource:
                 self.position = done + batch.done
                 self.rounded += batch.rounded
                 yield batch
-            done += path.stat().st_size
+            done += size_of(path)
             self.position = done
 
 
-def _files(source: Path, format_name: str | None) -> list[tuple[Path, Format]]:
-    if not source.exists():
-        raise InputError(f"no such file or folder: {source}")
-    if not source.is_dir():
-        return [(source, format_of(source, format_name))]
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    if not path.is_dir():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def _files(source: Path, format_name: str | None, folder_format: FolderFormat) -> list[tuple[Path, Format]]:
+    try:
+        if not source.exists():
+            raise InputError(f"no such file or folder: {source}")
+        if not source.is_dir():
+            return [(source, format_of(source, format_name))]
+        if format_name in (None, "auto") and (entry := folder_format(source)):
+            return [(source, entry)]
+        return _parts(source, format_name)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {source}: {reason(error)}; give a file or folder that you may read") from None
+
+
+def _parts(folder: Path, format_name: str | None) -> list[tuple[Path, Format]]:
     endings = tuple(ending for entry in FORMATS.values() for ending in entry.endings)
-    parts = sorted(part for part in source.iterdir() if part.name.removesuffix(".gz").endswith(endings))
+    found = (part for part in sorted(folder.iterdir()) if part.is_file() and not part.name.startswith("."))
+    parts = [part for part in found if part.name.removesuffix(".gz").endswith(endings)]
     if not parts:
-        raise InputError(f"{source}: found no vectors; wanted files that end in {', '.join(dict.fromkeys(endings))}")
+        raise InputError(f"{folder}: found no vectors; wanted files that end in {', '.join(dict.fromkeys(endings))}")
     return [(part, format_of(part, format_name)) for part in parts]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -172,6 +172,13 @@ class Collection:
         """The document vector at ``row``, as a matrix of one row."""
         segment, within = self._locate(row)
         return segment.vectors.slice(within, within + 1)
+
+    def batches(self, rows: int) -> Iterator[tuple[list[Document], SparseMatrix]]:
+        """All documents with their vectors, at most ``rows`` at a time, in order."""
+        for segment in self._segments:
+            for start in range(0, len(segment), rows):
+                stop = min(start + rows, len(segment))
+                yield [segment.documents[row] for row in range(start, stop)], segment.vectors.slice(start, stop)
 
     def terms_per_document(self) -> NDArray[np.int64]:
         """How many terms each document has, int64[N], in order of rows."""

@@ -140,8 +140,17 @@ def write_index(
     folder: str | Path,
     settings: IndexSettings | None = None,
     progress: Progress | None = None,
+    weigh: Callable[[SparseMatrix], SparseMatrix] | None = None,
 ) -> IndexSummary:
-    """Make vectors the index in ``folder``; ``encoder``, asked for after the last batch, weighs them and is kept there.
+    """Make vectors the index in ``folder``; ``encoder``, asked for after the last batch, is kept there.
+
+    Args:
+        batches: documents with their rows.
+        encoder: makes the queries.
+        folder: of the index.
+        settings: of the engine.
+        progress: hears how it goes on.
+        weigh: makes document vectors of the rows; None asks the encoder.
 
     Raises:
         InputError: an id given twice, no documents, or what the batches raise.
@@ -160,7 +169,7 @@ def write_index(
         maker = encoder()
         writer.save_encoder(maker.save)
         made_by = EncoderInfo(maker.name, maker.fingerprint, maker.dim)
-        manifest = writer.commit(made_by, maker.weigh, counts, __version__, progress.building)
+        manifest = writer.commit(made_by, weigh or maker.weigh, counts, __version__, progress.building)
     return _summary(manifest, time.perf_counter() - started)
 
 

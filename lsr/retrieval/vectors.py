@@ -15,6 +15,7 @@ from lsr.errors import InputError, MismatchError
 from lsr.formats import VectorSource, Vocabulary
 from lsr.formats.vectors import sorted_rows
 from lsr.index import IndexSettings
+from lsr.retrieval.index_source import encoder_of
 from lsr.retrieval.ingest import Encoded, IndexSummary, Progress, write_index
 from lsr.sparse import SparseMatrix, check_summable, concatenate
 
@@ -34,8 +35,8 @@ def index_vectors(
     Args:
         source: read once.
         folder: an index there is replaced at the very end.
-        encoder: the one that made the vectors; it will encode the queries. None keeps the vocabulary alone: queries
-            are vectors then, or tokens.
+        encoder: the one that made the vectors; it will encode the queries. None takes that of an index whose vectors
+            they are, or keeps the vocabulary alone: queries are vectors then, or tokens.
         settings: of the index.
         progress: hears how it goes.
 
@@ -47,8 +48,8 @@ def index_vectors(
     """
     if encoder is not None and encoder.learns:
         raise InputError(f"--encoder {encoder.name} learns from texts: leave it out, or index the texts")
-    maker = encoder or GivenVectors(source.vocabulary)
-    return write_index(_batches(source, encoder), lambda: maker, folder, settings, progress)
+    maker = encoder or encoder_of(source) or GivenVectors(source.vocabulary)
+    return write_index(_batches(source, encoder), lambda: maker, folder, settings, progress, weigh=lambda rows: rows)
 
 
 def _batches(source: VectorSource, encoder: Encoder | None) -> Iterator[Encoded]:
