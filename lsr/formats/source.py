@@ -11,7 +11,6 @@ from lsr.errors import InputError
 from lsr.formats.registry import FORMATS, Format, format_of
 from lsr.formats.vectors import VectorBatch, Vocabulary
 
-
 FolderFormat = Callable[[Path], Format | None]
 
 

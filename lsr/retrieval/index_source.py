@@ -1,4 +1,4 @@
-"""Which vectors does an index hold? Those of its documents, with ids, texts and names of terms, as any source has them."""
+"""Which vectors does an index hold? Those of its documents, with ids, texts and names of terms, as any source does."""
 
 from __future__ import annotations
 

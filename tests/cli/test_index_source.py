@@ -44,7 +44,9 @@ def test_the_vectors_of_an_index_become_a_file_of_each_format(sample_index, bm25
         wanted = [{t: round(1000 * w) for t, w in row.items() if round(1000 * w)} for row in wanted]
     assert ids == [document.id for document in bm25[1]]
     assert [sorted(row) for row in rows] == [sorted(row) for row in wanted]
-    assert all(row == pytest.approx(right, abs=1 if rounding else 1e-6) for row, right in zip(rows, wanted, strict=True))
+    assert all(
+        row == pytest.approx(right, abs=1 if rounding else 1e-6) for row, right in zip(rows, wanted, strict=True)
+    )
 
 
 def test_texts_and_the_encoder_come_along(sample_index, bm25, tmp_path):
