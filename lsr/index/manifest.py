@@ -115,6 +115,15 @@ def read(folder: Path) -> Manifest:
     return manifest
 
 
+def is_there(folder: Path) -> bool:
+    """Whether ``folder`` has a manifest of lsr, of this format version or another."""
+    try:
+        head = msgspec.json.decode(_content(folder))
+    except (StorageError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return False
+    return isinstance(head, dict) and head.get("format") == FORMAT
+
+
 def _content(folder: Path) -> bytes:
     path = folder / NAME
     try:

@@ -219,17 +219,17 @@ def _make_root(folder: Path) -> None:
     """Make the folder, unless it holds what is not an index."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = sorted(folder.iterdir())
-    if any(path.name == manifests.NAME for path in paths):
+    ours = [path.name for path in paths if generations.is_ours(path)]
+    if manifests.is_there(folder) or (ours and manifests.NAME in [path.name for path in paths]):
         return
-    known = LOCK, manifests.NEW
-    foreign = [path.name for path in paths if not (path.name in known or generations.is_ours(path))]
+    foreign = [path.name for path in paths if path.name not in (LOCK, manifests.NEW, *ours)]
     if foreign:
         raise StorageError(f"{folder} holds other files ({foreign[0]}, ...): name a new or empty --out folder")
 
 
 def _locked(folder: Path) -> IO[bytes]:
     """The folder's lock, held until the file is closed or the process ends."""
-    lock = (folder / LOCK).open("wb")
+    lock = (folder / LOCK).open("ab")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -84,6 +84,24 @@ def test_a_manifest_that_names_another_folder_makes_nobody_remove_it(tmp_path):
     assert (tmp_path / "index" / "photos" / "x").read_text() == "mine"
 
 
+def test_a_manifest_of_another_program_is_not_replaced(tmp_path):
+    (tmp_path / "manifest.json").write_text('{"name": "a web page", "icons": []}')
+    (tmp_path / "icon.png").write_text("mine")
+    (tmp_path / ".lock").write_text("mine")
+    before = tree(tmp_path)
+    with pytest.raises(StorageError, match="holds other files"):
+        make(tmp_path)
+    assert tree(tmp_path) == before
+
+
+def test_a_broken_manifest_beside_a_generation_of_ours_is_replaced(tmp_path):
+    make(tmp_path / "index", DOCUMENTS[:5])
+    (tmp_path / "index" / "manifest.json").write_text("{")
+    make(tmp_path / "index")
+    assert len(Searcher.open(tmp_path / "index").collection) == 50
+    assert len(list((tmp_path / "index").glob("generation-*"))) == 1
+
+
 def test_what_somebody_puts_into_a_new_folder_meanwhile_stays(tmp_path):
     with CollectionWriter(tmp_path / "index"):
         (tmp_path / "index" / "notes.txt").write_text("mine")
