@@ -1,4 +1,5 @@
 # make demo: the tour, in a virtual environment of its own.   make test: every check.
+# make docs: the site, in .cache/site.   make pictures: those of the README.   make pages: what its commands print now.
 # make recipes: trains the tiny profile of every recipe and fails where one gains nothing.
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 MODELS := .cache/models
 
-.PHONY: demo test recipes format lint types imports tests clean
+.PHONY: demo test docs pictures pages recipes format lint types imports tests clean
 
 demo: $(VENV)/.base
 	$(BIN)/python docs/demo.py
@@ -31,6 +32,16 @@ imports: $(VENV)/.dev
 tests: $(VENV)/.dev $(MODELS)/splade-tiny
 	LSR_TEST_MODELS=$(MODELS) $(BIN)/pytest -n 2
 
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "the site: .cache/site/index.html"
+
+pictures: $(VENV)/.dev
+	$(BIN)/python docs/pictures.py
+
+pages: $(VENV)/.dev
+	$(BIN)/python -m tests.pages README.md docs/*.md
+
 recipes: $(VENV)/.dev $(MODELS)/splade-tiny
 	$(BIN)/python benchmarks/recipes.py $(MODELS)/splade-tiny $(RECIPES)
 
@@ -49,6 +60,11 @@ $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
 	@echo "installing lsr with everything that the checks need (torch too: some minutes)"
 	@$(PIP) -e '.[dev]'
 	@$(COMPILE)
+	@touch $@ $(VENV)/.base
+
+$(VENV)/.docs: $(VENV)/.python pyproject.toml constraints.txt
+	@echo "installing lsr and what builds the site"
+	@$(PIP) -e '.[docs]'
 	@touch $@ $(VENV)/.base
 
 # Real SPLADE weights for the tests; without them those tests skip.
