@@ -9,7 +9,10 @@ from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "SETTINGS.md").read_text()
 FOREIGN = ("NUMBA", "XDG", "IR_DATASETS", "CUDA", "HF", "TORCH")  # whose variables our sources may name
-SOURCES = [ROOT / "Makefile", *(path for room in ("lsr", "tests", "benchmarks") for path in (ROOT / room).rglob("*.py"))]
+SOURCES = [
+    ROOT / "Makefile",
+    *(path for room in ("lsr", "tests", "benchmarks") for path in (ROOT / room).rglob("*.py")),
+]
 
 
 def named(*prefixes: str) -> set[str]:

@@ -1,6 +1,6 @@
 """Which pages of the site are not files of docs/? A hook of mkdocs.
 
-The README is the first page. A file of the clone that a page links to comes into the site beside it, so that no link leaves.
+The README is the first page. A file of the clone that a page links to comes into the site beside it: no link leaves.
 The reference of the commands is what typer knows, that of Python what the rooms of lsr export.
 """
 
@@ -25,7 +25,9 @@ LINK = re.compile(r"(!?\[[^\]]*\]\()([^)#\s:]+)((?:#[^)\s]*)?\))")
 FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 HOME = "index.md"
 SHIM = "https://unpkg.com/iframe-worker/shim"
-FOREIGN = re.compile(r'<(?:script|img|iframe|link rel="(?:stylesheet|preload|icon)")[^>]*\b(?:src|href)="(?:https?:)?//')
+FOREIGN = re.compile(
+    r'<(?:script|img|iframe|link rel="(?:stylesheet|preload|icon)")[^>]*\b(?:src|href)="(?:https?:)?//'
+)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -60,7 +62,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     if path is None:
         return markdown
     parts = FENCED.split(markdown)
-    return "".join(part if part.startswith("```") else LINK.sub(lambda link: _moved(path, link), part) for part in parts)
+    return "".join(
+        part if part.startswith("```") else LINK.sub(lambda link: _moved(path, link), part) for part in parts
+    )
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
@@ -184,7 +188,13 @@ def _leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:
 def _described(command: Any) -> list[str]:
     text = [re.sub("^Example: (.*)$", r"Example: `\1`", line) for line in (command.help or "").strip().split("\n")]
     context = typer.Context(command)
-    return [*text, "", "| option | value | what it says |", "|---|---|---|", *(_row(one, context) for one in command.params if one.name != "help")]
+    return [
+        *text,
+        "",
+        "| option | value | what it says |",
+        "|---|---|---|",
+        *(_row(one, context) for one in command.params if one.name != "help"),
+    ]
 
 
 def _row(parameter: Any, context: typer.Context) -> str:
