@@ -156,7 +156,7 @@ class Reader:
         with standing_in(self._folder), captured() as output:
             exec(compile(source, block.page, "exec"), self._names)  # noqa: S102
         said = following if following and following.language == "text" else block._replace(lines=[])
-        return _drift(block.page, Command("(python)", said.start, said.lines), output.getvalue())
+        return _drift(block.page, Command("(python)", said.start, said.lines), output.getvalue().decode())
 
     def _command(self, page: str, command: Command) -> Drift | None:
         words = command.words.replace(*self._address)
@@ -182,7 +182,7 @@ class Reader:
         """The console script in this process."""
         with standing_in(self._folder), captured() as output:
             code = run_lsr(shlex.split(words, comments=True))
-        return code, output.getvalue()
+        return code, output.getvalue().decode()
 
     def _shell(self, words: str) -> tuple[int, str]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -256,15 +256,23 @@ def write(page: Path, drifts: list[Drift]) -> None:
     page.write_text("\n".join(lines) + "\n")
 
 
+class _Output(io.BytesIO):
+    """What was written to it, also when the stream above it is gone."""
+
+    def close(self) -> None:
+        """Stay open."""
+
+
 @contextlib.contextmanager
-def captured() -> Iterator[io.StringIO]:
+def captured() -> Iterator[io.BytesIO]:
     """Both streams of this process in one, as a terminal of 80 columns shows them."""
     from lsr.cli.console import out
 
-    output, width = io.StringIO(), out.width
+    output, width = _Output(), out.width
+    streams = [io.TextIOWrapper(output, encoding="utf-8", line_buffering=True) for _ in range(2)]
     out.width = 80
     try:
-        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
             yield output
     finally:
         out.width = width

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from rich.markup import escape
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
 from lsr.cli.console import out as screen
 from lsr.cli.console import progress_bars, say
@@ -81,10 +81,10 @@ def _print(table: SuiteTable) -> None:
         shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         shown.add_column(table.measure, no_wrap=True)
         for name in table.columns[start : start + fit]:
-            shown.add_column(escape(name), justify="right", no_wrap=True)
+            shown.add_column(name, justify="right", no_wrap=True)
         for name, entries in table.rows.items():
             part = entries[start : start + fit]
-            shown.add_row(escape(name), *(f"[bold]{entry.text}[/bold]" if entry.best else entry.text for entry in part))
+            shown.add_row(name, *(Text(entry.text, "bold" if entry.best else "") for entry in part))
         screen.print(shown)
 
 
