@@ -171,8 +171,8 @@ def write_ground_truth_run(path: Path, run: Run) -> None:
     """Write a run as a .gt file.
 
     Raises:
-        InputError: ids that are no numbers of rows, queries that are not 0, 1, 2, ..., or rankings of different
-            lengths.
+        InputError: ids that are no numbers of rows, queries that are not 0, 1, 2, ..., rankings of different lengths,
+            or a score too large for float32.
     """
     depths = {len(ranking) for ranking in run.values()}
     rows = {_row(query): [_row(name) for name, _ in ranking] for query, ranking in run.items()}
@@ -182,8 +182,11 @@ def write_ground_truth_run(path: Path, run: Run) -> None:
         )
     scores = {int(query): [score for _, score in ranking] for query, ranking in run.items()}
     order = range(len(run))
-    truth = GroundTruth(np.array([rows[i] for i in order], np.int32), np.array([scores[i] for i in order], np.float32))
-    write_ground_truth(path, truth)
+    with np.errstate(over="ignore"):
+        singles = np.array([scores[i] for i in order]).astype(np.float32)
+    if not np.isfinite(singles).all():
+        raise InputError("a .gt file keeps scores as float32, and one of this run is too large: scale them down")
+    write_ground_truth(path, GroundTruth(np.array([rows[i] for i in order], np.int32), singles))
 
 
 def _row(name: str) -> int:

@@ -35,7 +35,7 @@ class VectorSource:
         """Look at the sources without reading them; one may stand alone.
 
         Args:
-            sources: files, or folders of files.
+            sources: files, or folders of files, or "-" for standard input.
             format_name: None or "auto" takes what the names say.
             folder_format: of folders that hold vectors as one.
 
@@ -50,7 +50,15 @@ class VectorSource:
         self.position = self.rounded = 0
 
     def again(self) -> VectorSource:
-        """The same source from the start."""
+        """The same source from the start.
+
+        Raises:
+            InputError: it can be read once (standard input, a pipe).
+        """
+        for path in self.paths:
+            if not path.is_file() and not path.is_dir():
+                name = "standard input" if str(path) == "-" else path
+                raise InputError(f"{name} is read once, and --bits reads twice: write a file first, or give --scale")
         return VectorSource(*self._arguments)
 
     def __iter__(self) -> Iterator[VectorBatch]:
@@ -70,15 +78,15 @@ class VectorSource:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
+    """Bytes of a file, or of all files in a folder; of standard input nobody knows."""
     if not path.is_dir():
-        return path.stat().st_size
+        return 0 if str(path) == "-" else path.stat().st_size
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def _files(source: Path, format_name: str | None, folder_format: FolderFormat) -> list[tuple[Path, Format]]:
     try:
-        if not source.exists():
+        if str(source) != "-" and not source.exists():
             raise InputError(f"no such file or folder: {source}")
         if not source.is_dir():
             return [(source, format_of(source, format_name))]

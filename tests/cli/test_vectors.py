@@ -5,7 +5,9 @@ import math
 import struct
 
 import pytest
+from fastapi.testclient import TestClient
 
+from lsr.api import create_app
 from lsr.errors import InputError, LsrError
 from lsr.formats import VectorSource, Vocabulary
 from lsr.retrieval import Searcher, index_vectors, read_vector_topics
@@ -65,6 +67,29 @@ def test_a_shell_asks_for_a_number_of_thousands_of_digits(tmp_path):
     (tmp_path / "x.bin").write_bytes(struct.pack("<3If", 1, 1, 7, 0.5))
     run("index", tmp_path / "x.bin", "--out", tmp_path / "index")
     assert json.loads(run("search", tmp_path / "index", "7 " + "9" * 5000, "--json").stdout)["hits"][0]["id"] == "0"
+
+
+def test_a_service_is_asked_for_a_number_of_thousands_of_digits(tmp_path):
+    (tmp_path / "x.bin").write_bytes(struct.pack("<3If", 1, 1, 7, 0.5))
+    index_vectors(VectorSource(tmp_path / "x.bin"), tmp_path / "index")
+    with TestClient(create_app(Searcher.open(tmp_path / "index"))) as client:
+        for query, ids in (("9" * 5000, []), ("7 " + "9" * 5000, ["0"])):
+            answer = client.post("/v1/search", json={"query": query})
+            assert (answer.status_code, [hit["id"] for hit in answer.json()["hits"]]) == (200, ids)
+
+
+def test_vectors_come_through_a_pipe(tmp_path):
+    line = '{"id": "a", "vector": {"bee": 1.5}}\n'
+    done = lsr("index", "-", "--vectors", "seismic", "--out", tmp_path / "index", input=line)
+    assert done.returncode == 0, done.stderr
+    assert [hit.id for hit in Searcher.open(tmp_path / "index").search("bee")] == ["a"]
+    done = lsr("convert", "-", tmp_path / "x.ciff", "--from", "seismic", "--scale", "2", input=line)
+    assert done.returncode == 0, done.stderr
+    assert list(VectorSource(tmp_path / "x.ciff"))[0].matrix.to_dicts() == [{0: 3.0}]
+    refused(
+        lsr("convert", "-", tmp_path / "y.ciff", "--from", "seismic", "--bits", "8", input=line),
+        "standard input is read once, and --bits reads twice: write a file first, or give --scale",
+    )
 
 
 @pytest.mark.parametrize("term", [2**24, 2**32 - 2])

@@ -261,6 +261,12 @@ def test_ground_truth_takes_no_names_for_numbers(tmp_path, name):
     assert not (tmp_path / "x.gt").exists()
 
 
+def test_scores_that_float32_cannot_hold_are_refused(tmp_path):
+    with pytest.raises(InputError, match="keeps scores as float32, and one of this run is too large"):
+        write_ground_truth_run(tmp_path / "x.gt", {"0": [("7", 1e300), ("8", 0.5)]})
+    assert not (tmp_path / "x.gt").exists()
+
+
 lines = st.lists(
     st.sampled_from([b"q", b"Q0", b"d", b"1", b"2.5", b"x", b" ", b"\t", b"\r", b"\0", b"\xe9", b"nan", b"\xc2\xa0"])
 ).map(b"".join)
