@@ -85,7 +85,7 @@ def test_vectors_come_through_a_pipe(tmp_path):
     assert [hit.id for hit in Searcher.open(tmp_path / "index").search("bee")] == ["a"]
     done = lsr("convert", "-", tmp_path / "x.ciff", "--from", "seismic", "--scale", "2", input=line)
     assert done.returncode == 0, done.stderr
-    assert list(VectorSource(tmp_path / "x.ciff"))[0].matrix.to_dicts() == [{0: 3.0}]
+    assert [batch.matrix.to_dicts() for batch in VectorSource(tmp_path / "x.ciff")] == [[{0: 3.0}]]
     refused(
         lsr("convert", "-", tmp_path / "y.ciff", "--from", "seismic", "--bits", "8", input=line),
         "standard input is read once, and --bits reads twice: write a file first, or give --scale",

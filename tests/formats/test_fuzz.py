@@ -13,13 +13,19 @@ from lsr.formats import GroundTruth, VectorSource, convert, read_ground_truth, w
 from lsr.formats.sidecars import IDS, TERMS
 from tests.conftest import outcome
 
-ROWS = [{"id": f"d{i}", "content": f"Text {i} ä", "vector": {f"t{j}": i + j + 1 for j in range(i % 5)}} for i in range(12)]
+ROWS = [
+    {"id": f"d{i}", "content": f"Text {i} ä", "vector": {f"t{j}": i + j + 1 for j in range(i % 5)}} for i in range(12)
+]
 ENDINGS = ("jsonl", "jsonl.gz", "tsv", "csr", "bin", "ciff", "ciff.gz", "parquet", "map.parquet", "gt")
 
-flips = st.lists(st.tuples(st.integers(0, 2**16), st.one_of(st.sampled_from([0, 1, 127, 128, 255]), st.integers(0, 255))))
+flips = st.lists(
+    st.tuples(st.integers(0, 2**16), st.one_of(st.sampled_from([0, 1, 127, 128, 255]), st.integers(0, 255)))
+)
 damages = st.tuples(flips, st.none() | st.integers(0, 2**16), st.binary(max_size=12))
 leaves = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=3)
-json_values = leaves | st.lists(leaves, max_size=2) | st.dictionaries(st.sampled_from(["", "a", "ä\0"]), leaves, max_size=2)
+json_values = (
+    leaves | st.lists(leaves, max_size=2) | st.dictionaries(st.sampled_from(["", "a", "ä\0"]), leaves, max_size=2)
+)
 fuzzed = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -113,7 +119,9 @@ BORDERS = [[0, 1, 2], [0, 0, 2], [0, 2, 2], [0, None, 2]]
 flat = st.sampled_from(FLAT)
 columns = st.one_of(
     flat,
-    st.builds(lambda values, at: pa.ListArray.from_arrays(pa.array(at, pa.int32()), values), flat, st.sampled_from(BORDERS)),
+    st.builds(
+        lambda values, at: pa.ListArray.from_arrays(pa.array(at, pa.int32()), values), flat, st.sampled_from(BORDERS)
+    ),
     st.builds(lambda values: pa.LargeListArray.from_arrays(pa.array([0, 1, 2]), values), flat),
     st.builds(lambda values: pa.FixedSizeListArray.from_arrays(values, 1), flat),
     st.builds(
