@@ -13,9 +13,8 @@ from lsr.formats import GroundTruth, VectorSource, convert, read_ground_truth, w
 from lsr.formats.sidecars import IDS, TERMS
 from tests.conftest import outcome
 
-ROWS = [
-    {"id": f"d{i}", "content": f"Text {i} ä", "vector": {f"t{j}": i + j + 1 for j in range(i % 5)}} for i in range(12)
-]
+VECTORS = [{f"t{j}": i + j + 1 for j in range(i % 5)} for i in range(12)]
+ROWS = [{"id": f"d{i}", "content": f"Text {i} ä", "vector": vector} for i, vector in enumerate(VECTORS)]
 ENDINGS = ("jsonl", "jsonl.gz", "tsv", "csr", "bin", "ciff", "ciff.gz", "parquet", "map.parquet", "gt")
 
 flips = st.lists(
@@ -46,7 +45,7 @@ def whole(tmp_path_factory):
     (folder / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     for ending in ("tsv", "csr", "bin", "ciff", "parquet"):
         convert(VectorSource(folder / "x.jsonl"), folder / f"x.{ending}")
-    tokens = pa.array([list(row["vector"].items()) for row in ROWS], pa.map_(pa.string(), pa.float64()))
+    tokens = pa.array([list(vector.items()) for vector in VECTORS], pa.map_(pa.string(), pa.float64()))
     pq.write_table(pa.table({"id": [row["id"] for row in ROWS], "vector": tokens}), folder / "x.map.parquet")
     for ending in ("jsonl", "ciff"):
         (folder / f"x.{ending}.gz").write_bytes(gzip.compress((folder / f"x.{ending}").read_bytes()))
