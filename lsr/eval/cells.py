@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.errors import StorageError
+from lsr.corpus.json_text import json_value
+from lsr.errors import InputError, StorageError
 from lsr.eval.collection import Qrels
 from lsr.eval.conventions import CONVENTIONS, convention, explain_oddities, oddities
 from lsr.eval.measure_names import parse_measures
@@ -127,9 +128,10 @@ class CellStore:
         if not path.is_file():
             return None
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Cell)
-        except msgspec.MsgspecError as error:
-            raise StorageError(f"{path} is damaged ({error}); delete it to measure again") from None
+            cell: Cell = json_value(path.read_bytes(), Cell)
+        except InputError as fault:
+            raise StorageError(f"{path} is damaged ({fault}); delete it to measure again") from None
+        return cell
 
     def run(self, system: str, collection: str) -> Run:
         """The run of a cell that is there."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from lsr.corpus.json_text import json_value
 from lsr.errors import InputError
 
 FORMAT, VERSION = "lsr-certificate", 1
@@ -89,13 +90,13 @@ def read_certificate(path: Path) -> Certificate:
         InputError: no such file, or something else in it.
     """
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Certificate)
+        found: Certificate = json_value(path.read_bytes(), Certificate)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; give a file that --certificate wrote") from None
-    except msgspec.MsgspecError as error:
-        raise InputError(f"{path} is no certificate ({error}); give a file that --certificate wrote") from None
+    except InputError as fault:
+        raise InputError(f"{path} is no certificate ({fault}); give a file that --certificate wrote") from None
     if (found.format, found.version) != (FORMAT, VERSION):
-        raise InputError(f"{path} is {found.format} {found.version}, wanted {FORMAT} {VERSION}: measure again")
+        raise InputError(f"{path} is {found.format!r:.40} {found.version}, wanted {FORMAT} {VERSION}: measure again")
     if not all(isinstance(found.made.get(name), dict) for name in ("versions", "machine")):
         raise InputError(f"{path} does not say by which versions and machine it was made: measure again")
     return found

@@ -55,7 +55,7 @@ def convention(name: str) -> Convention:
         InputError: no such convention.
     """
     if name not in CONVENTIONS:
-        raise InputError(f"unknown convention {name!r}: wanted {' or '.join(CONVENTIONS)}")
+        raise InputError(f"unknown convention {name!r:.60}: wanted {' or '.join(CONVENTIONS)}")
     return CONVENTIONS[name]
 
 

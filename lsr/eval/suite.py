@@ -99,8 +99,8 @@ def read_suite(path: Path) -> Suite:
         suite = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Suite)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; give the TOML of a suite") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise InputError(f"{path}: not a suite ({error})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, msgspec.ValidationError) as error:
+        raise InputError(f"{path}: not a suite ({str(error):.200})") from None
     systems = tuple(one for spec in suite.system for one in _one_engine_each(_placed(spec, path.parent)))
     collections = tuple(_near(path.parent, name) for name in suite.collections)
     whole = msgspec.structs.replace(suite, system=systems, collections=collections)
@@ -137,7 +137,7 @@ def _check(suite: Suite, path: Path) -> None:
     seen: set[str] = set()
     for spec in suite.system:
         if fault := _fault(spec, seen):
-            raise InputError(f"{path}: system {spec.name!r}: {fault}")
+            raise InputError(f"{path}: system {spec.name!r:.60}: {fault}")
         seen.add(spec.name)
     if len({slug(name) for name in seen}) < len(seen):
         raise InputError(f"{path}: two names of systems make one file name: let them differ in letters or digits")
@@ -145,7 +145,7 @@ def _check(suite: Suite, path: Path) -> None:
     if twice := {name for name in names if names.count(name) > 1}:
         raise InputError(f"{path}: the collection name {min(twice)!r} was given twice: rename a folder")
     if suite.baseline is not None and suite.baseline not in seen:
-        raise InputError(f"{path}: baseline {suite.baseline!r} is no system: wanted one of {', '.join(sorted(seen))}")
+        raise InputError(f"{path}: baseline {suite.baseline!r:.60} is no system: wanted one of {', '.join(sorted(seen))}")
 
 
 def _fault(spec: SystemSpec, before: set[str]) -> str | None:
@@ -154,9 +154,9 @@ def _fault(spec: SystemSpec, before: set[str]) -> str | None:
     if sum(map(bool, (spec.encoder, spec.fuse, spec.runs))) != 1:
         return "wanted exactly one of encoder, fuse and runs"
     if unknown := [name for name in spec.fuse if name not in before]:
-        return f"fuses {unknown[0]!r}, which is no system above it"
+        return f"fuses {unknown[0]!r:.60}, which is no system above it"
     if spec.fuse and (len(spec.fuse) < 2 or spec.method not in METHODS):
-        return f"method {spec.method!r} over {len(spec.fuse)} systems: wanted {', '.join(METHODS)} over two or more"
+        return f"method {spec.method!r:.60} over {len(spec.fuse)} systems: wanted {', '.join(METHODS)} over two or more"
     if spec.weights is not None and len(spec.weights) != len(spec.fuse):
         return f"{len(spec.weights)} weights for {len(spec.fuse)} systems"
     if not all(map(math.isfinite, spec.weights or ())):

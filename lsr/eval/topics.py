@@ -93,5 +93,5 @@ def _trec(stream: ByteStream, field: str | None) -> Iterator[tuple[str, object, 
         if not number or not chosen:
             missing = "number" if not number else (field or " or ".join(FIELDS[:3]))
             there = ", ".join(name for name in own if name) or "none"
-            raise InputError(f"{place}: a topic without {missing}; found the fields {there}")
+            raise InputError(f"{place}: a topic without {missing}; found the fields {there:.100}")
         yield place, number, chosen

@@ -102,6 +102,10 @@ def test_a_file_that_is_no_certificate_is_refused(tmp_path):
     (tmp_path / "c.json").write_text('{"format": "x"}')
     with pytest.raises(InputError, match=r"is no certificate .* give a file that --certificate wrote"):
         lsr("eval", "--verify", tmp_path / "c.json")
+    for content in (b'{"format": "caf\xe9"}', b"[" * 9999, b"", b"\xff\xfe"):
+        (tmp_path / "c.json").write_bytes(content)
+        with pytest.raises(InputError, match=r"c.json is no certificate .* give a file that --certificate wrote"):
+            lsr("eval", "--verify", tmp_path / "c.json")
     with pytest.raises(InputError, match="--baseline is what --report compares with"):
         lsr("eval", SAMPLE, "--baseline", "x.run")
 
