@@ -141,7 +141,8 @@ def convert_command(
 ) -> None:
     """Convert vectors from one format into another, streaming.
 
-    Of vectors: anserini, anserini-topics, seismic, seismic-bin, csr, ciff, parquet. Of runs: gt, trec-run, msmarco-run.
+    Of vectors: anserini, anserini-topics, seismic, seismic-bin, csr, ciff, parquet.
+    Of runs: gt, trec-run, msmarco-run, json-run.
 
     Example: lsr convert vectors.parquet vectors.ciff --scale 100
     """

@@ -7,18 +7,31 @@ from pathlib import Path
 
 from lsr.cli.console import facts, out, progress_bars, readable_bytes, say
 from lsr.errors import InputError
-from lsr.eval import read_run, run_of_ground_truth, write_ground_truth_run, write_msmarco_run, write_trec_run
+from lsr.eval import (
+    read_run,
+    run_of_ground_truth,
+    write_ground_truth_run,
+    write_json_run,
+    write_msmarco_run,
+    write_trec_run,
+)
 from lsr.formats import Conversion, Quantiser, convert
 from lsr.formats.vectors import EXACT
 from lsr.retrieval.index_source import vector_source
 
 RUN_ENDINGS = {".gt": "gt", ".run": "trec-run", ".trec": "trec-run"}
-RUN_FORMATS = ("gt", "trec-run", "msmarco-run")
+TARGETS = {**RUN_ENDINGS, ".tsv": "msmarco-run", ".json": "json-run"}  # of a run; such sources may be vectors
+WRITERS = {
+    "gt": write_ground_truth_run,
+    "trec-run": write_trec_run,
+    "msmarco-run": write_msmarco_run,
+    "json-run": write_json_run,
+}
 
 
 def run(source: Path, path: Path, from_format: str | None, to_format: str | None, quantiser: Quantiser) -> None:
     """Convert ``source`` into ``path`` and say what became of it."""
-    if (from_format or RUN_ENDINGS.get(source.suffix)) in RUN_FORMATS:
+    if (from_format or RUN_ENDINGS.get(source.suffix)) in WRITERS:
         _convert_run(source, path, from_format or RUN_ENDINGS[source.suffix], to_format)
         return
     started = time.perf_counter()
@@ -33,12 +46,11 @@ def run(source: Path, path: Path, from_format: str | None, to_format: str | None
 
 
 def _convert_run(source: Path, path: Path, from_format: str, to_format: str | None) -> None:
-    target = to_format or RUN_ENDINGS.get(path.suffix)
-    if target not in RUN_FORMATS:
-        raise InputError(f"{path}: {source} is a run; give --to with one of {', '.join(RUN_FORMATS)}")
+    target = to_format or TARGETS.get(path.suffix)
+    if target not in WRITERS:
+        raise InputError(f"{path}: {source} is a run; give --to with one of {', '.join(WRITERS)}")
     found = run_of_ground_truth(source) if from_format == "gt" else read_run(source)
-    write = {"gt": write_ground_truth_run, "trec-run": write_trec_run, "msmarco-run": write_msmarco_run}[target]
-    write(path, found)
+    WRITERS[target](path, found)
     say(f"wrote {path}: {len(found):,} queries ({from_format} to {target})")
 
 

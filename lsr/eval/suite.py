@@ -100,7 +100,7 @@ def read_suite(path: Path) -> Suite:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; give the TOML of a suite") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, msgspec.ValidationError) as error:
-        raise InputError(f"{path}: not a suite ({str(error):.200})") from None
+        raise InputError(f"{path}: not a suite ({error!s:.200})") from None
     systems = tuple(one for spec in suite.system for one in _one_engine_each(_placed(spec, path.parent)))
     collections = tuple(_near(path.parent, name) for name in suite.collections)
     whole = msgspec.structs.replace(suite, system=systems, collections=collections)
@@ -145,7 +145,9 @@ def _check(suite: Suite, path: Path) -> None:
     if twice := {name for name in names if names.count(name) > 1}:
         raise InputError(f"{path}: the collection name {min(twice)!r} was given twice: rename a folder")
     if suite.baseline is not None and suite.baseline not in seen:
-        raise InputError(f"{path}: baseline {suite.baseline!r:.60} is no system: wanted one of {', '.join(sorted(seen))}")
+        raise InputError(
+            f"{path}: baseline {suite.baseline!r:.60} is no system: wanted one of {', '.join(sorted(seen))}"
+        )
 
 
 def _fault(spec: SystemSpec, before: set[str]) -> str | None:

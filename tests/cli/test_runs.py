@@ -1,8 +1,12 @@
 import json
 import os
 
-from lsr.eval import load_collection, write_trec_run
+import pytest
+
+from lsr.errors import InputError
+from lsr.eval import load_collection, read_run, write_trec_run
 from tests.cli.test_cli import lsr, refused
+from tests.cli.test_encode import run
 from tests.conftest import SAMPLE
 
 
@@ -70,3 +74,19 @@ def test_what_a_search_costs_is_shown_with_how_good_it_is(tmp_path, sample_index
     assert costs["documents_per_second"] is None  # the index was made before
     assert costs["bytes_per_document"] > costs["document_terms"] > costs["flops"] > 0
     assert all(name in result.stdout for name in ("encode ms", "p99 us", "qps", "flops"))
+
+
+def test_runs_are_converted_into_each_other(tmp_path):
+    (tmp_path / "x.run").write_text("0 Q0 7 1 2.5 x\n0 Q0 12 2 1.5 x\n")
+    for name in ("x.json", "x.tsv", "x.gt", "again.run"):
+        assert run("convert", tmp_path / "x.run", tmp_path / name).exit_code == 0
+    assert read_run(tmp_path / "x.json") == read_run(tmp_path / "again.run") == {"0": [("7", 2.5), ("12", 1.5)]}
+    assert read_run(tmp_path / "x.tsv") == {"0": [("7", 1.0), ("12", 0.5)]}
+    (tmp_path / "lead.run").write_text("0 Q0 007 1 2.5 x\n0 Q0 7 2 1.5 x\n")
+    with pytest.raises(InputError, match=r"by number only: this run has names \('007'\)"):
+        run("convert", tmp_path / "lead.run", tmp_path / "lead.gt")
+    (tmp_path / "spaced.json").write_text('{"Ann Lee": {"b c": 1}}')
+    with pytest.raises(InputError, match=r"the id 'Ann Lee' has white space"):
+        run("convert", tmp_path / "spaced.json", tmp_path / "spaced.run", "--from", "json-run")
+    run("convert", tmp_path / "spaced.json", tmp_path / "spaced.tsv", "--from", "json-run")
+    assert read_run(tmp_path / "spaced.tsv") == {"Ann Lee": [("b c", 1.0)]}
