@@ -19,6 +19,7 @@ TermArray = NDArray[Any]  # uint16 or uint32
 WeightArray = NDArray[Any]  # float32 or uint8
 
 MAX_DIM = 2**32 - 1
+FEW = 256  # numbers that Python looks through faster than NumPy
 MOST_WEIGHT = 1e15  # of a query or a document: sums of 10^8 products of two such weights are float32
 
 
@@ -188,7 +189,8 @@ def check_summable(matrix: SparseMatrix, name: Callable[[int], str] = "row {}".f
         VectorError: a weight above `MOST_WEIGHT`, or below its negative.
     """
     weights, most = matrix.weights, MOST_WEIGHT / matrix.scale
-    if weights.size and (weights.max() > most or weights.min() < -most):
+    values = weights.tolist() if weights.size < FEW else (weights.max(), weights.min())
+    if values and (max(values) > most or min(values) < -most):
         at = int(np.argmax(np.abs(weights)))
         row = int(np.searchsorted(matrix.indptr, at, side="right")) - 1
         raise VectorError(

@@ -6,8 +6,11 @@ import math
 import reprlib
 from numbers import Integral
 
+import msgspec
+
 from lsr.errors import InputError
 
+NOT_JSON = msgspec.MsgspecError, UnicodeError, RecursionError  # that decoding raises: not UTF-8, nested too deeply, ...
 MOST_DIGITS = 18  # of a whole number in a file: fits int64, and Python never meets its limit for int()
 SHOWN = 60  # characters of a value in a message
 

@@ -15,6 +15,7 @@ import Stemmer
 from numpy.typing import NDArray
 
 from lsr.arrays import load_array, save_array
+from lsr.corpus.values import NOT_JSON
 from lsr.encoders.base import Encoder, Observation, Span, as_texts
 from lsr.encoders.words import Word, Words, is_unspaced, plain
 from lsr.errors import EncoderError
@@ -174,7 +175,7 @@ class BM25Encoder(Encoder):
             settings = msgspec.json.decode((folder / "bm25.json").read_bytes(), type=_Settings)
             words = (folder / "vocabulary.txt").read_text(encoding="utf-8")
             df = load_array(folder / "document_frequency.npy", "int64")
-        except (OSError, ValueError, msgspec.MsgspecError) as error:
+        except (OSError, ValueError, *NOT_JSON) as error:
             raise EncoderError(f"{folder}: no readable BM25 encoder ({error}); index the corpus again") from None
         stems = words.split("\n") if words else []
         if df.shape != (len(stems),):

@@ -126,7 +126,7 @@ def parse_declaration(text: str, place: str | Path) -> Declaration:
     """
     try:
         declaration = msgspec.convert(tomllib.loads(text), Declaration)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError) as error:
         raise EncoderError(f"{place}: not a declaration of an encoder ({error})") from None
     for side in (declaration.document, declaration.asking):
         if fault := fault_of(side):

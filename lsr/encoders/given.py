@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from lsr.corpus.values import MOST_DIGITS
+from lsr.corpus.values import MOST_DIGITS, NOT_JSON
 from lsr.encoders.base import Encoder, Span, as_texts
 from lsr.errors import EncoderError
 from lsr.formats import Vocabulary
@@ -82,7 +82,7 @@ class GivenVectors(Encoder):
         vocabulary = Vocabulary()
         try:
             saved = msgspec.json.decode((folder / FILE).read_bytes(), type=_Saved)
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, *NOT_JSON) as error:
             raise EncoderError(f"{folder / FILE} cannot be read ({error}): index the vectors again") from None
         if saved.terms is None:
             vocabulary.widen(saved.dim)

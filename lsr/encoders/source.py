@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.corpus.values import NOT_JSON
 from lsr.encoders.declaration import Declaration, Side, parse_declaration, read_system
 from lsr.encoders.initial import Parts
 from lsr.errors import EncoderError
@@ -136,7 +137,7 @@ def read_json(path: Path) -> Any:
         return msgspec.json.decode(path.read_bytes())
     except OSError:
         raise EncoderError(f"{path.parent} holds no complete model: {path.name} is missing") from None
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise EncoderError(f"{path}: not JSON ({error})") from None
 
 
@@ -242,7 +243,11 @@ def file_hashes(folder: Path) -> dict[str, str]:
 
 def _read_own(folder: Path) -> Source:
     manifest = _read_manifest(folder)
-    declaration = parse_declaration((folder / "encoder.toml").read_text("utf-8"), folder / "encoder.toml")
+    try:
+        text = (folder / "encoder.toml").read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise EncoderError(f"{folder / 'encoder.toml'}: not UTF-8 ({error})") from None
+    declaration = parse_declaration(text, folder / "encoder.toml")
     document = _own_side(folder / "document", declaration.document, folder / "tokenizer.json")
     query = None
     if (folder / "query").is_dir():

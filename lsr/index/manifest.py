@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from lsr.corpus.values import NOT_JSON
 from lsr.errors import StorageError
 from lsr.index import generations
 from lsr.index.plan import Tuning
@@ -105,7 +106,7 @@ def read(folder: Path) -> Manifest:
                 "index the documents again, or use the lsr version that wrote it"
             )
         manifest = msgspec.convert(head, Manifest)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise StorageError(f"{folder / NAME} is damaged ({error}): index the documents again") from None
     for path in _paths(manifest):
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\0" in path:
@@ -119,7 +120,7 @@ def is_there(folder: Path) -> bool:
     """Whether ``folder`` has a manifest of lsr, of this format version or another."""
     try:
         head = msgspec.json.decode(_content(folder))
-    except (StorageError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+    except (StorageError, *NOT_JSON):
         return False
     return isinstance(head, dict) and head.get("format") == FORMAT
 

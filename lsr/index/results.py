@@ -46,8 +46,10 @@ def checked_k(queries: SparseMatrix, documents: SparseMatrix, k: int) -> int:
     Raises:
         MismatchError: another vocabulary size.
         InputError: k below 1.
+        VectorError: weights so large that scores could be infinite.
     """
     check_queries(queries, documents.dim, k)
+    check_summable(queries, "query {}".format)
     return min(k, max(1, len(documents)))
 
 
@@ -57,7 +59,6 @@ def check_queries(queries: SparseMatrix, dim: int, k: int) -> None:
     Raises:
         MismatchError: another vocabulary size.
         InputError: k below 1.
-        VectorError: weights so large that scores could be infinite.
     """
     if queries.dim != dim:
         raise MismatchError(
@@ -65,7 +66,6 @@ def check_queries(queries: SparseMatrix, dim: int, k: int) -> None:
         )
     if k < 1:
         raise InputError(f"k is {k}: wanted at least 1")
-    check_summable(queries, "query {}".format)
 
 
 def mask_of(allowed: Allowed | None, n: int) -> NDArray[np.int8]:

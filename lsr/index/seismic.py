@@ -19,7 +19,7 @@ from lsr.index.seismic_build import aligned, build_blocks, build_records, record
 from lsr.index.seismic_kernels import BINS, MOST_BLOCKS, RECORD, Blocks, Scratch, search_blocks
 from lsr.index.settings import SeismicSettings
 from lsr.index.work import Span, equal_spans, on_all_cores, spread
-from lsr.sparse import SparseMatrix
+from lsr.sparse import MOST_WEIGHT, SparseMatrix, check_summable
 
 CHECKED_AT_ONCE = 2**17
 DTYPES = "int64", "uint32", "uint32", "int64", "uint32", "uint16", "uint16", "float32"  # of `Blocks`
@@ -68,10 +68,11 @@ class SeismicIndex:
 
         Raises:
             InputError: more than 2^32 summary entries.
-            VectorError: a weight is negative.
+            VectorError: a weight is negative, or so large that scores could be infinite.
         """
         settings = settings or SeismicSettings()
         check_positive(documents)
+        check_summable(documents)
         forward = Forward(documents.indptr, documents.terms, documents.weights)
         blocks = build_blocks(forward, documents.dim, settings, progress or (lambda done, total: None))
         index = cls(documents, blocks, build_records(forward), _no_neighbours(documents), settings)
@@ -154,7 +155,9 @@ class SeismicIndex:
 
         Raises:
             ValueError, OSError: an array is missing, or points outside another one.
+            VectorError: weights so large that scores could be infinite.
         """
+        check_summable(documents)
         blocks = Blocks(
             *(
                 load_array(folder / f"blocks.{name}.npy", dtype, columns=2 if name == "buckets" else None)
@@ -220,7 +223,7 @@ def _check_borders(blocks: Blocks, documents: SparseMatrix) -> None:
         if starts.size != parts + 1 or starts[0] != 0 or starts[-1] != end or (starts[1:] < starts[:-1]).any():
             raise ValueError("block borders do not fit their arrays")
     _check_runs(blocks)
-    if blocks.steps.size != documents.dim or not (np.isfinite(blocks.steps) & (blocks.steps >= 0)).all():
+    if blocks.steps.size != documents.dim or not ((blocks.steps >= 0) & (blocks.steps <= MOST_WEIGHT)).all():
         raise ValueError(f"{blocks.steps.size} steps of summaries, wanted {documents.dim} numbers of 0 or more")
     if blocks.postings.size and int(blocks.postings.max()) >= len(documents):
         raise ValueError(f"a block points to {blocks.postings.max()}, beyond the last of {len(documents):,}")

@@ -173,13 +173,6 @@ def _sum(list_: int, terms: Any, weights: Any, blocks: Any, sums: Any) -> None:
 
 
 @kernel
-def _bin(estimate: Any, per_bin: Any) -> int:
-    """The bin of an estimate, the best first; inside the bins whatever the estimate is."""
-    number: Any = np.int64(max(np.float32(0), estimate) * per_bin)
-    return BINS - 1 - int(max(0, min(BINS - 1, number)))
-
-
-@kernel
 def _order_blocks(cut: Any, lists: Any, size: int, sums: Any, bins: Any, estimates: Any, order: Any) -> None:
     """Blocks of all lists of ``cut`` with their estimates, to 1/BINS of the largest best first (counting sort)."""
     largest = np.float32(0)
@@ -189,7 +182,7 @@ def _order_blocks(cut: Any, lists: Any, size: int, sums: Any, bins: Any, estimat
     for number in range(BINS):
         bins[number] = 0
     for at in range(np.uint64(size)):
-        bins[_bin(sums[at], per_bin)] += 1
+        bins[BINS - 1 - np.int64(max(np.float32(0), sums[at]) * per_bin)] += 1
     total = 0
     for number in range(BINS):  # where each bin starts
         n = bins[number]
@@ -198,9 +191,9 @@ def _order_blocks(cut: Any, lists: Any, size: int, sums: Any, bins: Any, estimat
     i = np.uint64(0)
     for list_ in cut:
         for block in range(lists[list_], lists[list_ + 1]):
-            number = _bin(sums[i], per_bin)
-            place = np.uint64(bins[number])
-            bins[number] += 1
+            bin_ = BINS - 1 - np.int64(max(np.float32(0), sums[i]) * per_bin)
+            place = np.uint64(bins[bin_])
+            bins[bin_] += 1
             estimates[place] = sums[i]
             order[place] = block
             i += np.uint64(1)

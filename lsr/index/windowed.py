@@ -11,13 +11,12 @@ import numpy as np
 from lsr.arrays import load_array, save_array
 from lsr.errors import InputError
 from lsr.index.allowed import Allowed
-from lsr.index.exact import ExactIndex
 from lsr.index.results import TopK, checked_k, mask_of
 from lsr.index.settings import WindowedSettings
 from lsr.index.windowed_build import COLUMNS, Windows, build_windows, check_windows, shape_of
-from lsr.index.windowed_kernels import BOUNDLESS, SHORT, Scratch, score_rows, search_windows
+from lsr.index.windowed_kernels import SHORT, Scratch, score_rows, search_windows
 from lsr.index.work import Span, spread
-from lsr.sparse import SparseMatrix
+from lsr.sparse import SparseMatrix, check_summable
 
 MOST_LISTS = 2**15 - 2  # of a query: their rounding must fit in uint16 sums
 MOST_LISTS_IN_BYTES = 64  # longer queries add up in uint16: rounding in uint8 would hide their small terms
@@ -61,7 +60,11 @@ class WindowedIndex:
             documents: the vectors, one row a document.
             settings: of the search; None takes the defaults.
             progress: called with (steps done, steps in all).
+
+        Raises:
+            VectorError: weights so large that scores could be infinite.
         """
+        check_summable(documents)
         return cls(documents, build_windows(documents, progress or (lambda done, total: None)), settings)
 
     def search(
@@ -124,7 +127,9 @@ class WindowedIndex:
 
         Raises:
             ValueError, OSError: an array is missing, or points outside another one.
+            VectorError: weights so large that scores could be infinite.
         """
+        check_summable(documents)
         windows = Windows(
             load_array(folder / "windows.heads.npy", "uint32", columns=2),
             load_array(folder / "windows.groups.npy", "uint32"),
@@ -150,18 +155,10 @@ class WindowedIndex:
             self._complete(span, queries, mask, found)
 
     def _complete(self, span: Span, queries: Any, mask: Any, found: Any) -> None:
-        """Search again for those queries of a span that the kernel could not answer."""
-        last = found[0][span[0] : span[1], -1].copy()
-        k = found[0].shape[1]
-        for q in span[0] + np.flatnonzero(last == SHORT):
-            self._run((int(q), int(q) + 1), queries, self._limits(k, True, self.settings), mask, found)
-        for q in span[0] + np.flatnonzero(last == BOUNDLESS):
-            start, stop = queries[0][q], queries[0][q + 1]
-            query = SparseMatrix.unchecked(
-                np.array([0, stop - start]), queries[1][start:stop], queries[2][start:stop], self._documents.dim
-            )
-            best = ExactIndex(self._documents).search(query, k, Allowed(mask) if mask.size else None)
-            found[0][q], found[1][q] = best.rows[0], best.scores[0]
+        """Search exactly for those queries of a span that the kernel could not answer."""
+        short = span[0] + np.flatnonzero(found[0][span[0] : span[1], -1] == SHORT)
+        for q in short.tolist():
+            self._run((q, q + 1), queries, self._limits(found[0].shape[1], True, self.settings), mask, found)
 
     def _take_scratch(self, dtype: str) -> Any:
         """Room for sums of type ``dtype``: used before, or new. Whoever takes it gives it back."""

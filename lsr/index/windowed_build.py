@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lsr.index.kernels import Forward
 from lsr.index.work import Span, on_all_cores
 from lsr.kernel import kernel
-from lsr.sparse import SparseMatrix
+from lsr.sparse import MOST_WEIGHT, SparseMatrix
 
 WIDEST = 2**16  # rows of a window are uint16
 LEVELS = 24
@@ -96,8 +96,8 @@ def check_windows(windows: Windows, documents: SparseMatrix) -> None:
         raise ValueError("posting borders do not fit their arrays")
     if not np.array_equal(ends[first_groups], first_postings):
         raise ValueError("posting groups do not fit their borders")
-    if not (np.isfinite(windows.steps) & (windows.steps > 0)).all():
-        raise ValueError("steps of weights that are no numbers above 0")
+    if not ((windows.steps > 0) & (windows.steps <= MOST_WEIGHT)).all():
+        raise ValueError("steps of weights that are no numbers above 0, or too large")
     if windows.groups.size and int(windows.groups.max()) >> 16 >= LEVELS:
         raise ValueError(f"a posting of level {windows.groups.max() >> 16}, wanted fewer than {LEVELS}")
     if windows.ids.size and int(windows.ids.max()) >= width:

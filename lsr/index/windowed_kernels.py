@@ -19,7 +19,7 @@ from lsr.kernel import kernel
 
 # Typed numbers: numba compiles a kernel once more for the literal 0 that a loop begins with.
 ZERO, TOP = np.int64(0), np.int64(1 << 16)
-SHORT, BOUNDLESS = -2, -3  # in the last place of a query's rows: see `search_windows`
+SHORT = -2  # in the last place of a query's rows: see `search_windows`
 
 
 class Scratch(NamedTuple):
@@ -248,10 +248,6 @@ def _search_one(
             continue
         n_lists, takers = numbers
         unit = (most[0] + most[1]) / np.float32(top - n_lists - 2)  # each list may round up by 1
-        if not np.isfinite(unit):
-            sort_heap(scores, rows, ZERO)
-            rows[-1] = BOUNDLESS
-            return
         base = np.int64(most[1] / unit) + takers + 1 if takers else 0
         sums = floor, unit, edge
         n, low = _candidates(n_lists, windows, shape, sums, base, wanted, exact, forward[0], scratch)
@@ -288,8 +284,7 @@ def search_windows(
     contribution below which contributions are left out, columns wanted, exact?), ``found`` = (rows int64[queries, k],
     scores float32[queries, k]). Named tuples come as plain ones: numba takes those apart three times as fast.
 
-    The last row of a query is SHORT where documents may be missing because rounded sums hid what takes from scores, and
-    BOUNDLESS where sums leave the range of floats: nothing was found then.
+    The last row of a query is SHORT where documents may be missing because rounded sums hid what takes from scores.
     """
     indptr, query_terms, query_weights, unit = queries
     rows, scores = found

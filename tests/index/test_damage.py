@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from lsr.arrays import load_array, save_array
 from lsr.corpus import Document
 from lsr.encoders import load
-from lsr.errors import EncoderError, LsrError, StorageError
+from lsr.errors import EncoderError, LsrError, StorageError, VectorError
+from lsr.formats import VectorSource
 from lsr.index import Collection, IndexSettings, SeismicSettings
-from lsr.retrieval import Searcher, index_documents
+from lsr.retrieval import Searcher, index_documents, index_vectors
+from lsr.sparse import SparseMatrix
 from tests.conftest import NOBODY
 
 WORDS = "bee flower honey hive dance castle wall moat knight tower".split()
@@ -27,18 +29,46 @@ NEIGHBOURS = IndexSettings("seismic", SeismicSettings(n_knn=2))
 FORMAT_2 = Path(__file__).parent / "format-2"
 
 
-@pytest.fixture(scope="module", params=["windowed", "seismic"])
+@pytest.fixture(scope="module", params=["windowed", "seismic", "vectors"])
 def index(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("damage") / request.param
-    index_documents(DOCUMENTS, load("bm25"), folder, NEIGHBOURS if request.param == "seismic" else None)
+    if request.param == "vectors":
+        source = folder.with_suffix(".jsonl")
+        lines = ({"id": d.id, "contents": d.text, "vector": dict.fromkeys(d.text.split(), 1.5)} for d in DOCUMENTS)
+        source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        index_vectors(VectorSource([str(source)], "auto"), folder)
+    else:
+        index_documents(DOCUMENTS, load("bm25"), folder, NEIGHBOURS if request.param == "seismic" else None)
     return folder
+
+
+DEEP = b"[" * 10**5
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff", b'{"x": "\xff"}', b'{"x": ' + DEEP, DEEP, b"1", b"null", b"NaN"]
+)
+def test_json_of_an_index_that_is_none_is_damage(index, tmp_path, content):
+    folder = shutil.copytree(index, tmp_path / "index")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for path in sorted(folder.rglob("*.json")):
+        kept = path.read_bytes()
+        path.write_bytes(content)
+        if path.name != "manifest.json":
+            manifest["files"][str(path.relative_to(folder))]["bytes"] = len(content)
+            (folder / "manifest.json").write_text(json.dumps(manifest))
+        with pytest.raises(
+            (StorageError, EncoderError), match=path.name.split(".")[0] if path.name != "bm25.json" else "BM25"
+        ):
+            Searcher.open(folder)
+        path.write_bytes(kept)
 
 
 def ask_everything(folder):
     searcher = Searcher.open(folder)
     for options in ({}, {"exact": True}, {"recall": 0.95}):
-        for hit in searcher.search("bees dance in the tower", 70, **options):
-            searcher.snippet("bees dance in the tower", hit)
+        for hit in searcher.search("bee dance in the tower", 70, **options):
+            searcher.snippet("bee dance in the tower", hit)
     searcher.collection.search(searcher.encode("castle"), 3)  # by kernels
     for row in range(len(searcher.collection)):
         searcher.collection.document(row)
@@ -123,9 +153,9 @@ POINT = {"k": 10, "recall": 1.0, "low": 1.0, "high": 1.0, "p50_us": 1.0, "p99_us
     [
         (set_last("windows.ids.npy", 65535), "a posting points to row 65535"),
         (set_last("windows.groups.npy", 24 << 16), "a posting of level 24"),
-        (set_last("windows.steps.npy", np.nan), "steps of weights that are no numbers above 0"),
-        (set_last("windows.steps.npy", np.inf), "steps of weights that are no numbers above 0"),
-        (set_last("windows.steps.npy", -1), "steps of weights that are no numbers above 0"),
+        (set_last("windows.steps.npy", np.nan), "steps of weights that are no numbers above 0, or too large"),
+        (set_last("windows.steps.npy", np.inf), "steps of weights that are no numbers above 0, or too large"),
+        (set_last("windows.steps.npy", -1), "steps of weights that are no numbers above 0, or too large"),
         (as_content(b"\xff\xfe{}"), "is damaged"),
         (as_content(b'{"format": "lsr-index", "version": 2, "x": ' + b"[" * 10**5), "is damaged"),
         (as_content(b" " * (2**26 + 1)), "is larger than any manifest"),
@@ -167,14 +197,14 @@ def test_a_number_beyond_the_documents_of_a_window_is_followed_nowhere(tmp_path)
 
 
 @pytest.mark.parametrize("engine", ["windowed", "seismic"])
-def test_sums_beyond_floats_leave_no_memory(tmp_path, engine):
+def test_weights_whose_sums_are_no_floats_are_refused(tmp_path, engine):
+    vectors = SparseMatrix.from_dicts([{1: 3e38, 2: 1.0}], 5)
+    with pytest.raises(VectorError, match=r"row 0 has the weight 3e\+38, wanted at most 1e\+15"):
+        IndexSettings(engine).choice.index.build(vectors)
     index_documents(DOCUMENTS, load("bm25"), tmp_path / "index", IndexSettings(engine))
-    collection = Collection(tmp_path / "index")
-    query = load(collection.encoder_folder).encode_queries(["bee flower honey castle"])
-    query.weights[:] = 3e38
-    for options in ({}, {"exact": True}, {"recall": 0.9}):
-        found = collection.search(query, 5, **options)
-        assert ((found.rows >= -1) & (found.rows < 60)).all()
+    set_last("vectors.weights.npy", 3e38)(tmp_path / "index")
+    with pytest.raises(StorageError, match=r"is damaged \(row 59 has the weight 3e\+38"):
+        Collection(tmp_path / "index")
 
 
 @pytest.mark.parametrize("array", [np.arange(5), np.zeros((3, 2), np.uint32), np.zeros(0, np.uint16), np.zeros((4, 0))])
@@ -193,7 +223,7 @@ def test_arrays_come_back_and_nothing_else_does(tmp_path, array):
             load_array(path, array.dtype.name, columns=columns)
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "documents.arrow", "vectors.terms.npy", "bm25.json", "segment-0000"])
+@pytest.mark.parametrize("name", ["manifest.json", "documents.arrow", "vectors.terms.npy", "encoder", "segment-0000"])
 def test_a_file_that_may_not_be_read_is_no_damage(index, name):
     with TemporaryDirectory() as place:
         Path(place).chmod(0o755)

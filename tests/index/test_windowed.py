@@ -142,15 +142,3 @@ def test_signed_vectors_fill_k(threads):
         exact = ExactIndex(documents).search(queries, k, allowed)
         assert ((found.rows >= 0).sum(1) == (exact.rows >= 0).sum(1)).all()
         assert (found.rows >= -1).all()
-
-
-@pytest.mark.parametrize("signed", [False, True])
-def test_sums_beyond_floats_are_those_of_the_oracle(signed):
-    documents, queries = random_matrix(40, 50, 30, 20, signed=signed), random_matrix(41, 8, 30, 10, signed=signed)
-    queries.weights[:] *= np.float32(1e38)
-    for exact in (False, True):
-        found, oracle = (
-            WindowedIndex.build(documents).search(queries, 10, exact),
-            ExactIndex(documents).search(queries, 10),
-        )
-        assert found.rows.tolist() == oracle.rows.tolist()
