@@ -16,12 +16,12 @@ demo: $(VENV)/.base
 test: lint types imports tests
 
 format: $(VENV)/.dev
-	$(BIN)/ruff format lsr tests benchmarks docs
-	$(BIN)/ruff check --fix lsr tests benchmarks docs
+	$(BIN)/ruff format lsr tests benchmarks docs examples
+	$(BIN)/ruff check --fix lsr tests benchmarks docs examples
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff format --check lsr tests benchmarks docs
-	$(BIN)/ruff check lsr tests benchmarks docs
+	$(BIN)/ruff format --check lsr tests benchmarks docs examples
+	$(BIN)/ruff check lsr tests benchmarks docs examples
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
