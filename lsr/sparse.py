@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,7 @@ class SparseMatrix:
         Raises:
             VectorError: a term or a weight is out of range, or is no number.
         """
+        _check_dim(dim)
         found = [sorted(_pairs(row)) for row in rows]
         terms = [t for row in found for t, _ in row]
         if terms and not 0 <= min(terms) <= max(terms) < dim:
@@ -234,10 +236,14 @@ def _check_types(matrix: SparseMatrix) -> None:
         if not isinstance(array, np.ndarray) or array.ndim != 1 or str(array.dtype) not in dtypes:
             found = f"{array.dtype}{list(array.shape)}" if isinstance(array, np.ndarray) else type(array).__name__
             raise VectorError(f"{name} is {found}: wanted a flat array of {' or '.join(dtypes)}")
-    if not 0 < matrix.dim <= MAX_DIM:
-        raise VectorError(f"dim is {matrix.dim}: wanted 1 to {MAX_DIM:,}")
+    _check_dim(matrix.dim)
     if not (np.isfinite(matrix.scale) and matrix.scale > 0):
         raise VectorError(f"scale is {matrix.scale}: wanted a finite number above 0")
+
+
+def _check_dim(dim: int) -> None:
+    if not isinstance(dim, Integral) or not 0 < dim <= MAX_DIM:
+        raise VectorError(f"dim is {dim!r:.40}: wanted a whole number from 1 to {MAX_DIM:,}")
 
 
 def _check_indptr(matrix: SparseMatrix) -> None:

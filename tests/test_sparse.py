@@ -89,6 +89,13 @@ def test_a_broken_rule_is_named_with_its_place(name):
         matrix(**changes)
 
 
+@pytest.mark.parametrize("dim", [0, -1, 2**32, 2**40, 1.5, "5", None])
+def test_a_number_of_terms_that_is_none_is_refused(dim):
+    for make in (lambda: SparseMatrix.from_dicts([{2**33: 1.0}], dim), lambda: matrix(dim=dim)):
+        with pytest.raises(VectorError, match="dim is .*: wanted a whole number from 1 to 4,294,967,295"):
+            make()
+
+
 def test_dicts_with_a_term_out_of_range_are_refused():
     with pytest.raises(VectorError, match="term 7: wanted 0 <= term < dim = 5"):
         SparseMatrix.from_dicts([{7: 1.0}], 5)

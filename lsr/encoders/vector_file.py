@@ -202,7 +202,7 @@ class _Parts:
         except (InputError, KeyError, ValueError) as error:
             raise StorageError(f"{path} is damaged ({error}); delete it and the later parts to go on") from None
         if metadata.get("fingerprint") != self._about["fingerprint"]:
-            raise MismatchError(f"{self.folder} comes from another encoder; delete it to start again")
+            raise MismatchError(f"{self.folder} comes from another encoder, or corpus; delete it to start again")
         return part
 
     def write(self, part: _Part, matrix: SparseMatrix, truncated: int) -> None:

@@ -50,9 +50,8 @@ def read_ciff(path: Path, vocabulary: Vocabulary) -> Iterator[VectorBatch]:
             for _ in range(lists):
                 found = reader.posting_list(records)
                 (term,) = vocabulary.learn([found.term])
-                weights, lost = single(found.tfs)
-                rounded += lost
-                buckets.add(found.documents, np.full(found.documents.size, term), weights)
+                rounded += single(found.tfs)[1]
+                buckets.add(found.documents, np.full(found.documents.size, term), found.tfs)
             names = reader.documents(records)
             reader.check_end()
             for batch in _by_document(path, buckets, names, vocabulary, reader):

@@ -122,7 +122,10 @@ def single(values: Sequence[float] | NDArray[Any]) -> tuple[NDArray[np.float32],
         return values, 0
     with np.errstate(over="ignore"):
         weights = np.asarray(values, np.float64).astype(np.float32)
-    large = np.flatnonzero(np.isfinite(weights) & (np.abs(weights) >= EXACT)).tolist()
+    sizes = np.abs(weights)
+    if not sizes.max(initial=0) >= EXACT:
+        return weights, 0
+    large = np.flatnonzero(np.isfinite(weights) & (sizes >= EXACT)).tolist()
     return weights, sum(int(values[i]) == values[i] != int(weights[i]) for i in large)
 
 
