@@ -17,12 +17,15 @@ from lsr.encoders.parallel import encode_on, gpu_names
 from lsr.encoders.registry import bm25_language, folder_of
 from lsr.encoders.vector_file import Batches, EncodeSummary, observe_all, write_vectors
 from lsr.errors import InputError
+from lsr.retrieval.index_source import is_index
 
 
 def run(sources: Sequence[str], path: Path, encoder_name: str, devices: str | None, half: bool, fields: Fields) -> None:
     """Encode ``sources`` into ``path`` and print a summary."""
     if path.suffix != ".parquet":
         raise InputError(f"--out {path}: wanted a name that ends in .parquet")
+    if index := next((source for source in sources if is_index(Path(source))), None):
+        raise InputError(f"{index} is an index, and has the vectors: lsr convert {index} {path}")
     reader = DocumentReader(sources, fields)
     chosen = _devices(encoder_name, devices)
     encoder = encoders.load(encoder_name, device=chosen[0] if len(chosen) == 1 else "cpu", half=half)

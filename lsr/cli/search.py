@@ -42,7 +42,9 @@ def _why_nothing(searcher: Searcher, query: str, vector: SparseMatrix) -> str:
     unread = f" (of a long document the first {limit:,} word-pieces are read)" if limit else ""
     if not vector.nnz:
         return f"no hits: no word of the query {query!r} has a term in the index{unread}"
-    return f"no hits: no document was indexed with a term of the query {query!r}{unread}"
+    # Vectors of others may have negative weights: such a document has the term, and is no hit.
+    has = "scores above 0 for" if searcher.encoder.name == "given vectors" else "was indexed with"
+    return f"no hits: no document {has} a term of the query {query!r}{unread}"
 
 
 def _print_hit(number: int, hit: Hit, found: Snippet) -> None:

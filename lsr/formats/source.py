@@ -90,7 +90,7 @@ def _files(source: Path, format_name: str | None, folder_format: FolderFormat) -
             raise InputError(f"no such file or folder: {source}")
         if not source.is_dir():
             return [(source, format_of(source, format_name))]
-        if format_name in (None, "auto") and (entry := folder_format(source)):
+        if entry := folder_format(source):
             return [(source, entry)]
         return _parts(source, format_name)
     except (OSError, ValueError) as error:

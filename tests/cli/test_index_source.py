@@ -97,6 +97,21 @@ def test_several_indexes_share_a_vocabulary(tmp_path):
     assert [(hit.id, hit.score) for hit in hits] == [("two", 7.0), ("one", 2.0)]
 
 
+def test_an_index_and_a_file_share_a_vocabulary(tmp_path):
+    for name, row in (("one", {"bee": 1}), ("two", {"bee": 4, "moat": 3})):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"id": name, "vector": row}))
+    run("index", tmp_path / "one.jsonl", "--vectors", "seismic", "--out", tmp_path / "one")
+    run("index", tmp_path / "one", tmp_path / "two.jsonl", "--vectors", "seismic", "--out", tmp_path / "both")
+    hits = Searcher.open(tmp_path / "both").search("bee")
+    assert [(hit.id, hit.score) for hit in hits] == [("two", 4.0), ("one", 1.0)]
+
+
+def test_an_index_is_not_encoded(sample_index, tmp_path):
+    with pytest.raises(InputError, match=f"is an index, and has the vectors: lsr convert {sample_index} "):
+        run("encode", sample_index, "--encoder", "bm25", "--out", tmp_path / "x.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_damaged_index_is_no_source(tmp_path):
     (tmp_path / "index" / "generation-000001").mkdir(parents=True)
     (tmp_path / "index" / "manifest.json").write_text("[")

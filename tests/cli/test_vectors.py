@@ -69,6 +69,13 @@ def test_a_shell_asks_for_a_number_of_thousands_of_digits(tmp_path):
     assert json.loads(run("search", tmp_path / "index", "7 " + "9" * 5000, "--json").stdout)["hits"][0]["id"] == "0"
 
 
+def test_documents_of_negative_weights_have_the_term_and_are_no_hits(tmp_path):
+    index(tmp_path, a={"bee": -1.5})
+    done = run("search", tmp_path / "index", "bee")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "no hits: no document scores above 0 for a term of the query 'bee'" in done.output
+
+
 def test_a_service_is_asked_for_a_number_of_thousands_of_digits(tmp_path):
     (tmp_path / "x.bin").write_bytes(struct.pack("<3If", 1, 1, 7, 0.5))
     index_vectors(VectorSource(tmp_path / "x.bin"), tmp_path / "index")
