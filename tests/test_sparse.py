@@ -92,7 +92,7 @@ def test_a_broken_rule_is_named_with_its_place(name):
 @pytest.mark.parametrize("dim", [0, -1, 2**32, 2**40, 1.5, "5", None])
 def test_a_number_of_terms_that_is_none_is_refused(dim):
     for make in (lambda: SparseMatrix.from_dicts([{2**33: 1.0}], dim), lambda: matrix(dim=dim)):
-        with pytest.raises(VectorError, match="dim is .*: wanted a whole number from 1 to 4,294,967,295"):
+        with pytest.raises(VectorError, match=r"dim is .*: wanted a whole number from 1 to 4,294,967,295"):
             make()
 
 

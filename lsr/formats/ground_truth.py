@@ -43,7 +43,9 @@ def read_ground_truth(path: Path) -> GroundTruth:
     queries, depth = np.frombuffer(content, "<u4", 2).tolist() if len(content) >= HEAD else (0, 0)
     if not queries or not depth or len(content) != (wanted := HEAD + 8 * queries * depth):
         said = (
-            f"but {queries:,} queries with {depth:,} rows each take {wanted:,}" if queries and depth else "and no queries"
+            f"but {queries:,} queries with {depth:,} rows each take {wanted:,}"
+            if queries and depth
+            else "and no queries"
         )
         raise InputError(f"{path} has {len(content):,} bytes, {said}; is it a whole .gt file?")
     rows = np.frombuffer(content, "<i4", queries * depth, HEAD)
