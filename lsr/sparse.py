@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -241,8 +240,8 @@ def _check_types(matrix: SparseMatrix) -> None:
         raise VectorError(f"scale is {matrix.scale}: wanted a finite number above 0")
 
 
-def _check_dim(dim: int) -> None:
-    if not isinstance(dim, Integral) or not 0 < dim <= MAX_DIM:
+def _check_dim(dim: object) -> None:
+    if not isinstance(dim, int | np.integer) or not 0 < dim <= MAX_DIM:
         raise VectorError(f"dim is {dim!r:.40}: wanted a whole number from 1 to {MAX_DIM:,}")
 
 
