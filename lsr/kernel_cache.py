@@ -155,11 +155,14 @@ def _folders(source: Path) -> Iterator[tuple[Path, Path | None]]:
 
 
 def _user_cache() -> Path | None:
+    """The user's own, never that of somebody whose HOME was kept, as sudo may do."""
     try:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:  # a user without a name and without HOME
+        if named := os.environ.get("XDG_CACHE_HOME"):
+            return Path(named) / "lsr" if Path(named).is_absolute() else None
+        home = Path.home()
+        return home / ".cache" / "lsr" if home.stat().st_uid == os.geteuid() else None
+    except (RuntimeError, OSError):  # a user without a name and without HOME, or a HOME that is not there
         return None
-    return cache / "lsr" if cache.is_absolute() else None
 
 
 def _temporary() -> Path | None:

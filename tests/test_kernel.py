@@ -17,6 +17,7 @@ from numba.core import config
 
 from lsr import kernel as kernels
 from lsr.kernel import COMPILING, kernel
+from lsr.kernel_cache import _user_cache
 from lsr.retrieval import Searcher
 from tests.conftest import NOBODY, ROOT
 
@@ -173,13 +174,35 @@ def test_another_user_without_a_home_keeps_kernels_in_a_temporary_folder(as_nobo
 
 
 def test_a_users_own_cache_is_used_before_a_temporary_one(as_nobody, installed, tmp_path):
-    home = tmp_path / "home"
-    home.mkdir()
-    os.chown(home, NOBODY, NOBODY)
-    for at, environment in (("home/.cache", {"HOME": str(home)}), ("home/x", {"XDG_CACHE_HOME": str(home / "x")})):
-        found = run(ONE_KERNEL, as_nobody, PYTHONPATH=str(installed), TMPDIR=str(home), **environment)
-        assert (found.stdout, found.stderr) == ("sorted 3\n", "")
-        assert list((tmp_path / at / "lsr").rglob("*.nbc"))
+    os.chown(tmp_path, NOBODY, NOBODY)
+    found = run(ONE_KERNEL, as_nobody, PYTHONPATH=str(installed), TMPDIR=str(tmp_path), HOME=str(tmp_path))
+    assert (found.stdout, found.stderr) == ("sorted 3\n", "")
+    assert list((tmp_path / ".cache" / "lsr").rglob("*.nbc"))
+
+
+@pytest.mark.parametrize(
+    ("environment", "found"),
+    [
+        ({"HOME": "own"}, "own/.cache/lsr"),
+        ({"HOME": "own", "XDG_CACHE_HOME": "x"}, "x/lsr"),
+        ({"HOME": "own", "XDG_CACHE_HOME": ""}, "own/.cache/lsr"),
+        ({"HOME": "missing"}, None),
+        ({"HOME": "other"}, None),
+    ],
+)
+def test_where_the_cache_of_a_user_is(tmp_path, monkeypatch, environment, found):
+    for name in ("own", "other"):
+        (tmp_path / name).mkdir()
+    if environment["HOME"] == "other":
+        if os.geteuid() != 0:
+            pytest.skip("only root may give a folder away")
+        os.chown(tmp_path / "other", NOBODY, NOBODY)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, str(tmp_path / value) if value else "")
+    assert _user_cache() == (None if found is None else tmp_path / found)
+    monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")
+    assert _user_cache() is None
 
 
 def test_what_an_administrator_compiled_serves_others(as_nobody, installed, tmp_path):

@@ -97,7 +97,7 @@ def damages(draw):
     return change
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(which=st.integers(0, 10**6), change=damages(), honest=st.booleans())
 def test_damaged_files_give_an_answer_or_say_what_is_wrong(index, tmp_path, which, change, honest):
     """``honest``: the manifest states the new size."""
