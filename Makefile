@@ -4,8 +4,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
-# Byte-compiling on all cores is faster than pip's own on one; files for other Python versions may fail.
-COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
+# Byte-compiling on all cores, of what is imported, is faster than pip's own; files for other Python versions may fail.
+COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/(scipy|pip|setuptools|tests?|cuda)/' $(VENV)/lib || true
 MODELS := .cache/models
 
 .PHONY: demo test docs pictures pages recipes format lint types imports tests clean

@@ -30,25 +30,25 @@ def show(*args: str) -> None:
     subprocess.run([LSR, *args], cwd=ROOT, check=True)
 
 
-def ask_over_http(index: str) -> None:
-    """Serve the index on a free port, ask it once, stop it."""
+def serve(index: str) -> subprocess.Popen[str]:
+    """Start a server on a free port; it gets ready while other things are shown."""
     print(f"\n$ lsr serve {index} --port 0 &", flush=True)
-    server = subprocess.Popen([LSR, "serve", index, "--port", "0"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    try:
-        address = ""
-        for line in server.stderr or ():
-            print(line, end="")
-            if "http://" in line:
-                address = line.split(" at ")[1].split()[0]
-                break
-        body = json.dumps({"query": ASKED, "k": 1})
-        print(f"\n$ curl {address}/v1/search --json '{body}'", flush=True)
-        request = urllib.request.Request(f"{address}/v1/search", body.encode(), {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            print(json.dumps(json.load(answer), indent=2))
-    finally:
-        server.terminate()
-        server.wait(30)
+    return subprocess.Popen([LSR, "serve", index, "--port", "0"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+def ask_over_http(server: subprocess.Popen[str]) -> None:
+    """Wait until the server is ready, ask it once."""
+    address = ""
+    for line in server.stderr or ():
+        print(line, end="")
+        if "http://" in line:
+            address = line.split(" at ")[1].split()[0]
+            break
+    body = json.dumps({"query": ASKED, "k": 1})
+    print(f"\n$ curl {address}/v1/search --json '{body}'", flush=True)
+    request = urllib.request.Request(f"{address}/v1/search", body.encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        print(json.dumps(json.load(answer), indent=2))
 
 
 def main() -> None:
@@ -61,13 +61,19 @@ def main() -> None:
 
     say("A small model that comes with lsr reads 240 passages and says in weighted terms what each is about.")
     show("index", SAMPLE, "--out", index)
-    say("The passage that answers has no word of this query in it; the terms that found it were learned.")
-    show("search", index, QUERY, "-k", "1", "--explain")
-    say("BM25 knows the words alone.")
-    show("index", SAMPLE, "--encoder", "bm25", "--out", words)
-    show("search", words, QUERY, "-k", "1")
-    say("The same index over HTTP.")
-    ask_over_http(index)
+    say("A service of it, in the background.")
+    server = serve(index)
+    try:
+        say("The passage that answers has no word of this query in it; the terms that found it were learned.")
+        show("search", index, QUERY, "-k", "1", "--explain")
+        say("BM25 knows the words alone.")
+        show("index", SAMPLE, "--encoder", "bm25", "--out", words)
+        show("search", words, QUERY, "-k", "1")
+        say("Another question, over HTTP.")
+        ask_over_http(server)
+    finally:
+        server.terminate()
+        server.wait(30)
     say("One query is an anecdote. The sample has 90 judged ones: BM25, then the index, then the difference, tested.")
     show("eval", SAMPLE, "--encoder", "bm25", "--run", runs["bm25"])
     show("eval", SAMPLE, "--index", index, "--run", runs["lsr"], "--report", report, "--baseline", runs["bm25"])
