@@ -16,7 +16,7 @@ from lsr.index.settings import WindowedSettings
 from lsr.index.windowed_build import COLUMNS, Windows, build_windows, check_windows, shape_of
 from lsr.index.windowed_kernels import SHORT, Scratch, score_rows, search_windows
 from lsr.index.work import Span, spread
-from lsr.sparse import SparseMatrix, check_summable
+from lsr.sparse import SparseMatrix, check_summable, term_dtype
 
 MOST_LISTS = 2**15 - 2  # of a query: their rounding must fit in uint16 sums
 MOST_LISTS_IN_BYTES = 64  # longer queries add up in uint16: rounding in uint8 would hide their small terms
@@ -44,7 +44,7 @@ class WindowedIndex:
         # Plain tuples of arrays reach a kernel three times as fast as named ones.
         self._arrays = tuple(windows), (*self._shape, documents.dim)
         self._forward = documents.indptr, documents.terms, documents.weights
-        self._unit = np.float32(documents.scale)
+        self._unit, self._terms = np.float32(documents.scale), term_dtype(documents.dim)
         self._spare: dict[str, list[Any]] = {"uint8": [], "uint16": []}
 
     @classmethod
@@ -95,7 +95,7 @@ class WindowedIndex:
         mask = mask_of(allowed, len(self._documents))
         n = len(queries)
         found = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
-        arrays = queries.indptr, queries.terms, queries.values, self._unit
+        arrays = self._of(queries)
         spread(lambda span: self._run(span, arrays, limits, mask, found), n, threads)
         return TopK(*found)
 
@@ -108,7 +108,7 @@ class WindowedIndex:
         k = checked_k(queries, self._documents, k)
         mask_of(allowed, len(self._documents))  # refuses one that does not fit
         found = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
-        arrays = queries.indptr, queries.terms, queries.values, self._unit
+        arrays = self._of(queries)
         _check_length(longest := _longest(queries.indptr, (0, len(queries))))
         dtype = "uint16" if longest > MOST_LISTS_IN_BYTES else "uint8"
         scratch = self._take_scratch(dtype)
@@ -138,6 +138,10 @@ class WindowedIndex:
         )
         check_windows(windows, documents)
         return cls(documents, windows, settings)
+
+    def _of(self, queries: SparseMatrix) -> Any:
+        """What kernels take of queries; one type of terms, so that a kernel is compiled once."""
+        return queries.indptr, queries.terms.astype(self._terms, copy=False), queries.values, self._unit
 
     def _limits(self, k: int, exact: bool, settings: WindowedSettings) -> tuple[float, int, bool]:
         return (EXACT_CUT, k + EXACT_SPARE, True) if exact else (settings.cut, settings.wanted(k), False)
