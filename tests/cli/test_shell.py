@@ -213,7 +213,7 @@ def test_the_hint_names_where_lsr_came_from(origin, command, monkeypatch):
         def read_text(self, name):
             return origin if name == "direct_url.json" else None
 
-    monkeypatch.setattr("lsr.errors.distribution", lambda name: Installed())
+    monkeypatch.setattr("importlib.metadata.distribution", lambda name: Installed())
     assert how_to_install("torch") == command
     assert command in str(MissingExtraError("torch", "torch", "this"))
 
