@@ -6,7 +6,7 @@
 
     documents = lsr.DocumentReader(["corpus.jsonl"])
     lsr.index_documents(documents, lsr.load_encoder(), "my-index")
-    hits = lsr.Searcher.open("my-index").search("how do bees find flowers", k=10)
+    hits = lsr.Searcher.open("my-index").search("rotten teeth from eating sweets", k=10)
 
 Contents:
 

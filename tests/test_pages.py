@@ -23,6 +23,15 @@ def test_pages_say_what_happens(tmp_path):
     assert not drifts, "\n\n".join(map(str, drifts))
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_of_pages_lead_to_files_and_headings(page):
+    for link, anchor in re.findall(r"\]\(([^)#\s:]*)(?:#([^)\s]+))?\)", page.read_text()):
+        target = page.parent / link if link else page
+        assert target.exists(), f"{page.name}: {link}"
+        headings = re.findall(r"^#+ (.*)", target.read_text(), re.MULTILINE) if anchor else []
+        assert not anchor or anchor in {re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in headings}, anchor
+
+
 def test_every_block_is_run_or_says_why_not():
     assert {block.language for block in BLOCKS} <= LANGUAGES, [b[:3] for b in BLOCKS if b.language not in LANGUAGES]
     run = [block for block in BLOCKS if block.language in RUN and block.unrun is None]

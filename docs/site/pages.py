@@ -67,6 +67,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     )
 
 
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Without the colons that announce a literal block in a docstring."""
+    return html.replace("<p>::</p>\n", "")
+
+
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
     """Keep a page from loading anything from another host."""
     return _at_home(output, page.url)

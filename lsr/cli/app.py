@@ -168,7 +168,7 @@ def search_command(
 ) -> None:
     """Search an index and show why each hit was found.
 
-    Example: lsr search my-index "how do bees find flowers" --explain
+    Example: lsr search my-index "rotten teeth from eating sweets" --explain
     """
     from lsr.cli.search import run
 
