@@ -29,7 +29,9 @@ def test_links_of_pages_lead_to_files_and_headings(page):
         target = page.parent / link if link else page
         assert target.exists(), f"{page.name}: {link}"
         headings = re.findall(r"^#+ (.*)", target.read_text(), re.MULTILINE) if anchor else []
-        assert not anchor or anchor in {re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in headings}, anchor
+        assert not anchor or anchor in {re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in headings}, (
+            anchor
+        )
 
 
 def test_every_block_is_run_or_says_why_not():
