@@ -6,6 +6,7 @@ the new one, never a mixture, whenever the writer is stopped.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -160,11 +161,14 @@ def unreadable(path: Path, error: Exception) -> StorageError:
 def publish(folder: Path, manifest: Manifest) -> None:
     """Make ``manifest`` the index of ``folder``; its files must be written and flushed already."""
     beside = folder / NEW
-    with beside.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(manifest)))
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(folder / NAME)
+    try:
+        with beside.open("wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(manifest)))
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(folder / NAME)
+    finally:
+        beside.unlink(missing_ok=True)
     sync_folder(folder)
 
 
@@ -210,10 +214,13 @@ def check_sums(root: Path, manifest: Manifest) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's list of names to disk."""
+    """Flush a folder's list of names to disk, where the file system can do that."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+            raise
     finally:
         os.close(descriptor)
 

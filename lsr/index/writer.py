@@ -48,7 +48,6 @@ class CollectionWriter:
         self._root, self._settings = folder, settings or IndexSettings()
         self._limit = segment_nonzeros or self._settings.choice.segment_nonzeros
         self._segments: list[SegmentWriter] = []
-        self._committed = False
         with _writing(folder):
             self._made = not folder.exists()
             _make_root(folder)
@@ -113,7 +112,6 @@ class CollectionWriter:
             if replaced := _current(self._root):
                 generations.mark(replaced)  # an older version made no marks
             manifests.publish(self._root, manifest)
-        self._committed = True
         generations.remove_others(self._root, self._folder.name)
         return manifest
 
@@ -157,7 +155,7 @@ class CollectionWriter:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
         with contextlib.suppress(OSError):
             self._close_last()
-        if self._committed:
+        if _current(self._root) == self._folder:  # asked of the disk: an interrupt may come right after publishing
             self._lock.close()
         else:
             self._undo()
@@ -217,6 +215,8 @@ def _free(folder: Path) -> int:
 
 def _make_root(folder: Path) -> None:
     """Make the folder, unless it holds what is not an index."""
+    if folder.exists() and not folder.is_dir():
+        raise StorageError(f"cannot write to {folder}: it is a file; name another folder")
     folder.mkdir(parents=True, exist_ok=True)
     paths = sorted(folder.iterdir())
     ours = [path.name for path in paths if generations.is_ours(path)]
