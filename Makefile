@@ -7,13 +7,15 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 # Byte-compiling on all cores, of what is imported, is faster than pip's own; files for other Python versions may fail.
 COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/(scipy|pip|setuptools|tests?|cuda)/' $(VENV)/lib || true
 MODELS := .cache/models
+NUMERIC := tests/encoders/test_rescaling.py tests/encoders/test_cpu_head.py tests/encoders/parts \
+	tests/index/test_windowed.py tests/index/test_search.py tests/training/test_formulas.py tests/test_sparse.py
 
-.PHONY: demo test docs pictures pages recipes format lint types imports tests clean
+.PHONY: demo test docs pictures pages recipes format lint types imports tests dispatch clean
 
 demo: $(VENV)/.base
 	$(BIN)/python docs/demo.py
 
-test: lint types imports tests
+test: lint types imports tests dispatch
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format lsr tests benchmarks docs examples
@@ -41,6 +43,10 @@ pictures: $(VENV)/.dev
 
 pages: $(VENV)/.dev
 	$(BIN)/python -m tests.pages README.md docs/*.md
+
+# No result may hang on the instructions that a processor has: numeric tests once more with the plainest ones.
+dispatch: $(VENV)/.dev
+	ATEN_CPU_CAPABILITY=default NUMBA_CPU_NAME=generic $(BIN)/pytest -n 2 $(NUMERIC)
 
 recipes: $(VENV)/.dev $(MODELS)/splade-tiny
 	$(BIN)/python benchmarks/recipes.py $(MODELS)/splade-tiny $(RECIPES)

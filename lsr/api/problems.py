@@ -69,13 +69,15 @@ def add_handlers(app: FastAPI) -> None:
 
 
 def _answer(status: int, detail: str, headers: Any = None) -> Response:
+    """What refuses; where the body was not read the connection ends, so that nobody waits for the rest of it."""
+    if status not in (422, 500):
+        headers = {**(headers or {}), "connection": "close"}
     return Response(problem_bytes(status, detail), status, headers, MEDIA_TYPE)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    """What is left of the body is not read: the connection ends."""
     assert isinstance(error, RefusedError)  # noqa: S101
-    return _answer(error.status, error.detail, {"connection": "close"} if error.status in (408, 413) else None)
+    return _answer(error.status, error.detail)
 
 
 async def _library_error(request: Request, error: Exception) -> Response:

@@ -34,7 +34,7 @@ class _Output(io.TextIOWrapper):
 def prepare() -> None:
     """Make the standard streams of this process such that printing cannot fail.
 
-    A closed one leads nowhere, so that no file of ours is opened under its number.
+    A closed one leads nowhere, so that no file of ours is opened under its number; standard input stays closed.
     """
     _open_closed()
     for name in ("stdout", "stderr"):
@@ -65,9 +65,9 @@ def _open_closed() -> None:
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
     os.close(number)
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+    for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - for the whole process
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - for the whole process
 
 
 def _left(stream: Any) -> _ReaderLeft:

@@ -132,10 +132,13 @@ def test_topics_that_are_not_judged_are_refused(files):
         run("eval", files / "qrels.txt", "--index", files / "index", "--topics", files / "topics.jsonl")
 
 
+BM25 = ("--encoder", "bm25")
+
+
 def test_text_topics_take_the_place_of_the_queries(tmp_path):
     texts = load_collection(SAMPLE).queries
     (tmp_path / "topics.tsv").write_text("".join(f"{name}\t{text}\n" for name, text in texts.items()))
-    assert run("eval", SAMPLE, "--json", tmp_path / "a.json").exit_code == 0
-    assert run("eval", SAMPLE, "--topics", tmp_path / "topics.tsv", "--json", tmp_path / "b.json").exit_code == 0
+    assert run("eval", SAMPLE, *BM25, "--json", tmp_path / "a.json").exit_code == 0
+    assert run("eval", SAMPLE, *BM25, "--topics", tmp_path / "topics.tsv", "--json", tmp_path / "b.json").exit_code == 0
     a, b = (json.loads((tmp_path / name).read_text())["per_query"] for name in ("a.json", "b.json"))
     assert a == b

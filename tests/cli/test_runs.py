@@ -56,7 +56,7 @@ def test_a_damaged_run_is_refused_with_its_line(tmp_path):
 
 
 def test_the_convention_and_intervals_are_written(tmp_path):
-    result = lsr("eval", SAMPLE, "--convention", "beir", "--json", tmp_path / "x.json")
+    result = lsr("eval", SAMPLE, "--encoder", "bm25", "--convention", "beir", "--json", tmp_path / "x.json")
     values = json.loads((tmp_path / "x.json").read_text())
     assert values["convention"] == "beir"
     low, high = values["intervals"]["nDCG@10"]
