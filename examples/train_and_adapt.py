@@ -15,10 +15,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-import torch
 from msgspec.structs import replace
-from transformers import BertConfig, BertForMaskedLM
-from transformers.utils.logging import disable_progress_bar
+
+try:
+    import torch
+    from transformers import BertConfig, BertForMaskedLM
+    from transformers.utils.logging import disable_progress_bar
+except ImportError:
+    raise SystemExit("training needs torch: pip install '.[train]' in the clone") from None
 
 from lsr.corpus import DocumentReader
 from lsr.encoders.registry import folder_of
