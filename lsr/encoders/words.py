@@ -20,6 +20,7 @@ UNSPACED = (
     *((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF)),  # Han
 )
 HAN = ((0x3005, 0x3007), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
+MARKS, PAIRS = 1, 2  # what a text may need beside plain letters
 VOICED = "\uff9e\uff9f"  # half-width marks of kana: letters to Unicode
 JOINERS = "\u200c\u200d"  # stand inside words of Persian and Indic scripts
 LAST_MARK = 0x1F000  # below it lie all combining marks but variation selectors
@@ -48,7 +49,7 @@ class Words:
 
     def __init__(self, underscores: bool = False, least: int = 1) -> None:
         self._letter = r"\w" if underscores else r"[^\W_]"
-        self._plain = re.compile(f"{self._letter}{{{least},}}")
+        self._plain, self._letters = (re.compile(f"{self._letter}{{{n},}}") for n in (least, 1))
 
     def of(self, text: str, document: bool = True) -> list[str]:
         """The words of ``text`` in order, as they are written there.
@@ -57,7 +58,12 @@ class Words:
             text: any.
             document: whether Han characters also stand alone, as they do in documents; in queries only lone ones do.
         """
-        return self._plain.findall(text) if text.isascii() else [word.text for word in self.placed(text, document)]
+        if text.isascii():
+            return self._plain.findall(text)
+        needs = max(map(_needs, set(text)))
+        if needs == PAIRS:
+            return [word.text for word in self.placed(text, document)]
+        return (self._marked if needs == MARKS else self._letters).findall(text)
 
     def placed(self, text: str, document: bool = True) -> Iterator[Word]:
         """The same with their places."""
@@ -160,6 +166,17 @@ def _ranges(codes: Sequence[int]) -> str:
 @lru_cache(maxsize=1)
 def _unspaced() -> re.Pattern[str]:
     return re.compile(f"[{_scripts()}]")
+
+
+@lru_cache(maxsize=1 << 16)
+def _needs(character: str) -> int:
+    """What a text with ``character`` needs: `PAIRS`, `MARKS`, or nothing special."""
+    return PAIRS if _unspaced().match(character) else MARKS if _mark().match(character) else 0
+
+
+@lru_cache(maxsize=1)
+def _mark() -> re.Pattern[str]:
+    return re.compile(f"[{_marks()}]")
 
 
 @lru_cache(maxsize=1)
