@@ -213,7 +213,7 @@ class Reader:
             said += line
             if "http://" in line:
                 break
-        return said
+        return said.replace(str(port), "8080")
 
     def _stop_serving(self) -> None:
         if self._server:

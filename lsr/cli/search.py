@@ -33,7 +33,7 @@ def run(folder: Path, query: str, k: int, as_json: bool, explained: bool, exact:
     for number, hit in enumerate(hits, 1):
         _print_hit(number, hit, searcher.snippet(vector, hit))
         if explained:
-            out.print(_shares_table(hit, searcher.explain(query, hit)))
+            out.print(Padding(_shares_table(hit, searcher.explain(query, hit)), (0, 0, 1, 0), expand=False))
 
 
 def _why_nothing(searcher: Searcher, query: str, vector: SparseMatrix) -> str:
