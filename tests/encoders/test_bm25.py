@@ -180,3 +180,12 @@ def test_a_text_is_found_by_its_own_words_and_spans_lie_in_it(text):
         assert 0 <= span.start < span.end <= len(text)
         own = encoder.encode_documents([text[span.start : span.end]])
         assert span.term in own.terms
+
+
+@given(st.lists(st.text("ab c", max_size=12), max_size=5), st.text("ab c", max_size=12))
+def test_one_query_is_encoded_as_many_are(texts, query):
+    encoder = BM25Encoder()
+    encoder.observe(["aa bb cc", *texts])
+    alone, among = encoder.encode_queries([query]), encoder.encode_queries([query, "aa"]).slice(0, 1)
+    assert alone.to_dicts() == among.to_dicts()
+    assert alone.terms.dtype == among.terms.dtype
