@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,6 +12,7 @@ import msgspec
 from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
 
 from lsr._version import __version__
 from lsr.api.bodies import read_json
@@ -22,6 +25,8 @@ from lsr.retrieval import Searcher
 DESCRIPTION = "Learned sparse retrieval: search one index."
 DEFAULT_K = 10
 THREADS = 32  # searches at once; the kernels let go of the interpreter lock
+SHORT = 1e-3  # seconds of a search that the event loop can wait for
+REMEMBERED = 0.98  # of the slowest search, from one search to the next
 
 
 def create_app(searcher: Searcher, settings: Settings | None = None) -> FastAPI:
@@ -38,11 +43,19 @@ def create_app(searcher: Searcher, settings: Settings | None = None) -> FastAPI:
     """
     limits = settings or read_settings()
     app = FastAPI(title="lsr", version=__version__, description=DESCRIPTION)
+    app.router.route_class = _Route
     add_handlers(app)
     _add_health(app, searcher)
     _add_search(app, searcher, limits)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+class _Route(APIRoute):
+    """Calls the endpoint with the request: nothing is left for FastAPI to solve, check or convert."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        return self.endpoint  # type: ignore[no-any-return]
 
 
 def _add_health(app: FastAPI, searcher: Searcher) -> None:
@@ -58,7 +71,7 @@ def _add_health(app: FastAPI, searcher: Searcher) -> None:
 
 def _add_search(app: FastAPI, searcher: Searcher, limits: Settings) -> None:
     decoder = msgspec.json.Decoder(SearchRequest)
-    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="search")
+    searches = _Searches(searcher)
 
     @app.post(
         "/v1/search",
@@ -70,9 +83,30 @@ def _add_search(app: FastAPI, searcher: Searcher, limits: Settings) -> None:
         """The best documents for a query."""
         question = await read_json(request, decoder, limits)
         k = _checked_k(question, limits)
-        loop = asyncio.get_running_loop()
-        hits = await loop.run_in_executor(pool, lambda: searcher.search(question.query, k, recall=question.recall))
-        return _json(SearchResponse([HitResponse(hit.id, hit.score, hit.title, hit.text) for hit in hits]))
+        return _json(await searches.answer(question.query, k, question.recall))
+
+
+class _Searches:
+    """Searches beside the event loop, or in it where they are so short that changing the thread takes longer.
+
+    What is expected is the slowest of the last searches, forgotten by and by: after a slow one all go to threads.
+    """
+
+    def __init__(self, searcher: Searcher) -> None:
+        self._search = searcher.search
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="search")
+        self._expected = 2 * SHORT  # seconds
+
+    async def answer(self, query: str, k: int, recall: float | None) -> SearchResponse:
+        if self._expected < SHORT:
+            return self._answer(query, k, recall)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._answer, query, k, recall)
+
+    def _answer(self, query: str, k: int, recall: float | None) -> SearchResponse:
+        started = time.perf_counter()
+        hits = self._search(query, k, recall=recall)
+        self._expected = max(time.perf_counter() - started, REMEMBERED * self._expected)
+        return SearchResponse([HitResponse(hit.id, hit.score, hit.title, hit.text) for hit in hits])
 
 
 def _checked_k(question: SearchRequest, limits: Settings) -> int:

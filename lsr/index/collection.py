@@ -192,9 +192,9 @@ class Collection:
         return [point.settings for point in tuning.points if point.k == k]
 
     def _locate(self, row: int) -> tuple[Segment, int]:
-        if not 0 <= row < len(self):
-            raise InputError(f"row {row}: wanted 0 to {len(self) - 1:,}")
         at = bisect_right(self._ends, row)
+        if row < 0 or at == len(self._ends):
+            raise InputError(f"row {row}: wanted 0 to {len(self) - 1:,}")
         return self._segments[at], row - (self._ends[at - 1] if at else 0)
 
     def _check_encoder(self, fingerprint: str | None) -> None:

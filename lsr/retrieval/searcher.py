@@ -136,4 +136,5 @@ class Searcher:
         return query
 
     def _hit(self, row: int, score: float) -> Hit:
-        return Hit(row, score=score, **self.collection.document(row)._asdict())
+        name, title, text = self.collection.document(row)
+        return Hit(row, name, score, title, text)
