@@ -53,10 +53,10 @@ def problem_bytes(status: int, detail: str) -> bytes:
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What OpenAPI says of these refusals and of a fault of ours."""
+    """What OpenAPI says of these refusals, and of those that every route has."""
     return {
         status: {"description": http.HTTPStatus(status).phrase, **content(Problem, MEDIA_TYPE)}
-        for status in (*statuses, 500)
+        for status in sorted({*statuses, 400, 408, 431, 500, 503})
     }
 
 

@@ -22,7 +22,9 @@ class Settings(BaseSettings):
         default=1024, ge=1, description="Connections open at once; the next ones are answered 503."
     )
     request_seconds: float = Field(
-        default=10, gt=0, description="Time for the headers of a request to arrive, and again for its body."
+        default=10,
+        gt=0,
+        description="Time for the headers of a request to arrive, again for its body, and for a client to read on.",
     )
     idle_seconds: float = Field(default=60, gt=0, description="How long a connection without a request stays open.")
     shutdown_seconds: int = Field(
@@ -41,5 +43,5 @@ def read_settings() -> Settings:
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         name = PREFIX + str(fault["loc"][0]).upper()
-        reason = fault["msg"].replace("Input should be", "wanted").replace(", unable to parse string as an integer", "")
+        reason = fault["msg"].partition(", unable to parse")[0].replace("Input should be", "wanted")
         raise InputError(f"the environment variable {name} is {str(fault['input'])!r:.60}: {reason}") from None

@@ -200,7 +200,7 @@ def test_the_documentation_is_served(client):
 def test_the_openapi_says_what_is_answered(client):
     found = client.get("/openapi.json").json()
     answers = found["paths"]["/v1/search"]["post"]["responses"]
-    assert set(answers) == {"200", "408", "413", "415", "422", "500"}
+    assert set(answers) == {"200", "400", "408", "413", "415", "422", "431", "500", "503"}
     for status, answer in answers.items():
         kind, schema = next(iter(answer["content"].items()))
         assert kind == ("application/json" if status == "200" else "application/problem+json")

@@ -16,6 +16,8 @@ import pytest
 
 from lsr.api.server import address_of, listen
 from lsr.errors import InputError
+from lsr.eval import load_collection
+from tests.conftest import SAMPLE
 
 LIMITS = {
     "LSR_REQUEST_SECONDS": "0.5",
@@ -121,6 +123,37 @@ def test_pipelined_requests_are_answered_in_order(port):
     assert re.findall(rb"HTTP/1.1 (\d+) ", found) == [b"200", b"422", b"200"]
 
 
+@pytest.mark.parametrize(("later", "status"), [
+    (b"rubbish\r\n\r\n", b"400"), (b"GET / HTTP/1.1\r\n", b"408"),
+    (b"GET / HTTP/1.1\r\n" + b"X-A: b\r\n" * 90_000, b"431"),
+    (request(b"").replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + b"rubbish\r\n", b"400"),
+])  # fmt: skip
+def test_a_refusal_waits_for_the_answers_before_it(port, later, status):
+    found = exchange(port, request(GOOD) * 3 + later)
+    assert re.findall(rb"HTTP/1.1 (\d+) ", found) == [b"200", b"200", b"200", status]
+
+
+def test_a_client_that_still_sends_reads_why_it_was_refused(port):
+    body = b"a" * 30_000_000
+    with connect(port) as connection:
+        with contextlib.suppress(BrokenPipeError):
+            connection.sendall(request(body))
+        assert everything(connection).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_client_that_never_reads_is_left(sample_index):
+    words = " ".join(load_collection(SAMPLE).queries.values())
+    with start(sample_index, LSR_REQUEST_SECONDS="1") as server, connect(port_of(server)) as connection:
+        connection.settimeout(60)
+        asked = request(json.dumps({"query": words, "k": 1000}).encode())
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):  # noqa: PT012
+            while True:
+                connection.sendall(asked)
+        server.terminate()
+        assert "failed" not in server.communicate(timeout=20)[0]
+        assert server.returncode == 0
+
+
 def test_slow_clients_do_not_keep_others_out(port):
     with contextlib.ExitStack() as stack:
         slow = [stack.enter_context(connect(port)) for _ in range(8)]
@@ -172,9 +205,12 @@ def test_a_busy_port_is_named():
             listen("127.0.0.1", port)
 
 
-def test_a_bad_setting_ends_with_one_line(sample_index):
-    with start(sample_index, LSR_MAX_K="abc") as server:
+@pytest.mark.parametrize(("name", "wanted"), [
+    ("LSR_MAX_K", "wanted a valid integer"), ("LSR_REQUEST_SECONDS", "wanted a valid number"),
+])  # fmt: skip
+def test_a_bad_setting_ends_with_one_line(sample_index, name, wanted):
+    with start(sample_index, **{name: "abc"}) as server:
         output, _ = server.communicate(timeout=60)
     assert server.returncode == 2
     assert output.count("\n") == 1
-    assert "LSR_MAX_K is 'abc': wanted a valid integer" in output
+    assert output.endswith(f"{name} is 'abc': {wanted}\n")
