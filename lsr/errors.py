@@ -53,6 +53,11 @@ class MissingExtraError(EncoderError):
         super().__init__(f"{purpose} needs the package {package!r}: run {how_to_install(extra)}")
 
 
+def reason(error: Exception) -> str:
+    """Why something cannot be read or written, in a few words."""
+    return str(getattr(error, "strerror", None) or str(error) or type(error).__name__)[:200]
+
+
 def how_to_install(extra: str) -> str:
     """The command that installs an extra of this package from where the package came from."""
     from importlib.metadata import PackageNotFoundError, distribution  # takes long to import

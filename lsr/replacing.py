@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.errors import StorageError
+from lsr.errors import StorageError, reason
 
 LOCK = ".lock"
 
@@ -71,7 +71,7 @@ def _locked(folder: Path, path: Path) -> IO[bytes]:
     except OSError as error:
         lock.close()
         raise StorageError(
-            f"cannot lock {folder / LOCK} ({error.strerror}): this file system has no locks, which keep two writers "
+            f"cannot lock {folder / LOCK} ({reason(error)}): this file system has no locks, which keep two writers "
             "apart; write the file on another one and copy it here"
         ) from None
     return lock

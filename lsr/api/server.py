@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from lsr.api.connection import limited_by
 from lsr.api.settings import Settings
-from lsr.errors import InputError
+from lsr.errors import InputError, reason
 
 BACKLOG = 2048
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -33,8 +33,8 @@ def listen(host: str, port: int) -> socket.socket:
         )  # localhost is 127.0.0.1
         listener = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "no name of a host"
-        raise InputError(f"cannot listen on {host!a}: {reason}; choose another --host") from None
+        why = getattr(error, "strerror", None) or "no name of a host"
+        raise InputError(f"cannot listen on {host!a}: {why}; choose another --host") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -43,7 +43,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise InputError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port or --host") from None
+        raise InputError(f"cannot listen on {host}:{port}: {reason(error)}; choose another --port or --host") from None
     return listener
 
 
@@ -60,7 +60,7 @@ def serve(app: FastAPI, listener: socket.socket, settings: Settings) -> None:
         http=limited_by(settings),
         ws="none",
         lifespan="off",
-        log_level="warning",
+        log_level="error",
         access_log=False,
         server_header=False,
         timeout_keep_alive=settings.idle_seconds,  # type: ignore[arg-type]  # call_later takes fractions

@@ -21,7 +21,7 @@ def main() -> None:
     _forget_odd_width()
     from lsr.cli.app import app
     from lsr.cli.console import say
-    from lsr.errors import EXTRAS, LsrError, MissingExtraError
+    from lsr.errors import EXTRAS, LsrError, MissingExtraError, reason
     from lsr.kernel import listen
 
     listen(say)
@@ -37,7 +37,7 @@ def main() -> None:
     except MemoryError as error:
         _fail(f"error: not enough memory ({error or 'no more to be had'}): free some, or give less at once")
     except OSError as error:  # disk full, no permission, ...
-        _fail(f"error: {_place(error)}: {error.strerror or error}")
+        _fail(f"error: {_place(error)}: {reason(error)}")
     finally:
         streams.end()
 

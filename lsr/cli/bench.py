@@ -13,7 +13,7 @@ from rich.text import Text
 
 from lsr.cli.console import out as screen
 from lsr.cli.console import progress_bars, say
-from lsr.errors import InputError
+from lsr.errors import InputError, reason
 from lsr.eval import (
     Suite,
     SuiteTable,
@@ -91,9 +91,9 @@ def _print(table: SuiteTable) -> None:
 def _notes(outcome: Outcome) -> list[str]:
     """One line for each reason why cells are missing."""
     by_reason: dict[str, list[str]] = {}
-    for place, reason in outcome.missing.items():
-        by_reason.setdefault(reason, []).append(" on ".join(place))
-    return [f"{len(places)} cells: {reason} ({_some(places)})" for reason, places in by_reason.items()]
+    for place, why in outcome.missing.items():
+        by_reason.setdefault(why, []).append(" on ".join(place))
+    return [f"{len(places)} cells: {why} ({_some(places)})" for why, places in by_reason.items()]
 
 
 def _some(places: Sequence[str]) -> str:
@@ -139,4 +139,4 @@ def _write(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from None
+        raise InputError(f"cannot write {path}: {reason(error)}") from None

@@ -15,7 +15,7 @@ from lsr.cli.console import out, progress_bars, say
 from lsr.cli.index import IndexBars
 from lsr.cli.topics import ask_from_file, warn_of_unknown
 from lsr.corpus import DocumentReader
-from lsr.errors import InputError
+from lsr.errors import InputError, reason
 from lsr.eval import (
     Cell,
     Line,
@@ -251,4 +251,4 @@ def _write(path: Path, content: bytes) -> None:
     try:
         path.write_bytes(content)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from None
+        raise InputError(f"cannot write {path}: {reason(error)}") from None

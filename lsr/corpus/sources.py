@@ -9,8 +9,8 @@ from os import PathLike
 from pathlib import Path
 
 from lsr.corpus import irds, products
-from lsr.corpus.streams import ByteStream, open_file, open_member, reason
-from lsr.errors import InputError
+from lsr.corpus.streams import ByteStream, open_file, open_member
+from lsr.errors import InputError, reason
 
 LAYOUTS = "JSONL (.jsonl, .json, .ndjson), TSV (.tsv), each also as .gz, Parquet (.parquet), BEIR zip or folder, or -"
 JSON_ENDINGS = (".jsonl", ".json", ".ndjson")

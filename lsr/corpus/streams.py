@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lsr.corpus.values import decoded
-from lsr.errors import InputError
+from lsr.errors import InputError, reason
 
 # What reading a damaged, encrypted or exotic gzip or zip raises.
 DAMAGE = (
@@ -33,7 +33,6 @@ DAMAGE = (
 GZIP = b"\x1f\x8b"
 MARK = b"\xef\xbb\xbf"  # what some editors put before UTF-8
 BLOCK = 2**16
-REASON = 200  # characters at most of what a library says
 # How files begin that are no text, what they are, and the way out.
 FOREIGN = (
     (b"PK\x03\x04", "a zip archive", "unpack it, or give a BEIR zip a name that ends in .zip"),
@@ -173,11 +172,6 @@ def open_file(path: Path) -> ByteStream:
         return _unpacked(str(path), raw, None, lambda: 0, (raw,))
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path}: {reason(error)}; give an existing file or folder") from None
-
-
-def reason(error: Exception) -> str:
-    """Why a file cannot be read, in a few words."""
-    return str(getattr(error, "strerror", None) or str(error) or type(error).__name__)[:REASON]
 
 
 def open_member(root: Path, member: str) -> ByteStream | None:

@@ -22,7 +22,8 @@ UNSPACED = (
 HAN = ((0x3005, 0x3007), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
 MARKS, PAIRS = 1, 2  # what a text may need beside plain letters
 VOICED = "\uff9e\uff9f"  # half-width marks of kana: letters to Unicode
-JOINERS = "\u200c\u200d"  # stand inside words of Persian and Indic scripts
+# Stand inside words: joiners of Persian and Indic scripts, the soft hyphen, the word joiner under both of its codes.
+JOINERS = "\u200c\u200d\u00ad\u2060\ufeff"
 LAST_MARK = 0x1F000  # below it lie all combining marks but variation selectors
 # Marks that readers of these scripts leave out: accents of Latin and Greek, vowels of Arabic and Hebrew.
 ACCENTS, ARABIC, HEBREW, TATWEEL = (0x0300, 0x036F), (0x064B, 0x065F), (0x0591, 0x05C7), 0x0640

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from lsr.corpus.json_text import json_value
-from lsr.errors import InputError
+from lsr.errors import InputError, reason
 
 FORMAT, VERSION = "lsr-certificate", 1
 MEANS = 5e-5  # difference of two means that print alike, to four digits
@@ -92,7 +92,7 @@ def read_certificate(path: Path) -> Certificate:
     try:
         found: Certificate = json_value(path.read_bytes(), Certificate)
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}; give a file that --certificate wrote") from None
+        raise InputError(f"cannot read {path}: {reason(error)}; give a file that --certificate wrote") from None
     except InputError as fault:
         raise InputError(f"{path} is no certificate ({fault}); give a file that --certificate wrote") from None
     if (found.format, found.version) != (FORMAT, VERSION):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from lsr.errors import InputError
+from lsr.errors import InputError, reason
 
 Ranking = list[tuple[str, float]]
 Run = dict[str, Ranking]
@@ -100,4 +100,4 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
         with gzip.open(path, "wt", encoding="utf-8") if path.suffix == ".gz" else path.open("w", encoding="utf-8") as f:
             f.writelines(lines)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from None
+        raise InputError(f"cannot write {path}: {reason(error)}") from None

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from lsr.errors import InputError
+from lsr.errors import InputError, reason
 from lsr.eval.cells import slug
 from lsr.eval.conventions import convention
 from lsr.eval.fusion import METHODS
@@ -98,7 +98,7 @@ def read_suite(path: Path) -> Suite:
     try:
         suite = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Suite)
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}; give the TOML of a suite") from None
+        raise InputError(f"cannot read {path}: {reason(error)}; give the TOML of a suite") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, msgspec.ValidationError) as error:
         raise InputError(f"{path}: not a suite ({error!s:.200})") from None
     systems = tuple(one for spec in suite.system for one in _one_engine_each(_placed(spec, path.parent)))

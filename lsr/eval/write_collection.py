@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from lsr.corpus import Document
-from lsr.errors import InputError
+from lsr.errors import InputError, reason
 from lsr.eval.collection import Qrels
 
 
@@ -30,7 +30,7 @@ def write_collection(
     except FileExistsError:
         raise InputError(f"{folder} holds a collection: choose a new folder") from None
     except OSError as error:
-        raise InputError(f"cannot write {folder}: {error.strerror}") from None
+        raise InputError(f"cannot write {folder}: {reason(error)}") from None
     return count
 
 

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus import Document
-from lsr.corpus.streams import DAMAGE, open_file, reason
+from lsr.corpus.streams import DAMAGE, open_file
 from lsr.corpus.values import decoded, identifier
-from lsr.errors import InputError
+from lsr.errors import InputError, reason
 from lsr.formats.buckets import BUCKETS, Buckets
 from lsr.formats.kernels import LONGEST, POSTINGS, decode_postings, encode_postings
 from lsr.formats.protobuf import DamagedError, delimited, field, read_delimited, read_field, varint

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lsr.errors import InputError
+from lsr.errors import InputError, reason
 from lsr.formats import json_lines, sidecars
 from lsr.formats.quantise import Quantiser, Rounding, rounded, whole_only
 from lsr.formats.registry import format_of
@@ -119,7 +119,7 @@ def _publish(path: Path, write: Callable[[Path], None]) -> None:
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from None
+        raise InputError(f"cannot write {path}: {reason(error)}") from None
 
 
 def _clear(folder: Path) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.errors import InputError
+from lsr.errors import InputError, reason
 from lsr.replacing import replace_file
 
 HEAD = 8  # bytes
@@ -39,7 +39,7 @@ def read_ground_truth(path: Path) -> GroundTruth:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
+        raise InputError(f"cannot read {path}: {reason(error)}") from None
     queries, depth = np.frombuffer(content, "<u4", 2).tolist() if len(content) >= HEAD else (0, 0)
     if not queries or not depth or len(content) != (wanted := HEAD + 8 * queries * depth):
         said = (

@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.errors import InputError
+from lsr.errors import InputError, reason
 from lsr.formats.sidecars import RowIds, beside, term_names, write_ids
 from lsr.formats.vectors import ROWS, VectorBatch, Vocabulary, sorted_rows
 
@@ -126,7 +126,7 @@ def _open(path: Path) -> IO[bytes]:
     try:
         return path.open("rb")
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
+        raise InputError(f"cannot read {path}: {reason(error)}") from None
 
 
 def _csr_head(path: Path, file: IO[bytes]) -> tuple[int, int, int]:

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from lsr.corpus.sources import Source, paths_of
-from lsr.corpus.streams import reason
-from lsr.errors import InputError
+from lsr.errors import InputError, reason
 from lsr.formats.registry import FORMATS, Format, format_of
 from lsr.formats.vectors import VectorBatch, Vocabulary
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from pathlib import Path
@@ -39,4 +40,15 @@ def remove_others(root: Path, kept: str | None) -> None:
     """Remove every generation of ours but the one called ``kept``."""
     for folder in root.glob("generation-*"):
         if folder.name != kept and is_ours(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove the mark last: where the process is killed on the way, the next one still knows whose folder this is."""
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != MARK:
+                path.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)

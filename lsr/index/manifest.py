@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from lsr.corpus.values import NOT_JSON
-from lsr.errors import StorageError
+from lsr.errors import StorageError, reason
 from lsr.index import generations
 from lsr.index.plan import Tuning
 
@@ -154,7 +154,7 @@ def unreadable(path: Path, error: Exception) -> StorageError:
     if isinstance(error, FileNotFoundError):
         return StorageError(f"{path} is missing: index the documents again")
     if isinstance(error, OSError) and error.errno is not None:
-        return StorageError(f"{path} cannot be read ({error.strerror}): look at the disk, then try again")
+        return StorageError(f"{path} cannot be read ({reason(error)}): look at the disk, then try again")
     return StorageError(f"{path} is damaged ({error}): index the documents again")
 
 

@@ -14,7 +14,7 @@ from typing import IO, Any, Self
 from msgspec.structs import replace
 
 from lsr.corpus import Document
-from lsr.errors import InputError, StorageError
+from lsr.errors import InputError, StorageError, reason
 from lsr.index import generations
 from lsr.index import manifest as manifests
 from lsr.index.engines import IndexSettings
@@ -197,7 +197,7 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        why = error.strerror or error
+        why = reason(error)
         if error.errno in FULL:
             raise StorageError(
                 f"cannot write to {folder}: the disk is full ({why}, {_free(folder) / 1e6:,.1f} MB free); "
@@ -238,7 +238,7 @@ def _locked(folder: Path) -> IO[bytes]:
     except OSError as error:
         lock.close()
         raise StorageError(
-            f"cannot lock {folder / LOCK} ({error.strerror}): this file system has no locks, which keep two writers "
+            f"cannot lock {folder / LOCK} ({reason(error)}): this file system has no locks, which keep two writers "
             "apart; write the index on another one and copy it here"
         ) from None
     return lock

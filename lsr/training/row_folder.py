@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lsr.corpus.parquet import batches, open_parquet, records
-from lsr.errors import InputError
+from lsr.errors import InputError, reason
 from lsr.sparse import indptr_of
 from lsr.training.examples import Examples
 
@@ -86,7 +86,7 @@ def write_row_folder(folder: Path, queries: Sequence[str], documents: Sequence[s
         pq.write_table(_table(examples), folder / f"{EXAMPLES}.partial", compression="zstd")
         (folder / f"{EXAMPLES}.partial").rename(folder / EXAMPLES)
     except OSError as error:
-        raise InputError(f"cannot write {folder}: {error.strerror or error}") from None
+        raise InputError(f"cannot write {folder}: {reason(error)}") from None
 
 
 def _table(examples: Examples) -> pa.Table:

@@ -120,6 +120,9 @@ FOUND = [  # language, document, query
     ("english", "مُحَمَّد", "محمد"),
     ("arabic", "مُحَمَّد", "محمد"),
     ("none", "running", "running"),
+    ("english", "foot\u00adball and data\u2060base", "football"),
+    ("english", "foot\ufeffball", "football"),
+    ("english", "football", "foot\u00adball"),
 ]
 
 

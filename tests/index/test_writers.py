@@ -108,6 +108,22 @@ def test_what_somebody_puts_into_a_new_folder_meanwhile_stays(tmp_path):
     assert tree(tmp_path / "index") == {"notes.txt": b"mine"}
 
 
+def test_a_generation_that_was_half_removed_is_removed_by_the_next(tmp_path, monkeypatch):
+    folder = tmp_path / "index"
+    make(folder, DOCUMENTS[:40])
+
+    def killed(path, ignore_errors):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shutil.rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        make(folder)
+    monkeypatch.undo()
+    assert len(list(folder.glob("generation-*"))) == 2
+    make(folder)
+    assert len(list(folder.glob("generation-*"))) == 1
+
+
 def test_tuning_of_an_index_that_was_replaced_is_refused(tmp_path):
     folder = tmp_path / "index"
     for first in (DOCUMENTS[:40], DOCUMENTS[:30]):
