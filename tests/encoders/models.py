@@ -29,14 +29,14 @@ def write_tokenizer(folder: Path, special: bool = True, pieces: bool = False) ->
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
-def bert(folder: Path, seed: int = 0, pieces: bool = False) -> Path:
-    """A masked language model of two layers."""
+def bert(folder: Path, seed: int = 0, pieces: bool = False, layers: int = 1) -> Path:
+    """A masked language model."""
     from transformers import BertConfig, BertForMaskedLM
 
     config = BertConfig(
         vocab_size=len(PIECES) if pieces else VOCABULARY,
         hidden_size=WIDTH,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         intermediate_size=32,
         max_position_embeddings=64,

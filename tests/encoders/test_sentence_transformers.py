@@ -36,7 +36,7 @@ def load(folder, device=None):
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory):
-    folder = models.bert(tmp_path_factory.mktemp("bert") / "model")
+    folder = models.bert(tmp_path_factory.mktemp("bert") / "model", layers=2)
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 64, **ROLES}
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     return folder
