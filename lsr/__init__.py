@@ -26,7 +26,7 @@ from lsr._version import __version__
 from lsr.errors import LsrError
 
 if TYPE_CHECKING:
-    from lsr.corpus import Document, DocumentReader
+    from lsr.corpus import Document, DocumentReader, Fields
     from lsr.encoders import Encoder
     from lsr.encoders import load as load_encoder
     from lsr.index import Allowed, ExactIndex, SeismicIndex, WindowedIndex
@@ -40,6 +40,7 @@ _HOMES = {
     "DocumentReader": ("lsr.corpus", "DocumentReader"),
     "Encoder": ("lsr.encoders", "Encoder"),
     "ExactIndex": ("lsr.index", "ExactIndex"),
+    "Fields": ("lsr.corpus", "Fields"),
     "Hit": ("lsr.retrieval", "Hit"),
     "Searcher": ("lsr.retrieval", "Searcher"),
     "SeismicIndex": ("lsr.index", "SeismicIndex"),
@@ -55,6 +56,7 @@ __all__ = [
     "DocumentReader",
     "Encoder",
     "ExactIndex",
+    "Fields",
     "Hit",
     "LsrError",
     "Searcher",

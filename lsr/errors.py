@@ -16,6 +16,9 @@ A message says what was found, what was wanted and what to do.
 
 import json
 import shlex
+from pathlib import Path
+
+TESTED = "constraints.txt"  # versions that are known to go together, in a clone
 
 EXTRAS = {  # the extra that brings a package, by the name that is imported
     **dict.fromkeys(("torch", "transformers"), "torch"),
@@ -53,6 +56,19 @@ class MissingExtraError(EncoderError):
         super().__init__(f"{purpose} needs the package {package!r}: run {how_to_install(extra)}")
 
 
+def require(*packages: str, purpose: str) -> None:
+    """Refuse at once what would fail later.
+
+    Raises:
+        MissingExtraError: one of these optional packages is not installed.
+    """
+    from importlib.util import find_spec
+
+    for package in packages:
+        if find_spec(package) is None:
+            raise MissingExtraError(package, EXTRAS[package], purpose)
+
+
 def reason(error: Exception) -> str:
     """Why something cannot be read or written, in a few words."""
     return str(getattr(error, "strerror", None) or str(error) or type(error).__name__)[:200]
@@ -71,8 +87,9 @@ def how_to_install(extra: str) -> str:
     url, folder = str(origin.get("url", "")), origin.get("dir_info")
     if folder is None:
         return f"pip install 'lsr-engine[{extra}] @ {url}'" if url else f"pip install '.[{extra}]' in a clone of lsr"
-    place = shlex.quote(f"{unquote(urlsplit(url).path)}[{extra}]")
-    return f"pip install {'-e ' if folder.get('editable') else ''}{place}"
+    root = Path(unquote(urlsplit(url).path))
+    tested = f"-c {shlex.quote(str(root / TESTED))} " if (root / TESTED).is_file() else ""
+    return f"pip install {tested}{'-e ' if folder.get('editable') else ''}{shlex.quote(f'{root}[{extra}]')}"
 
 
 class StorageError(LsrError):

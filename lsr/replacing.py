@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.errors import StorageError, reason
+from lsr.errors import InputError, StorageError, reason
 
 LOCK = ".lock"
 
@@ -29,15 +29,33 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
 
     Raises:
         OSError: the disk is full or the folder cannot be written; what was at ``path`` stays.
+        InputError: ``path`` is no file.
     """
+    path = target_of(path)
     new = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         write(new)
         with new.open("rb") as file:
             os.fsync(file.fileno())
         new.replace(path)
+    except OSError as error:
+        if error.filename is None:
+            raise OSError(error.errno, reason(error), str(path)) from error
+        raise
     finally:
         new.unlink(missing_ok=True)
+
+
+def target_of(path: Path) -> Path:
+    """The file that ``path`` names, which may be there or not: a link is followed.
+
+    Raises:
+        InputError: something else is there, which replacing would destroy.
+    """
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is a {'folder' if path.is_dir() else 'device or pipe'}: name a file")
+    return path
 
 
 @contextmanager

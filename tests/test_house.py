@@ -21,6 +21,7 @@ def test_the_face_is_what_it_says():
         "DocumentReader",
         "Encoder",
         "ExactIndex",
+        "Fields",
         "Hit",
         "LsrError",
         "Searcher",

@@ -24,6 +24,8 @@ async def read_json(request: Request, decoder: msgspec.json.Decoder[T], limits: 
     """
     _check_type(request)
     body = await _read(request, limits)
+    if not body.strip():
+        raise RefusedError(422, "the body is empty: wanted a JSON object; see /docs for its fields")
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

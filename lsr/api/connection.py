@@ -65,6 +65,9 @@ class _Connection(HttpToolsProtocol):
             self._wait_for_headers()
 
     def on_headers_complete(self) -> None:
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
+            raise ValueError("Host")  # ends the parsing; RFC 9112, section 3.2
         self._headers_are_there()
         self._unanswered += 1
         super().on_headers_complete()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from difflib import get_close_matches
+
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -30,6 +33,14 @@ class Settings(BaseSettings):
     shutdown_seconds: int = Field(
         default=10, ge=0, description="Time for running requests to be answered after SIGTERM."
     )
+
+
+def misspelt_settings() -> list[str]:
+    """A line for each environment variable that is nearly the name of a setting."""
+    names = [PREFIX + name.upper() for name in Settings.model_fields]
+    others = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in names)
+    near = ((name, get_close_matches(name, names, n=1, cutoff=0.8)) for name in others)
+    return [f"the environment variable {name} is no setting: did you mean {found[0]}?" for name, found in near if found]
 
 
 def read_settings() -> Settings:

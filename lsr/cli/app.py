@@ -283,8 +283,10 @@ def eval_command(  # noqa: PLR0913 - one parameter an option
 @app.command("compare", rich_help_panel=EVALUATING, cls=_ManyMeasures)
 def compare_command(
     a: Annotated[Path, typer.Argument(metavar="A.run", help="Run to compare with.")],
-    b: Annotated[list[Path], typer.Argument(metavar="B.run", help="Runs that may be better.")],
     qrels: Annotated[str, typer.Option(help="Judged collection, or a file of judgements (TREC or BEIR).")],
+    b: Annotated[
+        list[Path] | None, typer.Argument(metavar="B.run", help="Runs that may be better; without, A is measured.")
+    ] = None,
     measures: Annotated[
         list[str] | None, typer.Option(metavar="NAME...", help="Names of ir-measures.  [default: nDCG@10 RR@10 R@100]")
     ] = None,
@@ -297,7 +299,7 @@ def compare_command(
     """
     from lsr.cli.compare import run
 
-    run(a, b, qrels, measures or [], convention, shown)
+    run(a, b or [], qrels, measures or [], convention, shown)
 
 
 @app.command("fuse", rich_help_panel=EVALUATING, cls=Command)
@@ -493,6 +495,9 @@ def adapt_command(  # noqa: PLR0913  one for each option
 
     Example: lsr adapt corpus.jsonl --out adapted
     """
+    from lsr.errors import require
+
+    require("accelerate", "onnxscript", purpose="lsr adapt")
     from lsr.cli.adapt import run
     from lsr.encoders.registry import folder_of
     from lsr.training.adaptation import Adaptation

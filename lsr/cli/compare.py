@@ -17,6 +17,7 @@ from lsr.eval import (
     Interval,
     Scores,
     compare,
+    confidence_interval,
     convention,
     evaluate,
     explain_oddities,
@@ -33,7 +34,7 @@ COLUMNS = ("measure", "A", "B", "B - A", "95 %", "w/l/t", "t-test", "bootstrap",
 
 
 def run(a: Path, others: Sequence[Path], judgements: str, names: Sequence[str], rules_name: str, shown: int) -> None:
-    """Compare and print."""
+    """Compare and print; one run alone is measured."""
     measures, rules = parse_measures(names or DEFAULT_MEASURES), convention(rules_name)
     qrels = load_qrels(judgements)
     runs = {path: read_run(path) for path in (a, *others)}
@@ -42,6 +43,26 @@ def run(a: Path, others: Sequence[Path], judgements: str, names: Sequence[str], 
             there, judged = next(iter(answers)), next(iter(qrels))
             raise InputError(f"{path}: no query is judged; it has {there!r}, the judgements {judged!r}, for example")
     scores = {path: evaluate(qrels, found, measures, rules) for path, found in runs.items()}
+    if others:
+        _print_differences(a, others, measures, scores)
+    else:
+        out.print(_means(scores[a]))
+    for path, answers in runs.items():
+        for note in explain_oddities(oddities(qrels, answers, rules), rules):
+            say(f"{path.name}: {note}")
+    for b in others:
+        _print_extremes(b, *_common(scores[a], scores[b], str(measures[0])), str(measures[0]), shown)
+
+
+def _means(scores: Scores) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 0))
+    for name, mean in scores.mean.items():
+        one = confidence_interval([*scores.per_query[name].values()])
+        table.add_row(Text(name), f"{mean:.4f}", f"95 %: {one.low:.4f} to {one.high:.4f}")
+    return table
+
+
+def _print_differences(a: Path, others: Sequence[Path], measures: Sequence[Any], scores: Mapping[Path, Scores]) -> None:
     found = {
         (b, str(one)): _difference(one, *_common(scores[a], scores[b], str(one))) for b in others for one in measures
     }
@@ -50,11 +71,6 @@ def run(a: Path, others: Sequence[Path], judgements: str, names: Sequence[str], 
     for b in others:
         out.print(f"\nB is {b}", soft_wrap=True, markup=False)
         out.print(_table({key: one for key, one in found.items() if key[0] == b}, corrected))
-    for path, answers in runs.items():
-        for note in explain_oddities(oddities(qrels, answers, rules), rules):
-            say(f"{path.name}: {note}")
-    for b in others:
-        _print_extremes(b, *_common(scores[a], scores[b], str(measures[0])), str(measures[0]), shown)
 
 
 def _difference(measure: Any, first: Mapping[str, float], second: Mapping[str, float]) -> Difference:

@@ -44,6 +44,11 @@ def harmless(text: str) -> str:
     return text.translate(HARMLESS)
 
 
+def one_line(text: str) -> str:
+    """``text`` with pictures for line breaks too, so that nothing in it looks like a line of ours."""
+    return harmless(text).replace("\n", "\u240a")
+
+
 class _Screen(Console):
     """A console that takes nothing for markup."""
 

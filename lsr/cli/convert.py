@@ -31,8 +31,11 @@ WRITERS = {
 
 def run(source: Path, path: Path, from_format: str | None, to_format: str | None, quantiser: Quantiser) -> None:
     """Convert ``source`` into ``path`` and say what became of it."""
-    if (from_format or RUN_ENDINGS.get(source.suffix)) in WRITERS:
-        _convert_run(source, path, from_format or RUN_ENDINGS[source.suffix], to_format)
+    of_run = from_format or RUN_ENDINGS.get(source.suffix)
+    if of_run is None and (to_format in WRITERS or path.suffix in (".run", ".trec")):
+        of_run = TARGETS.get(source.suffix, "trec-run")
+    if of_run in WRITERS:
+        _convert_run(source, path, of_run, to_format)
         return
     started = time.perf_counter()
     vectors = vector_source(source, from_format)

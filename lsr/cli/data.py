@@ -31,15 +31,17 @@ def list_collections(folders: Sequence[Path]) -> None:
     """Print what is there and what is not."""
     found = find_collections(folders)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("collection", "split", "licence", "where", "note"):
+    for name in ("collection", "split", "licence", "note"):
         table.add_column(name, overflow="fold")
     for path, known in found:
-        about = (known.split, known.licence, str(path), known.note) if known else ("", "", str(path), "")
+        about = (known.split, known.licence, known.note) if known else ("", "", "")
         table.add_row(*map(Text, (path.name.removesuffix(".zip"), *about)))
-    for known in missing_collections(found):
-        about = (known.split, known.licence, f"get it: {known.source}", known.note)
-        table.add_row(*map(Text, (known.name, *about)), style="dim")
+    missing = missing_collections(found)
+    for known in missing:
+        table.add_row(*map(Text, (known.name, known.split, known.licence, known.note)), style="dim")
     screen.print(table)
+    for place in [*(f"here: {path}" for path, _ in found), *(f"get {known.name}: {known.source}" for known in missing)]:
+        screen.print(Text(place), soft_wrap=True)
     say("nothing was downloaded; irds:NAME reads what ir_datasets has on this disk")
 
 
@@ -60,6 +62,8 @@ def limit(out: Path, people: int, attributes: Path | None, names: Path | None, s
 def task(source: str, out: Path, kind: str, n: int, seed: int) -> None:
     """Make a collection whose queries are words of its documents."""
     queries, qrels = self_task(DocumentReader([source]), kind, n, seed)
+    if len(queries) < n:
+        say(f"note: {len(queries):,} queries, {n:,} were wanted: no more documents are long enough")
     count = write_collection(out, DocumentReader([source]), queries, qrels)
     say(f"wrote {out}: {count:,} documents, {len(queries):,} queries")
 

@@ -56,7 +56,7 @@ def export(folder: Path, target: Path, layout: str, int8: bool, sample: str | No
         raise InputError("--int8 and --keep-terms-of go with --to onnx")
     encoder = load(folder, device="cpu")
     if not isinstance(encoder, NeuralEncoder):
-        raise EncoderError(f"{folder}: {encoder.name} has no network to write")
+        raise EncoderError(f"{folder}: {encoder.name} cannot be exported; wanted an encoder that lsr train wrote")
     if layout == "onnx":
         _export_onnx(encoder, target, int8, sample)
     elif layout == "sentence-transformers":

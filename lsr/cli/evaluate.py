@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,6 +67,8 @@ def start(question: Question, outputs: Outputs) -> None:
     Raises:
         InputError: no dataset, and not all that a run without judgements needs.
     """
+    for path in filter(None, outputs[:3]):
+        _make_room(path)
     if not question.dataset:
         _run_only(question, outputs)
     elif parts := sub_collections(question.dataset):
@@ -74,6 +77,22 @@ def start(question: Question, outputs: Outputs) -> None:
         run_parts(parts, question, outputs)
     else:
         run(question, outputs)
+
+
+def _make_room(path: Path) -> None:
+    """Make the folder of a file to write, before anything is measured.
+
+    Raises:
+        InputError: it cannot be made, or the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise InputError(
+                f"cannot write {path}: {'a folder' if path.is_dir() else 'no permission'}; name another file"
+            )
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {reason(error)}; name another file") from None
 
 
 def _run_only(question: Question, outputs: Outputs) -> None:

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lsr.cli.console import out, print_json, say
+from lsr.cli.console import one_line, out, print_json, say
 from lsr.retrieval import Hit, Searcher, Snippet, TermShare
 from lsr.sparse import SparseMatrix
 
@@ -39,7 +39,8 @@ def run(folder: Path, query: str, k: int, as_json: bool, explained: bool, exact:
 def _why_nothing(searcher: Searcher, query: str, vector: SparseMatrix) -> str:
     """What is known of a query without hits."""
     limit = searcher.encoder.longest
-    unread = f" (of a long document the first {limit:,} word-pieces are read)" if limit else ""
+    asked = limit and any(character.isalnum() for character in query)
+    unread = f" (of a long document the first {limit:,} word-pieces are read)" if asked else ""
     if not vector.nnz:
         return f"no hits: no word of the query {query!r} has a term in the index{unread}"
     # Vectors of others may have negative weights: such a document has the term, and is no hit.
@@ -48,9 +49,10 @@ def _why_nothing(searcher: Searcher, query: str, vector: SparseMatrix) -> str:
 
 
 def _print_hit(number: int, hit: Hit, found: Snippet) -> None:
-    out.print(Text.assemble((f"{number:>2}  ", "dim"), (hit.title or hit.id, "bold"), (f"  {hit.score:.4f}", "green")))
+    name = one_line(hit.title or hit.id)
+    out.print(Text.assemble((f"{number:>2}  ", "dim"), (name, "bold"), (f"  {hit.score:.4f}", "green")))
     if hit.title:
-        out.print(Text(f"    {hit.id}", "dim"))
+        out.print(Text(f"    {one_line(hit.id)}", "dim"))
     text = Text(found.text) if out.is_terminal else Text(found.marked("**", "**"))
     for start, end in found.marks if out.is_terminal else ():
         text.stylize("bold yellow", start, end)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 
-from lsr.api import create_app, read_settings
+from lsr.api import create_app, misspelt_settings, read_settings
 from lsr.api.server import address_of, listen, serve
 from lsr.cli.console import say
 from lsr.retrieval import Searcher
@@ -18,6 +18,8 @@ def run(folder: Path, host: str, port: int) -> None:
         InputError: an address that cannot be taken, or a setting that does not fit.
     """
     settings = read_settings()
+    for line in misspelt_settings():
+        say(f"warning: {line}")
     searcher = Searcher.open(folder)
     listener = listen(host, port)
     searcher.warm_up()

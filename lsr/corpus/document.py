@@ -12,8 +12,8 @@ class Document(NamedTuple):
     """One document as its source gave it."""
 
     id: str
-    title: str
-    text: str
+    title: str = ""
+    text: str = ""
 
     @property
     def full_text(self) -> str:

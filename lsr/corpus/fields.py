@@ -50,6 +50,10 @@ class Fields:
         return document
 
 
+class PlacedError(InputError):
+    """A fault that names its own place."""
+
+
 class FieldReader:
     """Makes documents of the records of one stream, and remembers what it met."""
 
@@ -62,6 +66,11 @@ class FieldReader:
         self._ignored: set[str] = set()
         self._without, self._with_text = 0, False  # records
         self._first_without = ("", "")  # its place, and what is wrong
+
+    @property
+    def named(self) -> bool:
+        """Whether anybody said which fields to take."""
+        return self._ids is not ID_NAMES or any(self._named.values())
 
     @property
     def ignored(self) -> list[str]:
@@ -88,6 +97,7 @@ class FieldReader:
                 raise InputError(_missing(names, own, role))
         wanted = {*self._ids, *self._titles, *self._texts}
         self._ignored.update([name for name in names if name not in wanted][:MOST_NAMES])
+        self._unmet = {(role, name) for role, name in self._unmet if name not in names}
         columns = [name for name in names if name in wanted]
         if twice := [name for name in columns if columns.count(name) > 1]:
             raise InputError(f"found two columns called {twice[0]!r}, wanted names that differ")
@@ -117,7 +127,7 @@ class FieldReader:
             InputError: no record had a field of text.
         """
         if self._without and not self._with_text:
-            raise InputError(self._first_without[1])
+            raise PlacedError(self._first_without[1])
 
     def _those_of(self, record: Mapping[str, Any], role: str, names: Sequence[str]) -> Sequence[str]:
         """The fields of a role that a record has: all that were named, or the first known one."""
@@ -180,7 +190,8 @@ def _is_empty(value: Any) -> bool:
 def _missing(record: Iterable[str], names: Sequence[str], role: str) -> str:
     found = _listed([shown(name) for name in record]) or "none"
     wanted = " or ".join(map(repr, names))
-    return f"no {role} field: found the fields {found}, wanted {wanted}; name yours with --{role}-field"
+    way_out = f"name yours with --{role}-field where a command has it, or rename it"
+    return f"no {role} field: found the fields {found}, wanted {wanted}; {way_out}"
 
 
 def _listed(names: Sequence[str]) -> str:

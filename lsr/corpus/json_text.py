@@ -90,6 +90,13 @@ def _spread(name: str, line: int, pieces: Iterator[bytes]) -> Iterator[tuple[str
         raise InputError(f"{text.place}: the file ends inside a list; fetch it again")
 
 
+def _plainly(error: Exception) -> Exception:
+    """``error``, in words for those who did not write the program."""
+    if "truncated" in str(error):
+        return ValueError("half a surrogate pair")
+    return ValueError("a number of too many digits") if "set_int_max_str_digits" in str(error) else error
+
+
 class _Text:
     """JSON text that is taken value by value.
 
@@ -127,8 +134,7 @@ class _Text:
                     fault = f"not JSON ({error.msg.removesuffix(' at')} {at})"
                     raise InputError(f"{self.place}: {fault}; {WANTED}") from None
             except (ValueError, RecursionError) as error:
-                cut = ValueError("half a surrogate pair") if "truncated" in str(error) else error
-                raise InputError(f"{self.place}: {_fault('', cut)}; {WANTED}") from None
+                raise InputError(f"{self.place}: {_fault('', _plainly(error))}; {WANTED}") from None
             else:
                 self._move(end)
                 return value

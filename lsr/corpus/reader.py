@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
 from lsr.corpus import irds, products
 from lsr.corpus.document import Document
-from lsr.corpus.fields import ID_NAMES, FieldReader, Fields
+from lsr.corpus.fields import ID_NAMES, FieldReader, Fields, PlacedError
 from lsr.corpus.json_text import json_objects
 from lsr.corpus.parquet import open_parquet, records
-from lsr.corpus.sources import Source, files_of, layout, open_source, paths_of, total_size
+from lsr.corpus.sources import Source, files_of, layout, left_out, open_source, paths_of, total_size
 from lsr.corpus.streams import ByteStream
+from lsr.corpus.table import Choice, csv_records, tab_records
 from lsr.corpus.values import identifier
 from lsr.errors import InputError
 
 Made = TypeVar("Made")
+Table = Callable[[ByteStream, Choice], Iterator[tuple[str, dict[str, str]]]]
 
 PARQUET_ROWS = 1024
+TAB = "\t"
+COLUMNS = "all after the first are the text; where the first line names them, choose with --id-field and --text-field"
 HEADERS = (*ID_NAMES, "docno", "document_id", "passage_id", "product_id", "qid", "query_id")  # of a column of ids
 
 
@@ -35,14 +40,17 @@ class DocumentReader:
 
         Args:
             sources: files, folders, "irds:NAME" or "-"; one may stand alone.
-            fields: of records; TSV and collections of products have their own.
+            fields: of records, and of tables whose first line names the columns; without, a TSV is id, tab, text, and
+                collections of products have their own.
 
         Raises:
             InputError: a source does not exist, may not be read or has an unknown layout.
         """
         self.place = "the first source"
         self._fields = FieldReader(fields or Fields())
-        self._paths = [path for source in paths_of(sources) for path in files_of(source)]
+        named = paths_of(sources)
+        self._paths = [path for source in named for path in files_of(source)]
+        self._left_out = [note for note in map(left_out, named) if note]
         self._headers: list[str] = []
         self._current: ByteStream | None = None
         self._done = 0
@@ -61,7 +69,7 @@ class DocumentReader:
     @property
     def notes(self) -> list[str]:
         """What a person should know of what was read so far, a line each."""
-        return [*self._headers, *self._fields.notes]
+        return [*self._left_out, *self._headers, *self._fields.notes]
 
     def __iter__(self) -> Iterator[Document]:
         """Yield the documents.
@@ -85,7 +93,11 @@ class DocumentReader:
         self._current = stream = open_source(path)
         if layout(path).endswith(".parquet"):
             return self._parquet(stream, path)
-        return self._tsv(stream) if layout(path).endswith(".tsv") else self._jsonl(stream)
+        if layout(path).endswith(".csv"):
+            return self._table(stream, csv_records)
+        if not layout(path).endswith(".tsv"):
+            return self._jsonl(stream)
+        return self._table(stream, tab_records) if self._fields.named else self._tsv(stream)
 
     def _placed(self, rows: Iterator[tuple[str, Document]]) -> Iterator[Document]:
         for self.place, document in rows:
@@ -95,6 +107,12 @@ class DocumentReader:
         for self.place, record in json_objects(stream):
             yield self._here(self._fields.document, record, self.place)
 
+    def _table(self, stream: ByteStream, rows: Table) -> Iterator[Document]:
+        with closing(stream):
+            for place, record in rows(stream, self._fields.columns):
+                self.place = place
+                yield self._here(self._fields.document, record, place)
+
     def _tsv(self, stream: ByteStream) -> Iterator[Document]:
         for number, (self.place, line) in enumerate(stream.text_lines()):
             key, tab, text = line.partition("\t")
@@ -103,6 +121,8 @@ class DocumentReader:
                 continue
             if not key or not tab:
                 raise InputError(f"{self.place}: found no id followed by a tab, wanted id, tab, text")
+            if number == 0 and TAB in text:
+                self._headers.append(f"{self.place}: {line.count(TAB) + 1} columns; {COLUMNS}")
             yield Document(self._here(identifier, key), "", text)
 
     def _parquet(self, stream: ByteStream, path: Path) -> Iterator[Document]:
@@ -125,5 +145,7 @@ class DocumentReader:
         """What ``make`` gives; what it refuses is refused with its place."""
         try:
             return make(*arguments)
+        except PlacedError:
+            raise
         except InputError as error:
             raise InputError(f"{self.place}: {error}") from None

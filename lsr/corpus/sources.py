@@ -12,7 +12,10 @@ from lsr.corpus import irds, products
 from lsr.corpus.streams import ByteStream, open_file, open_member
 from lsr.errors import InputError, reason
 
-LAYOUTS = "JSONL (.jsonl, .json, .ndjson), TSV (.tsv), each also as .gz, Parquet (.parquet), BEIR zip or folder, or -"
+LAYOUTS = (
+    "JSONL (.jsonl, .json, .ndjson), CSV (.csv), TSV (.tsv), each also as .gz, Parquet (.parquet), "
+    "BEIR zip or folder, or -"
+)
 JSON_ENDINGS = (".jsonl", ".json", ".ndjson")
 CORPORA = ("corpus.jsonl", "corpus.jsonl.gz", "collection.tsv", "collection.tsv.gz", products.WANDS)
 # Names of files that are other parts of a collection: queries.dev.jsonl, topics2019.json, test-qrels.jsonl.
@@ -52,6 +55,19 @@ def files_of(source: Path) -> list[Path]:
     return [source]
 
 
+def left_out(source: Path) -> str | None:
+    """What in a folder may hold documents, and is not among its `files_of`, in words."""
+    if str(source) == "-" or irds.is_irds(source) or products.esci_locale(source) or not source.is_dir():
+        return None
+    read = {path.name for path in files_of(source)}
+    others = [path for path in sorted(source.iterdir()) if path.name not in read and _looks_like_documents(path)]
+    if not others:
+        return None
+    names = ", ".join(f"{path.name}/" if path.is_dir() else path.name for path in others[:5])
+    more = f" and {len(others) - 5:,} more" if len(others) > 5 else ""
+    return f"not read in {source}: {names}{more}; name them as sources too, if they hold documents"
+
+
 def layout(path: Path) -> str:
     """The file's name as it says the layout: in small letters, without .gz."""
     return path.name.lower().removesuffix(".gz")
@@ -78,7 +94,7 @@ def total_size(paths: Sequence[Path]) -> int | None:
 
 
 def _endings() -> tuple[str, ...]:
-    return (*JSON_ENDINGS, ".tsv", ".parquet", ".zip")
+    return (*JSON_ENDINGS, ".csv", ".tsv", ".parquet", ".zip")
 
 
 def _files_of_folder(folder: Path) -> list[Path]:
@@ -96,6 +112,11 @@ def _files_of_folder(folder: Path) -> list[Path]:
 def _may_hold_documents(path: Path) -> bool:
     name = layout(path)
     return name.endswith((*JSON_ENDINGS, ".parquet")) and not NO_DOCUMENTS.search(name)
+
+
+def _looks_like_documents(path: Path) -> bool:
+    name = layout(path)
+    return not NO_DOCUMENTS.search(name) and (path.is_dir() or name.endswith(_endings()))
 
 
 def _size(path: Path) -> int | None:

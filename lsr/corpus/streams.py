@@ -209,7 +209,11 @@ def _open_zip_member(root: Path, member: str) -> ByteStream | None:
     if not names:
         archive.close()
         return None
-    info = archive.getinfo(min(names, key=len))
+    names.sort(key=lambda name: name.count("/"))
+    if len(names) > 1 and names[0].count("/") == names[1].count("/"):
+        archive.close()
+        raise InputError(f"{root} holds {names[0]!a:.80} and {names[1]!a:.80}: unpack it and name one folder")
+    info = archive.getinfo(names[0])
     name = f"{root.name}:{info.filename if info.filename.isprintable() else member}"
     try:
         stream = archive.open(info)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
@@ -240,7 +241,7 @@ class Analysis:
     """From text to words, and from a word to its stem.
 
     Args:
-        language: one of `languages`.
+        language: one of `languages`, or its code of ISO 639-1.
         version: `ANALYSIS`, or 1 as older folders want it.
 
     Raises:
@@ -248,8 +249,10 @@ class Analysis:
     """
 
     def __init__(self, language: str = ENGLISH, version: int = ANALYSIS) -> None:
+        language = sys.intern(CODES.get(language.lower(), language.lower()))  # fingerprints leave out the very default
         if language not in languages():
-            raise EncoderError(f"unknown language {language!r}: wanted one of {', '.join(languages())}")
+            wanted = f"{', '.join(languages())}, or a code such as de"
+            raise EncoderError(f"unknown language {language!r}: wanted one of {wanted}")
         if version not in (1, ANALYSIS):
             raise EncoderError(
                 f"analysis {version} of words: this lsr knows 1 to {ANALYSIS}; use the one that wrote it"
@@ -278,6 +281,41 @@ class Analysis:
         if word in self.stop_words:
             return None
         return self._stem(word) if self._stem else word
+
+
+CODES = {
+    **{
+        "ar": "arabic",
+        "ca": "catalan",
+        "cs": "czech",
+        "da": "danish",
+        "de": "german",
+        "el": "greek",
+        "en": ENGLISH,
+        "eo": "esperanto",
+    },
+    **{
+        "es": "spanish",
+        "et": "estonian",
+        "eu": "basque",
+        "fa": "persian",
+        "fi": "finnish",
+        "fr": "french",
+        "ga": "irish",
+        "hi": "hindi",
+    },
+    **{"hu": "hungarian", "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian", "ne": "nepali"},
+    **{
+        "nl": "dutch",
+        "no": "norwegian",
+        "pl": "polish",
+        "pt": "portuguese",
+        "ro": "romanian",
+        "ru": "russian",
+        "sr": "serbian",
+    },
+    **{"st": "sesotho", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish"},
+}
 
 
 def languages() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shutil
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -35,9 +36,17 @@ def export_onnx(encoder: NeuralEncoder, folder: Path, int8: bool = False, prunin
         EncoderError: ``folder`` is there already, or the body cannot be exported.
         MissingExtraError: onnx or onnxscript is not installed.
     """
-    source = encoder.source
     if folder.exists():
         raise EncoderError(f"{folder} is there already: name a new folder")
+    try:
+        _write(encoder, folder, int8, pruning)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _write(encoder: NeuralEncoder, folder: Path, int8: bool, pruning: Pruning | None) -> None:
+    source = encoder.source
     folder.mkdir(parents=True)
     (folder / "encoder.toml").write_text(write_declaration(encoder.declaration), encoding="utf-8")
     copy_vocabulary(source.document, folder)

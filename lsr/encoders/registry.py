@@ -33,6 +33,8 @@ def load(
         EncoderError: no such name or folder, or a folder that holds no encoder.
         MissingExtraError: the encoder needs a package that is not installed.
     """
+    if not isinstance(name_or_dir, str | Path):
+        raise EncoderError(f"the encoder is {name_or_dir!r:.60}: wanted its name or its folder")
     if language := bm25_language(name_or_dir):
         return BM25Encoder(language=language)
     folder = folder_of(name_or_dir)

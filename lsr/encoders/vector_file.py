@@ -23,7 +23,7 @@ from lsr.corpus.parquet import open_parquet
 from lsr.encoders.base import Encoder, Observation
 from lsr.errors import InputError, MismatchError, StorageError
 from lsr.formats.parquet import SCHEMA, terms_entry, vector_table
-from lsr.replacing import LOCK, replace_file, sole_writer
+from lsr.replacing import LOCK, replace_file, sole_writer, target_of
 from lsr.sparse import SparseMatrix, concatenate, indptr_of, term_dtype
 
 BATCH_CHARACTERS = 2**20
@@ -78,8 +78,7 @@ def write_vectors(
         StorageError: a part is damaged, or another process writes ``path``.
         EncoderError: the encoder has not seen the corpus that it needs.
     """
-    if path.is_dir():
-        raise InputError(f"{path} is a folder: name a file")
+    path = target_of(path)
     parts, folder = _Parts(path, encoder), _folder_of(path)
     with sole_writer(folder, path):
         try:

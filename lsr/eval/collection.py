@@ -178,6 +178,7 @@ def _open_split(root: Path, split: str | None, order: Sequence[str], pattern: st
         if stream := open_member(root, pattern.format(name)):
             return name, stream
     found = [name for name in order if has_member(root, pattern.format(name))]
+    found = found or [path.stem for path in sorted((root / "qrels").glob("*.tsv"))]
     hint = f"found {', '.join(found)}: choose one with --split" if found else "wanted a BEIR folder or zip"
     raise InputError(f"{root}: no {pattern.format(split or order[0])}; {hint}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -40,12 +41,14 @@ class Oddities(NamedTuple):
         self_hits: queries whose ranking holds a document of the query's id, where that can be the query itself.
         ties: queries with two documents of equal score.
         unjudged: queries of the run without judgements; they never count.
+        fruitless: judged queries without a relevant document: nothing can be found, and they count as 0.
     """
 
     missing: int
     self_hits: int
     ties: int
     unjudged: int
+    fruitless: int
 
 
 def convention(name: str) -> Convention:
@@ -74,8 +77,16 @@ def apply_convention(qrels: Qrels, run: Run, rules: Convention) -> dict[str, dic
 
 
 def trec_order(ranking: Ranking) -> list[str]:
-    """Document ids by falling score, equal scores by falling id: the order in which trec_eval reads a run."""
-    return [name for _, name in sorted(((score, name) for name, score in ranking), reverse=True)]
+    """Document ids by falling score, equal scores by falling id: the order in which trec_eval reads a run.
+
+    It keeps scores as float32, so those that differ only beyond it are equal.
+    """
+    names = (name for name, _ in ranking)
+    return [name for _, name in sorted(zip(_singles(ranking), names, strict=True), reverse=True)]
+
+
+def _singles(ranking: Ranking) -> list[float]:
+    return array("f", [score for _, score in ranking]).tolist()
 
 
 def oddities(qrels: Qrels, run: Run, rules: Convention = CONVENTIONS["trec"]) -> Oddities:
@@ -89,8 +100,9 @@ def oddities(qrels: Qrels, run: Run, rules: Convention = CONVENTIONS["trec"]) ->
     return Oddities(
         missing=sum(not ranking for ranking in judged.values()),
         self_hits=len(same) if rules.drops_self or _may_be_meant(same, qrels, judged) else 0,
-        ties=sum(len({score for _, score in ranking}) < len(ranking) for ranking in judged.values()),
+        ties=sum(len(set(_singles(ranking))) < len(ranking) for ranking in judged.values()),
         unjudged=sum(query not in qrels for query in run),
+        fruitless=sum(max(grades.values(), default=0) <= 0 for grades in qrels.values()),
     )
 
 
@@ -114,6 +126,8 @@ def explain_oddities(found: Oddities, rules: Convention) -> list[str]:
         lines.append(f"{found.self_hits:,} queries found the document of their own id: {now}; {then} {other}")
     if found.ties:
         lines.append(f"{found.ties:,} queries have documents of equal score: ordered by falling id, as trec_eval does")
+    if found.fruitless:
+        lines.append(f"{found.fruitless:,} judged queries have no relevant document: they count as 0")
     if found.unjudged:
         lines.append(f"{found.unjudged:,} queries of the run have no judgements: left out")
     return lines

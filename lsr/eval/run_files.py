@@ -51,7 +51,9 @@ def read_run(path: Path, queries: Container[str] | None = None, documents: Conta
             except InputError as error:
                 raise InputError(f"{place}: {error}") from None
     if not run:
-        raise InputError(f"{path} holds no results: wanted lines of 'query Q0 document rank score tag'")
+        lines = "lines of 'query Q0 document rank score tag'"
+        wanted = "an object {query: {document: score}}" if _is_json(path) else lines
+        raise InputError(f"{path} holds no results: wanted {wanted}")
     return {query: sorted(hits.items(), key=lambda hit: -hit[1]) for query, hits in run.items()}
 
 

@@ -54,7 +54,7 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """What to measure.
 
     Attributes:
-        title: heading of table and report.
+        title: heading of table and report; without, the file's name.
         collections: paths, relative to the suite's file.
         system: the systems, in order of the table.
         measures: names of ir-measures; the first one makes the table.
@@ -64,7 +64,7 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         split: judgements; None takes test, or else dev.
     """
 
-    title: str
+    title: str = ""
     collections: tuple[str, ...]
     system: tuple[SystemSpec, ...]
     measures: tuple[str, ...] = DEFAULT_MEASURES
@@ -106,7 +106,7 @@ def read_suite(path: Path) -> Suite:
     whole = msgspec.structs.replace(suite, system=systems, collections=collections)
     _check(whole, path)
     needed = depth_of(parse_measures(whole.measures)) + convention(whole.convention).drops_self
-    return msgspec.structs.replace(whole, depth=max(whole.depth, needed))
+    return msgspec.structs.replace(whole, title=whole.title or path.stem, depth=max(whole.depth, needed))
 
 
 def _placed(spec: SystemSpec, folder: Path) -> SystemSpec:

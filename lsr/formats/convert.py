@@ -14,7 +14,7 @@ from lsr.formats.quantise import Quantiser, Rounding, rounded, whole_only
 from lsr.formats.registry import format_of
 from lsr.formats.source import VectorSource
 from lsr.formats.vectors import VectorBatch
-from lsr.replacing import LOCK, sole_writer
+from lsr.replacing import LOCK, sole_writer, target_of
 
 
 @dataclass
@@ -107,8 +107,7 @@ def _counted(
 
 def _publish(path: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a folder beside ``path``; then its files get their places, ``path`` itself last."""
-    if path.is_dir():
-        raise InputError(f"{path} is a folder: name a file")
+    path = target_of(path)
     folder = path.with_name(f".{path.name}.new")
     try:
         with sole_writer(folder, path):

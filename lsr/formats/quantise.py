@@ -58,7 +58,7 @@ class Quantiser:
         if self.scale is not None and self.bits is not None:
             raise InputError("--scale and --bits exclude each other: give one")
         if self.scale is not None and not 0 < self.scale < LARGEST:
-            raise InputError(f"--scale {self.scale:g}: wanted a number above 0")
+            raise InputError(f"--scale {self.scale:g}: wanted a number above 0 and below {LARGEST:g}")
         if self.bits is not None and not 1 <= self.bits <= 24:
             raise InputError(f"--bits {self.bits}: wanted 1 to 24")
 

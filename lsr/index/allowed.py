@@ -28,6 +28,7 @@ class Allowed:
     mask: NDArray[Any]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "mask", np.asarray(self.mask))
         if self.mask.ndim != 1 or self.mask.dtype not in (np.int8, np.bool_):
             raise InputError(f"a mask of {self.mask.dtype}{list(self.mask.shape)}: wanted one bool a document")
         object.__setattr__(self, "mask", -(self.mask != 0).astype(np.int8))
@@ -37,9 +38,12 @@ class Allowed:
         """The documents at ``rows``, of ``n``.
 
         Raises:
-            InputError: a row that is none.
+            InputError: a row that is none, or rows that are no whole numbers.
         """
-        chosen = np.asarray(rows, np.int64)
+        chosen = np.asarray(rows)
+        if chosen.size and chosen.dtype.kind not in "iu":
+            raise InputError(f"rows of type {chosen.dtype}: wanted whole numbers; a mask of bools is Allowed(mask)")
+        chosen = chosen.astype(np.int64)
         if chosen.size and not 0 <= chosen.min() <= chosen.max() < n:
             wrong = chosen.min() if chosen.min() < 0 else chosen.max()
             raise InputError(f"row {wrong}: wanted 0 to {n - 1:,}")

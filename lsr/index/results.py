@@ -64,8 +64,8 @@ def check_queries(queries: SparseMatrix, dim: int, k: int) -> None:
         raise MismatchError(
             f"query vectors over {queries.dim:,} terms, index over {dim:,}: encode queries with the index's own encoder"
         )
-    if k < 1:
-        raise InputError(f"k is {k}: wanted at least 1")
+    if not isinstance(k, int | np.integer) or k < 1:
+        raise InputError(f"k is {k!r:.40}: wanted a whole number, at least 1")
 
 
 def mask_of(allowed: Allowed | None, n: int) -> NDArray[np.int8]:

@@ -29,27 +29,41 @@ def common_terms(query: SparseMatrix, document: SparseMatrix) -> list[tuple[int,
 
 
 def explain(
-    query: SparseMatrix, document: SparseMatrix, encoder: Encoder, texts: Iterable[str] = ()
+    query: SparseMatrix, document: SparseMatrix, encoder: Encoder, asked: str = "", texts: Iterable[str] = ()
 ) -> list[TermShare]:
     """The shares of all terms that query and document have in common, largest first; they add up to the score.
+
+    A hashed term has the name of a word: that of the query, and after a ~ that of the document where it is another
+    one, of the same stem or only in the same bucket.
 
     Args:
         query: one row.
         document: one row.
         encoder: names the terms.
-        texts: their words name terms that are hashed, the first that stands for a term.
+        asked: the query in words, if it was asked so.
+        texts: of the document.
     """
     common = common_terms(query, document)
-    own = _own_words(encoder, texts) if any(encoder.hashed(term) for term, _, _ in common) else {}
-    shares = [TermShare(own.get(term) or encoder.terms[term], q, d, q * d) for term, q, d in common]
+    hashed = any(encoder.hashed(term) for term, _, _ in common)
+    names = _own_names(encoder, asked, texts) if hashed else {}
+    shares = [TermShare(names.get(term) or encoder.terms[term], q, d, q * d) for term, q, d in common]
     return sorted(shares, key=lambda share: -share.share)
 
 
-def _own_words(encoder: Encoder, texts: Iterable[str]) -> dict[int, str]:
-    """Hashed terms and the first word of ``texts`` that stands for each."""
-    found: dict[int, str] = {}
+def _own_names(encoder: Encoder, asked: str, texts: Iterable[str]) -> dict[int, str]:
+    queried, written = _own_words(encoder, [asked]), _own_words(encoder, texts)
+    names = {term: words[0] for term, words in (written | queried).items()}
+    for term in queried.keys() & written.keys():
+        if names[term] not in written[term]:
+            names[term] += f" ~ {written[term][0]}"
+    return names
+
+
+def _own_words(encoder: Encoder, texts: Iterable[str]) -> dict[int, list[str]]:
+    """Hashed terms and the words of ``texts`` that stand for each."""
+    found: dict[int, list[str]] = {}
     for text in texts:
         for span in encoder.spans(text):
             if encoder.hashed(span.term):
-                found.setdefault(span.term, text[span.start : span.end].lower())
+                found.setdefault(span.term, []).append(text[span.start : span.end].lower())
     return found

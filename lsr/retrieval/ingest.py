@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from lsr._version import __version__
 from lsr.corpus import Document, SeenIds
 from lsr.corpus.document import checked
-from lsr.encoders import Encoder, Observation
+from lsr.encoders import Encoder, Observation, load
 from lsr.errors import InputError
 from lsr.index import CollectionWriter, EncoderInfo, IndexSettings, Manifest
 from lsr.sparse import SparseMatrix
@@ -64,7 +64,7 @@ class IndexSummary:
 
 def index_documents(
     documents: Iterable[Document],
-    encoder: Encoder,
+    encoder: Encoder | str | Path,
     folder: str | Path,
     settings: IndexSettings | None = None,
     progress: Progress | None = None,
@@ -76,8 +76,8 @@ def index_documents(
 
     Args:
         documents: read once, in order; ids may be whole numbers.
-        encoder: saved with the index. One that learns from a corpus and has seen one is left as it is: the index gets a
-            copy that learns from these documents alone.
+        encoder: or its name or folder; saved with the index. One that learns from a corpus and has seen one is left as
+            it is: the index gets a copy that learns from these documents alone.
         folder: of the index.
         settings: of the engine.
         progress: hears how it goes on.
@@ -88,7 +88,9 @@ def index_documents(
         InputError: an id given twice, something that is no document, none at all, or what their stream raises.
         StorageError: the folder cannot be written.
     """
-    own = encoder.fresh()
+    if not isinstance(documents, Iterable):
+        raise InputError(f"the documents are {documents!r:.60}: wanted several lsr.Document, or a lsr.DocumentReader")
+    own = (encoder if isinstance(encoder, Encoder) else load(encoder)).fresh()
     coverage = Coverage(own)
     batches = _encoded(documents, own, observe or own.observe, coverage)
     summary = write_index(batches, lambda: own, folder, settings, progress)

@@ -112,17 +112,22 @@ class Searcher:
         Raises:
             InputError: an empty query.
         """
+        if not isinstance(query, str):
+            raise InputError(f"the query is {query!r:.60}: wanted a str")
         if not query.strip():
             raise InputError("the query is empty: give at least one word")
         return self.encoder.encode_queries([query])
 
     def explain(self, query: str | SparseMatrix, hit: Hit) -> list[TermShare]:
-        """What each term adds to the score of ``hit``, largest first; a hashed term has the name of a word."""
-        texts = [hit.title, hit.text] if isinstance(query, SparseMatrix) else [query, hit.title, hit.text]
-        return explain(self._vector(query), self.collection.vector(hit.row), self.encoder, texts)
+        """What each term adds to the score of ``hit``, largest first; names as `explanation.explain`."""
+        _check_hit(hit)
+        asked = "" if isinstance(query, SparseMatrix) else query
+        found = self.collection.vector(hit.row)
+        return explain(self._vector(query), found, self.encoder, asked, [hit.title, hit.text])
 
     def snippet(self, query: str | SparseMatrix, hit: Hit) -> Snippet:
         """The part of the text that shows best why ``hit`` was found."""
+        _check_hit(hit)
         common = common_terms(self._vector(query), self.collection.vector(hit.row))
         return snippet(hit.text, self.encoder.spans(hit.text), {term: q * d for term, q, d in common})
 
@@ -138,3 +143,8 @@ class Searcher:
     def _hit(self, row: int, score: float) -> Hit:
         name, title, text = self.collection.document(row)
         return Hit(row, name, score, title, text)
+
+
+def _check_hit(hit: object) -> None:
+    if not isinstance(hit, Hit):
+        raise InputError(f"the hit is {hit!r:.60}: wanted one that search gave")

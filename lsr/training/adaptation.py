@@ -28,7 +28,7 @@ from lsr.encoders.declaration import Declaration, read_system, system_names
 from lsr.encoders.folded import FoldedEncoder
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.source import read_source
-from lsr.errors import InputError, TrainingError
+from lsr.errors import InputError, LsrError, TrainingError
 from lsr.eval import Difference, write_collection
 from lsr.training.data import Raw, TrainingData
 from lsr.training.dev import DevSet
@@ -123,6 +123,22 @@ def adapt(
         EncoderError: an encoder that cannot be read.
         TrainingError: no sparse network, too few documents, or what training raises.
     """
+    try:
+        return _adapt(documents, encoder, out, settings, judged, progress)
+    except LsrError:
+        if out.is_dir() and not (out / "run").exists():  # nothing in it is worth keeping
+            shutil.rmtree(out)
+        raise
+
+
+def _adapt(
+    documents: Sequence[Document],
+    encoder: Path,
+    out: Path,
+    settings: Adaptation,
+    judged: DevSet | None,
+    progress: Progress,
+) -> Report:
     started = time.perf_counter()
     before, recipe = _begin(encoder, out, settings)
     parts = split(documents, settings.seed)

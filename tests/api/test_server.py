@@ -14,7 +14,9 @@ import time
 
 import pytest
 
+from lsr.api import misspelt_settings
 from lsr.api.server import address_of, listen
+from lsr.api.settings import PREFIX
 from lsr.errors import InputError
 from lsr.eval import load_collection
 from tests.conftest import SAMPLE
@@ -87,6 +89,8 @@ RAW = {
     "a length of 300 MB": (request(b"", CLOSE).replace(b"Length: 0", b"Length: 300000000"), 413),
     "300 kB in chunks": (request(b"").replace(b"Content-Length: 0", b"Transfer-Encoding: chunked").rstrip()
                          + b"\r\n\r\n" + b"800\r\n" + b"a" * 2048 + b"\r\n", 413),
+    "no host": (b"GET /healthz HTTP/1.1\r\n\r\n", 400),
+    "two hosts": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400),
     "half a head": (b"POST /v1/search HTTP/1.1\r\nHost: x\r\n", 408),
     "nothing": (b"", 408),
     "half a body": (request(GOOD)[:-3], 408),
@@ -214,3 +218,10 @@ def test_a_bad_setting_ends_with_one_line(sample_index, name, wanted):
     assert server.returncode == 2
     assert output.count("\n") == 1
     assert output.endswith(f"{name} is 'abc': {wanted}\n")
+
+
+def test_a_misspelt_setting_is_named(monkeypatch):
+    for name in ("MAXK", "OTHER_PROGRAM"):
+        monkeypatch.setenv(PREFIX + name, "5")
+    line = f"the environment variable {PREFIX}MAXK is no setting: did you mean LSR_MAX_K?"
+    assert misspelt_settings() == [line]

@@ -7,8 +7,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from lsr.cli.app import command_names
+from lsr.cli.app import app, command_names
 from lsr.index.generations import mark
 from tests.conftest import SAMPLE
 
@@ -36,8 +37,8 @@ def test_the_version_is_printed():
 
 @pytest.mark.parametrize("name", command_names())
 def test_every_command_shows_an_example(name):
-    result = lsr(name, "--help")
-    assert result.returncode == 0
+    result = CliRunner().invoke(app, [name, "--help"])
+    assert result.exit_code == 0
     assert f"Example: lsr {name} " in result.stdout
 
 
@@ -151,7 +152,7 @@ def test_unknown_words_find_nothing_and_are_no_error(sample_index, query):
 class TestBadInput:
     def index(self, tmp_path, content, *more):
         (tmp_path / "c.jsonl").write_bytes(content)
-        result = lsr("index", tmp_path / "c.jsonl", "--out", tmp_path / "index", *more)
+        result = lsr("index", tmp_path / "c.jsonl", "--out", tmp_path / "index", *(more or ("--encoder", "bm25")))
         assert not (tmp_path / "index").exists()
         return result
 
@@ -179,14 +180,14 @@ class TestBadInput:
 
     def test_empty_text_is_indexed_and_told(self, tmp_path):
         (tmp_path / "c.jsonl").write_text('{"id": "1", "text": "word here"}\n{"id": "2", "text": ""}\n')
-        result = lsr("index", tmp_path / "c.jsonl", "--out", tmp_path / "index")
+        result = lsr("index", tmp_path / "c.jsonl", "--out", tmp_path / "index", "--encoder", "bm25")
         assert result.returncode == 0
         assert "warning: 1 document holds no term" in result.stderr
 
     def test_the_previous_index_is_untouched(self, tmp_path):
         good = tmp_path / "good.jsonl"
         good.write_text('{"id": "1", "text": "word here"}\n')
-        lsr("index", good, "--out", tmp_path / "index")
+        lsr("index", good, "--out", tmp_path / "index", "--encoder", "bm25")
         before = {p: p.read_bytes() for p in (tmp_path / "index").rglob("*") if p.is_file()}
         (tmp_path / "bad.jsonl").write_text('{"id": "1", "text": "word"}\n{')
         refused(lsr("index", tmp_path / "bad.jsonl", "--out", tmp_path / "index"), "line 2: not JSON")
@@ -205,11 +206,16 @@ class TestBadInput:
         refused(lsr("search", sample_index, " "), "the query is empty")
 
     def test_a_file_that_cannot_be_written(self, tmp_path):
-        refused(
-            lsr("eval", SAMPLE, "--encoder", "bm25", "--json", tmp_path / "none" / "x.json"),
-            "cannot write",
-            "No such file",
-        )
+        (tmp_path / "file").touch()
+        for path, fault in ((tmp_path / "file" / "x.json", "exists"), (tmp_path, "a folder")):
+            result = lsr("eval", SAMPLE, "--encoder", "bm25", "--json", path)
+            refused(result, "cannot write", fault, "name another file")
+            assert "%" not in result.stderr  # before anything is measured
+
+    def test_the_folder_of_a_file_is_made(self, tmp_path):
+        result = lsr("eval", SAMPLE, "--encoder", "bm25", "--json", tmp_path / "new" / "x.json")
+        assert result.returncode == 0, result.stderr
+        assert (tmp_path / "new" / "x.json").is_file()
 
     def test_a_recall_that_is_none(self, sample_index):
         refused(lsr("search", sample_index, "bees", "--recall", "1.5"), "recall is 1.5: wanted a share above 0")

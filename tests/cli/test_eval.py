@@ -165,7 +165,7 @@ def test_what_is_piped_has_one_row_a_line():
     rows = run("data", "list", SAMPLE.parent).stdout.splitlines()
     quora = [line for line in rows if line.startswith("quora")]
     assert len(quora) == 1
-    assert "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/quora.zip  " in quora[0]
+    assert "get quora: https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/quora.zip" in rows
     assert "a query may be one of the documents: use --convention beir" in quora[0]
     result = lsr("data", "list", SAMPLE.parent, env={**os.environ, "COLUMNS": "60"})
     assert [line.rstrip() for line in result.stdout.splitlines()] == [line.rstrip() for line in rows]

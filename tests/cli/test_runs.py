@@ -1,5 +1,6 @@
 import json
 import os
+import re
 
 import pytest
 
@@ -40,6 +41,24 @@ def test_runs_are_compared_query_by_query(tmp_path):
     assert row[6] == "45/0/45"
     assert row[-1] == "<.0001"
     assert result.stdout.count("0.5000 -> 1.0000 (+0.5000)") == 2
+
+
+def test_one_run_is_measured(tmp_path):
+    worse, best = written(tmp_path)
+    result = lsr("compare", worse, "--qrels", SAMPLE)
+    assert result.returncode == 0, result.stderr
+    both = lsr("compare", worse, best, "--qrels", SAMPLE).stdout
+    found = re.search(r"^RR@10 +([\d.]+) +95 %: [\d.]+ to [\d.]+", result.stdout, re.MULTILINE)
+    assert found
+    value = found[1]
+    assert re.search(rf"^RR@10 +{value} ", both, re.MULTILINE)
+
+
+def test_queries_that_not_every_run_has_are_noted(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(f"{name} Q0 d 1 1.0 x\n")
+    result = lsr("fuse", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "fused.run")
+    assert "note: 2 queries are not in every run" in result.stderr
 
 
 def test_runs_are_fused_into_a_run(tmp_path):

@@ -18,7 +18,7 @@ from lsr.cli.app import app, command_names
 from lsr.cli.console import HARMLESS, _Screen, harmless
 from lsr.corpus import Document
 from lsr.encoders import load
-from lsr.errors import InputError, MissingExtraError, how_to_install
+from lsr.errors import InputError, LsrError, MissingExtraError, how_to_install
 from lsr.retrieval import Searcher, index_documents
 
 ESCAPES = "\x1b]0;title\x07\x1b[2J"
@@ -99,6 +99,14 @@ def test_nothing_in_a_document_steers_the_terminal(odd):
     assert "␛]0;title" in output
     code, output, _ = run("search", odd, "dance", "--json")
     assert json.loads(output)["hits"][0]["id"] == f"d[1]{ESCAPES}"
+
+
+def test_no_name_looks_like_another_hit(tmp_path):
+    name = "x\n 1  Official  99.0"
+    index_documents([Document(name, "", "cats"), Document("y", name, "cats")], load("bm25"), tmp_path / "index")
+    _, output, _ = run("search", tmp_path / "index", "cats")
+    assert len([line for line in output.splitlines() if line.startswith(" 1  ")]) == 1
+    assert output.count("x␊ 1  Official") == 2
 
 
 def test_brackets_and_colons_in_names_are_shown_as_they_are(odd, tmp_path):
@@ -271,6 +279,29 @@ def test_a_query_that_is_none_is_refused(odd, query):
     searcher = Searcher.open(odd)
     with pytest.raises(InputError, match="wanted a str or the vector of one query"):
         searcher.search(query)
+
+
+MISUSES = {
+    "k in words": lambda searcher, hit: searcher.search("bees", k="3"),
+    "half a k": lambda searcher, hit: searcher.search("bees", k=1.5),
+    "a list to encode": lambda searcher, hit: searcher.encode(["bees"]),
+    "an id to explain": lambda searcher, hit: searcher.explain("bees", hit.id),
+    "an id for a snippet": lambda searcher, hit: searcher.snippet("bees", hit.id),
+    "no documents": lambda searcher, hit: index_documents(None, load("bm25"), "nowhere"),  # type: ignore[arg-type]
+    "no encoder": lambda searcher, hit: load(None),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("name", MISUSES)
+def test_what_python_gets_wrong_is_said_in_its_words(odd, name):
+    searcher = Searcher.open(odd)
+    with pytest.raises(LsrError, match="wanted"):
+        MISUSES[name](searcher, searcher.search("bees")[0])
+
+
+def test_an_encoder_can_be_given_by_name(tmp_path):
+    index_documents([Document("1", text="bees dance")], "bm25", tmp_path / "index")
+    assert Searcher.open(tmp_path / "index").search("bee")[0].id == "1"
 
 
 def test_one_text_is_one_query_to_rank(odd):

@@ -151,3 +151,23 @@ def test_an_unusable_source_is_refused(tmp_path, name, message):
         archive.writestr("readme.txt", "x")
     with pytest.raises(InputError, match=message):
         read(tmp_path / name)
+
+
+def test_what_a_folder_holds_beside_is_named(tmp_path):
+    for name in ("1.jsonl", "2.tsv", "queries.jsonl", "notes.md", ".x.jsonl"):
+        (tmp_path / name).write_text('{"id": "a", "text": "bees"}\n')
+    for name in ("sub", "qrels"):
+        (tmp_path / name).mkdir()
+    reader = DocumentReader(tmp_path)
+    assert len(list(reader)) == 1
+    assert reader.notes == [f"not read in {tmp_path}: 2.tsv, sub/; name them as sources too, if they hold documents"]
+    (tmp_path / "corpus.jsonl").write_text('{"id": "b", "text": "bees"}\n')
+    assert "1.jsonl, 2.tsv, sub/;" in DocumentReader(tmp_path).notes[0]
+
+
+def test_a_zip_of_two_corpora_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        for name in ("x/corpus.jsonl", "y/corpus.jsonl"):
+            archive.writestr(name, '{"_id": "a", "text": "bees"}\n')
+    with pytest.raises(InputError, match=r"two.zip holds 'x/corpus.jsonl' and 'y/corpus.jsonl': unpack it and name"):
+        list(DocumentReader(tmp_path / "two.zip"))

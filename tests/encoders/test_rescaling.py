@@ -29,7 +29,9 @@ TEXT = "bees in the garden"
 @pytest.fixture(scope="module", params=["stems", "pooled-stems"])
 def start(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rescaling")
-    return write_start(read_system(request.param), models.bert(folder / "model", layers=2), CORPUS, CHOICE, folder / "start")
+    return write_start(
+        read_system(request.param), models.bert(folder / "model", layers=2), CORPUS, CHOICE, folder / "start"
+    )
 
 
 def weights(folder):

@@ -90,6 +90,13 @@ def test_an_index_carries_the_statistics_of_its_own_documents(name, tmp_path):
         Searcher.open(tmp_path / "b", encoder)
 
 
+def test_a_word_of_the_query_that_only_shares_a_bucket_is_shown_with_the_other(tmp_path):
+    index_documents([Document("1", "", "the waggle dance of bees")], load(), tmp_path / "index")
+    searcher = Searcher.open(tmp_path / "index")
+    hit = searcher.search("xlgkl")[0]
+    assert [share.term for share in searcher.explain("xlgkl", hit)] == ["xlgkl ~ waggle"]
+
+
 def test_hashed_terms_are_called_by_their_words(tmp_path):
     index_documents([Document("1", "", "the waggle dance of bees")], load(), tmp_path / "index")
     searcher = Searcher.open(tmp_path / "index")

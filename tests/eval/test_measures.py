@@ -89,12 +89,27 @@ def test_conventions_differ_in_missing_queries_and_self_hits():
 
 def test_what_the_conventions_treat_differently_is_counted_and_said():
     found = oddities(QRELS, TIED)
-    assert found == (1, 1, 1, 1)
+    assert found == (1, 1, 1, 1, 0)
     assert explain_oddities(found, convention("trec")) == [
         "1 judged queries have no results: they count as 0; beir would leave out",
         "1 queries found the document of their own id: kept; taken out by beir",
         "1 queries have documents of equal score: ordered by falling id, as trec_eval does",
         "1 queries of the run have no judgements: left out",
+    ]
+
+
+def test_scores_that_are_equal_as_float32_tie_as_in_trec_eval():
+    qrels, run = {"1": {"a": 0, "b": 1}}, {"1": [("a", 1000000.02), ("b", 1000000.01)]}
+    assert evaluate(qrels, run, parse_measures(["nDCG@10"])).mean["nDCG@10"] == 1.0
+    assert oddities(qrels, run).ties == 1
+
+
+def test_queries_that_nothing_can_answer_are_counted():
+    qrels = {"1": {"a": 0}, "2": {"a": -1, "b": 1}}
+    found = oddities(qrels, {"1": [("a", 1.0)], "2": [("b", 1.0)]})
+    assert found.fruitless == 1
+    assert explain_oddities(found, convention("trec")) == [
+        "1 judged queries have no relevant document: they count as 0"
     ]
 
 

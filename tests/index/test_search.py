@@ -214,7 +214,7 @@ class TestOddInputs:
             engine(random_matrix(0, 3, 40, 5)).search(random_matrix(1, 2, 41, 5), 3)
 
     def test_k_below_one_is_refused(self, engine):
-        with pytest.raises(InputError, match="k is 0: wanted at least 1"):
+        with pytest.raises(InputError, match="k is 0: wanted a whole number, at least 1"):
             engine(random_matrix(0, 3, 40, 5)).search(random_matrix(1, 2, 40, 5), 0)
 
 

@@ -117,6 +117,10 @@ def test_filters_are_refused_that_do_not_fit():
         index.search(random_matrix(10, 1, 40, 5), 3, allowed=Allowed(np.ones(9, np.bool_)))
     with pytest.raises(InputError, match="row 10: wanted 0 to 9"):
         Allowed.of_rows([1, 10], 10)
+    for rows in (np.ones(10, np.bool_), [0.7], ["1"]):
+        with pytest.raises(InputError, match="wanted whole numbers"):
+            Allowed.of_rows(rows, 10)
+    assert Allowed([True, False]).rows.tolist() == [0]  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"a mask of int64\[10\]: wanted one bool a document"):
         Allowed(np.ones(10, np.int64))
 
