@@ -1,6 +1,7 @@
 # make demo: the tour, in a virtual environment of its own.   make test: every check.
 # make docs: the site, in .cache/site.   make pictures: those of the README.   make pages: what its commands print now.
 # make recipes: trains the tiny profile of every recipe and fails where one gains nothing.
+unexport PYTHONDONTWRITEBYTECODE  # every process would compile every module anew
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lsr.corpus import Document
-from lsr.encoders import BM25Encoder, read_system, vector_file
+from lsr.encoders import BM25Encoder, vector_file
 from lsr.encoders.vector_file import write_vectors
 from lsr.errors import EncoderError, InputError, MismatchError, StorageError
 
@@ -185,18 +185,10 @@ def test_no_documents_are_refused(encoder, tmp_path):
 
 def test_a_killed_command_goes_on(tmp_path):
     """The real thing: a process killed while it encodes, started again."""
-    pytest.importorskip("torch")
-    from lsr.encoders.assemble import untrained
-    from lsr.encoders.neural import NeuralEncoder
-    from tests.encoders import models
-
-    network = NeuralEncoder(untrained(read_system("splade-v2"), models.bert(tmp_path / "bert")), "cpu")
-    (tmp_path / "encoder").mkdir()
-    network.save(tmp_path / "encoder")
-    source, target = tmp_path / "c.jsonl", tmp_path / "v.parquet"
-    source.write_text("\n".join(f'{{"id": "{d.id}", "text": "{d.text}"}}' for d in documents(6000)))
+    source, target, made = tmp_path / "c.jsonl", tmp_path / "v.parquet", documents(60_000)
+    source.write_text("\n".join(f'{{"id": "{d.id}", "text": "{d.text}"}}' for d in made))
     command = [sys.executable, "-c", "from lsr.cli import main; main()", "encode", str(source)]
-    command += ["--encoder", str(tmp_path / "encoder"), "--out", str(target), "--devices", "cpu"]
+    command += ["--encoder", "bm25", "--out", str(target)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     first = tmp_path / "v.parquet.parts" / "part-000000.parquet"
     while not first.exists() and process.poll() is None:
@@ -206,7 +198,7 @@ def test_a_killed_command_goes_on(tmp_path):
     assert not target.exists()
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert re.search(r"taken over +[1-9]", again.stdout)
-    assert read(target)[0] == [document.id for document in documents(6000)]
+    assert read(target)[0] == [document.id for document in made]
 
 
 def test_several_devices_give_the_vectors_of_one(splade_tiny):

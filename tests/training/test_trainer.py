@@ -67,7 +67,7 @@ def test_gradcache_gives_the_gradients_of_a_plain_step(tmp_path, system):
             assert torch.allclose(a.grad, b.grad, atol=1e-5), name
 
 
-def test_training_lowers_the_loss_and_leaves_curves_checkpoints_and_an_encoder(tmp_path):
+def test_training_lowers_the_loss_and_leaves_curves_checkpoints_and_an_encoder(tmp_path, curves):
     made = trainer(tmp_path, recipe("unicoil", steps=24, dropout=False, rate=Schedule(3e-3)))
     seen = []
     result = made.run(lambda step, values: seen.append(values))
