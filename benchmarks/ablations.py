@@ -23,9 +23,9 @@ from safetensors.numpy import load_file, save_file
 
 from lsr.encoders.declaration import read_system, write_declaration
 from lsr.encoders.neural import write_manifest
-from lsr.training.data import read_data
+from lsr.training.data.sources import read_data
 from lsr.training.recipe import Recipe, merged, read_recipe
-from lsr.training.vocabulary import write_start
+from lsr.training.student.stem_initialisation import write_start
 
 TEXTS = 20_000  # that stems are counted in
 ALONE = 1e-6  # weight of teachers that say nothing

@@ -31,10 +31,10 @@ from lsr.corpus import Document
 from lsr.encoders.parts.scorers import unit_rows
 from lsr.eval.write_collection import write_collection
 from lsr.sparse import SparseMatrix
-from lsr.training.dev import DevMeter, Tokenised, read_dev, read_devs
+from lsr.training.loop.session import Plan, prepare
+from lsr.training.loop.validation import DevMeter, Tokenised, read_dev, read_devs
 from lsr.training.recipe import Recipe, read_recipe
-from lsr.training.session import Plan, prepare
-from lsr.training.student import Student, start
+from lsr.training.student.student import Student, start
 
 SAMPLE_SEED = 7
 HELD_OUT = 4  # one pair of so many is not trained on

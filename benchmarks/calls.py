@@ -24,7 +24,7 @@ from vectors import read_vectors
 
 from lsr.index import WindowedIndex
 from lsr.index.allowed import EVERYTHING
-from lsr.index.windowed_kernels import search_windows
+from lsr.index.windowed.kernels import search_windows
 from lsr.sparse import SparseMatrix
 
 SAMPLE = Path(__file__).parent.parent / "data" / "sample"

@@ -24,12 +24,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lsr.corpus import Document
-from lsr.encoders.stems import FUNCTION_WORDS
+from lsr.encoders.lexical.stems import FUNCTION_WORDS
 from lsr.eval import write_collection
-from lsr.training.data import Raw, TrainingData
-from lsr.training.examples import Example, Examples
-from lsr.training.mining import MiningSettings, mine
-from lsr.training.row_folder import write_row_folder
+from lsr.training.data.examples import Example, Examples
+from lsr.training.data.sources import Raw, TrainingData
+from lsr.training.data.training_folder import write_row_folder
+from lsr.training.mining.mining import MiningSettings, mine
 
 # Share of the texts of each source, by kind of query.
 SOURCES = {

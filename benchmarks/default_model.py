@@ -25,10 +25,10 @@ from lsr.encoders import DEFAULT, Encoder, load
 from lsr.encoders.folded import FoldedEncoder
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.registry import folder_of
-from lsr.encoders.view import read_tokenizer
+from lsr.encoders.tokens.word_pieces import read_tokenizer
 from lsr.eval import load_collection
 from lsr.index import WindowedIndex
-from lsr.index.windowed import WindowedSettings
+from lsr.index.windowed.engine import WindowedSettings
 from lsr.sparse import SparseMatrix, concatenate
 
 PIECES, K, RECALL = 120, 10, 0.95

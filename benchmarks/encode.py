@@ -102,8 +102,8 @@ def child(name: str, folder: Path, arguments: argparse.Namespace, documents: int
 def prepare(model: Path, collection: str, home: Path) -> dict[str, Path]:
     """The same weights five ways: plain with 256 tokens, exported, exported int8 or pruned, inference-free."""
     from lsr.encoders import load
-    from lsr.encoders.export import export_onnx
-    from lsr.encoders.pruning import choose_rows
+    from lsr.encoders.convert.export import export_onnx
+    from lsr.encoders.convert.prune import choose_rows
 
     plain = home / "plain"
     shutil.copytree(model, plain)

@@ -19,11 +19,11 @@ import torch
 
 from lsr.corpus import DocumentReader
 from lsr.eval import load_collection, write_collection
-from lsr.training.data import read_data
-from lsr.training.ranks import accelerator
+from lsr.training.data.sources import read_data
+from lsr.training.distributed import accelerator
+from lsr.training.loop.session import Plan, prepare, teacher_of
 from lsr.training.recipe import Penalty, Recipe, Teaching
 from lsr.training.schedules import Schedule
-from lsr.training.session import Plan, prepare, teacher_of
 
 RESULTS = Path(__file__).parent / "results"
 FEW = 40  # documents of a quick run

@@ -22,8 +22,8 @@ from vectors import Vectors, read_vectors
 from lsr.index import SeismicIndex, SeismicSettings, WindowedIndex
 from lsr.index.intrinsics import prefetch
 from lsr.index.kernels import AHEAD, score_documents
-from lsr.index.seismic_kernels import _sum
-from lsr.index.windowed_kernels import Scratch, _accumulate, _column_maxima
+from lsr.index.seismic.kernels import _sum
+from lsr.index.windowed.kernels import Scratch, _accumulate, _column_maxima
 from lsr.kernel import kernel
 
 BYTES = 2**28

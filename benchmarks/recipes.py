@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 from lsr.encoders.declaration import read_system
+from lsr.training.loop.session import Plan, prepare
 from lsr.training.recipe import read_recipe, recipe_names
-from lsr.training.session import Plan, prepare
 
 SAMPLE = Path(__file__).parent.parent / "data" / "sample"
 LEAST = 0.005  # gain of nDCG@10 that is asked for

@@ -48,14 +48,14 @@ def read_pairs(path: Path, batches: int, batch: int, negatives: int) -> list[lis
 
 def ours(folder: Path, arguments: argparse.Namespace, watch: Any) -> None:
     """Call ``watch`` with the step whenever the trainer has read its numbers."""
-    from lsr.training.batches import Drawer
-    from lsr.training.data import read_data
-    from lsr.training.dev import DevMeter, DevSet
+    from lsr.training.data.sources import read_data
+    from lsr.training.loop.batches import Drawer
+    from lsr.training.loop.run_folder import RunFolder
+    from lsr.training.loop.trainer import Trainer
+    from lsr.training.loop.validation import DevMeter, DevSet
     from lsr.training.recipe import Penalty, Recipe
-    from lsr.training.run_folder import RunFolder
     from lsr.training.schedules import Schedule
-    from lsr.training.student import start
-    from lsr.training.trainer import Trainer
+    from lsr.training.student.student import start
 
     penalty = Penalty(Schedule(PENALTY))
     recipe = Recipe(

@@ -26,10 +26,10 @@ except ImportError:
 
 from lsr.corpus import DocumentReader
 from lsr.encoders.registry import folder_of
-from lsr.training.adaptation import Adaptation, adapt
-from lsr.training.dev import read_dev
+from lsr.training.adaptation.adaptation import Adaptation, adapt
+from lsr.training.loop.session import Plan, prepare
+from lsr.training.loop.validation import read_dev
 from lsr.training.recipe import read_recipe
-from lsr.training.session import Plan, prepare
 
 SAMPLE = Path(__file__).resolve().parent.parent / "data" / "sample"
 WIDTH = 32

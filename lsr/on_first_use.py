@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
 
-def on_first_use(package: str, **modules: Sequence[str]) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a package, by its ``__name__`` and the names that each module in it holds.
+def on_first_use(package: str, modules: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a package, by its ``__name__`` and the names that each module below it holds.
 
     No name may be that of a module: importing the module would take its place.
     """

@@ -8,7 +8,7 @@ from collections import Counter
 
 import Stemmer
 
-from lsr.encoders.bm25 import STOP_WORDS
+from lsr.encoders.lexical.bm25 import STOP_WORDS
 
 
 def top_k(documents, query, k):

@@ -10,8 +10,8 @@ from rich.table import Table
 
 from lsr.cli.console import out, progress_bars, say
 from lsr.corpus import DocumentReader
-from lsr.training.adaptation import Adaptation, Compared, Report, adapt
-from lsr.training.dev import read_dev
+from lsr.training.adaptation.adaptation import Adaptation, Compared, Report, adapt
+from lsr.training.loop.validation import read_dev
 
 REFUSED = 3  # exit code: done, and the encoder was not better
 

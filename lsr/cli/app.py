@@ -254,6 +254,7 @@ def eval_command(  # noqa: PLR0913 - one parameter an option
     Example: lsr eval scifact.zip --encoder bm25 --measures nDCG@10 R@100
     """
     from lsr.cli import evaluate
+    from lsr.cli.outputs import Outputs
     from lsr.encoders.registry import in_language
     from lsr.eval import Question
 
@@ -276,7 +277,7 @@ def eval_command(  # noqa: PLR0913 - one parameter an option
         topics=str(topics) if topics else None,
         topic_field=topic_field,
     )
-    outputs = evaluate.Outputs(run_file, json_file, report, certificate, baseline)
+    outputs = Outputs(run_file, json_file, report, certificate, baseline)
     evaluate.start(question, outputs)
 
 
@@ -466,7 +467,7 @@ def mine_command(  # noqa: PLR0913  one for each option
     Example: lsr mine pairs.parquet --out mined
     """
     from lsr.cli.mine import run
-    from lsr.training.mining import MiningSettings
+    from lsr.training.mining.mining import MiningSettings
 
     run(data, out, MiningSettings(tuple(encoder or ("bm25",)), negatives, depth, skip, share, judge, scored, seed))
 
@@ -500,7 +501,7 @@ def adapt_command(  # noqa: PLR0913  one for each option
     require("accelerate", "onnxscript", purpose="lsr adapt")
     from lsr.cli.adapt import run
     from lsr.encoders.registry import folder_of
-    from lsr.training.adaptation import Adaptation
+    from lsr.training.adaptation.adaptation import Adaptation
 
     run(corpus, folder_of(encoder), out, Adaptation(recipe, steps, minutes, seed, force), judged)
 

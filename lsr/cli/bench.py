@@ -26,7 +26,7 @@ from lsr.eval import (
     suite_table,
 )
 from lsr.eval.report import Measured, report_page
-from lsr.retrieval import Bench, Outcome
+from lsr.measuring import Bench, Outcome
 
 
 def run(path: Path, out: Path | None, results: Path | None, minutes: float | None) -> None:

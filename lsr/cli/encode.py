@@ -13,9 +13,9 @@ from lsr.cli.console import facts, out, progress_bars, readable_bytes, say, warn
 from lsr.corpus import DocumentReader, Fields
 from lsr.encoders import BM25Encoder
 from lsr.encoders.base import Observation
-from lsr.encoders.parallel import encode_on, gpu_names
+from lsr.encoders.bulk.parallel import encode_on, gpu_names
+from lsr.encoders.bulk.vector_file import Batches, EncodeSummary, observe_all, write_vectors
 from lsr.encoders.registry import bm25_language, folder_of
-from lsr.encoders.vector_file import Batches, EncodeSummary, observe_all, write_vectors
 from lsr.errors import InputError
 from lsr.retrieval.index_source import is_index
 

@@ -11,8 +11,8 @@ from rich.text import Text
 from lsr.cli.console import facts, out, readable_bytes, say
 from lsr.corpus import DocumentReader
 from lsr.encoders import Side, load, read_system, system_names
+from lsr.encoders.convert.prune import choose_rows
 from lsr.encoders.neural import NeuralEncoder
-from lsr.encoders.pruning import choose_rows
 from lsr.errors import EncoderError, InputError, MissingExtraError
 
 SAMPLE_DOCUMENTS = 20_000
@@ -60,7 +60,7 @@ def export(folder: Path, target: Path, layout: str, int8: bool, sample: str | No
     if layout == "onnx":
         _export_onnx(encoder, target, int8, sample)
     elif layout == "sentence-transformers":
-        from lsr.encoders.sentence_transformers_writer import write
+        from lsr.encoders.convert.to_sentence_transformers import write
 
         write(encoder, target)
     else:
@@ -71,7 +71,7 @@ def export(folder: Path, target: Path, layout: str, int8: bool, sample: str | No
 
 def average(folders: Sequence[Path], target: Path) -> None:
     """Write the mean of several encoders to ``target``."""
-    from lsr.encoders.averaging import average as write_average
+    from lsr.encoders.convert.average import average as write_average
 
     write_average(folders, target)
     rows = [("encoder", str(target)), ("runs", str(len(folders))), ("fingerprint", load(target, "cpu").fingerprint)]
@@ -80,7 +80,7 @@ def average(folders: Sequence[Path], target: Path) -> None:
 
 def rescale(folder: Path, target: Path, expansions: float, threshold: float | None) -> None:
     """Write an encoder of stems with other weights of expansions to ``target``."""
-    from lsr.encoders.rescaling import rescale as write_rescaled
+    from lsr.encoders.convert.rescale import rescale as write_rescaled
 
     write_rescaled(folder, target, expansions, threshold)
     out.print(facts([("encoder", str(target)), ("fingerprint", load(target, "cpu").fingerprint)]))
@@ -89,8 +89,8 @@ def rescale(folder: Path, target: Path, expansions: float, threshold: float | No
 def fold(base: str, expander: Path, sources: Sequence[str], target: Path, factor: float, int8: bool, most: int) -> None:
     """Write an encoder of stems that holds what another says of documents to ``target``."""
     try:
-        from lsr.training.data import read_data
-        from lsr.training.expander import fold as write_folded
+        from lsr.training.data.sources import read_data
+        from lsr.training.teachers.expander import fold as write_folded
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train", "fitting vectors of stems") from None
     write_folded(base, expander, read_data(sources), target, factor, int8, most)
@@ -100,8 +100,8 @@ def fold(base: str, expander: Path, sources: Sequence[str], target: Path, factor
 def cut(folder: Path, sources: Sequence[str], target: Path, least: int) -> None:
     """Write an encoder without rare word-pieces to ``target``."""
     try:
-        from lsr.training.data import read_data
-        from lsr.training.pieces import cut as write_cut
+        from lsr.training.data.sources import read_data
+        from lsr.training.student.word_piece_pruning import cut as write_cut
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train", "reading a network") from None
     pieces = write_cut(folder, read_data(sources).documents, least, target)
@@ -117,7 +117,7 @@ def _say_written(target: Path, *more: tuple[str, str]) -> None:
 
 def _export_onnx(encoder: NeuralEncoder, target: Path, int8: bool, sample: str | None) -> None:
     try:
-        from lsr.encoders.export import export_onnx
+        from lsr.encoders.convert.export import export_onnx
     except ImportError:
         raise MissingExtraError("torch", "export", "exporting an encoder") from None
     if sample is None:

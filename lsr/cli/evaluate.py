@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from rich.progress import Progress as Bars
@@ -14,6 +13,7 @@ from rich.table import Table
 
 from lsr.cli.console import out, progress_bars, say
 from lsr.cli.index import IndexBars
+from lsr.cli.outputs import Outputs, make_room
 from lsr.cli.topics import ask_from_file, warn_of_unknown
 from lsr.corpus import DocumentReader
 from lsr.errors import InputError, reason
@@ -34,7 +34,8 @@ from lsr.eval import (
     write_run,
 )
 from lsr.eval.report import Measured, report_page
-from lsr.retrieval import Evaluation, Searcher, evaluate_system
+from lsr.measuring import Evaluation, evaluate_system
+from lsr.retrieval import Searcher
 
 SHOWN = {
     "encode_ms": "{:.3f}",
@@ -51,16 +52,6 @@ SHOWN = {
 }
 
 
-class Outputs(NamedTuple):
-    """Files to write, or None; ``baseline`` is a run file that the report compares with."""
-
-    run: Path | None = None
-    json: Path | None = None
-    report: Path | None = None
-    certificate: Path | None = None
-    baseline: Path | None = None
-
-
 def start(question: Question, outputs: Outputs) -> None:
     """Evaluate one collection, or each of a folder; without a dataset, only ask.
 
@@ -68,31 +59,15 @@ def start(question: Question, outputs: Outputs) -> None:
         InputError: no dataset, and not all that a run without judgements needs.
     """
     for path in filter(None, outputs[:3]):
-        _make_room(path)
+        make_room(path)
     if not question.dataset:
         _run_only(question, outputs)
     elif parts := sub_collections(question.dataset):
         from lsr.cli.evaluate_parts import run_parts
 
-        run_parts(parts, question, outputs)
+        run_parts(parts, question, outputs, lambda part: run(part, Outputs()))
     else:
         run(question, outputs)
-
-
-def _make_room(path: Path) -> None:
-    """Make the folder of a file to write, before anything is measured.
-
-    Raises:
-        InputError: it cannot be made, or the file cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-            raise InputError(
-                f"cannot write {path}: {'a folder' if path.is_dir() else 'no permission'}; name another file"
-            )
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {reason(error)}; name another file") from None
 
 
 def _run_only(question: Question, outputs: Outputs) -> None:

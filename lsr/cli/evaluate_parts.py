@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -11,13 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from lsr.cli.console import out, say
-from lsr.cli.evaluate import Outputs, run
+from lsr.cli.outputs import Outputs
 from lsr.errors import InputError
 from lsr.eval import Question
 
 
-def run_parts(parts: Sequence[Path], question: Question, to: Outputs) -> None:
-    """Evaluate every part and print the means; cqadupstack's published number is the mean of its twelve.
+def run_parts(
+    parts: Sequence[Path], question: Question, to: Outputs, measure: Callable[[Question], dict[str, Any]]
+) -> None:
+    """Let ``measure`` evaluate every part, and print the means; cqadupstack's published number is that of its twelve.
 
     Raises:
         InputError: options that only make sense for one collection.
@@ -27,7 +30,7 @@ def run_parts(parts: Sequence[Path], question: Question, to: Outputs) -> None:
             "--index, --topics, --run, --report and --certificate are for one collection: give one of the parts, "
             f"{parts[0]}"
         )
-    reports = {part.name: run(replace(question, dataset=str(part)), Outputs()) for part in parts}
+    reports = {part.name: measure(replace(question, dataset=str(part))) for part in parts}
     names = list(next(iter(reports.values()))["measures"])
     mean = {name: sum(report["measures"][name] for report in reports.values()) / len(reports) for name in names}
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")

@@ -11,9 +11,9 @@ import msgspec
 
 from lsr.cli.console import facts, out, progress_bars
 from lsr.errors import InputError
-from lsr.training.data import read_data
-from lsr.training.mining import MiningReport, MiningSettings, mine
-from lsr.training.row_folder import EXAMPLES, write_row_folder
+from lsr.training.data.sources import read_data
+from lsr.training.data.training_folder import EXAMPLES, write_row_folder
+from lsr.training.mining.mining import MiningReport, MiningSettings, mine
 
 WORDS = {
     "pairs": "pairs of a query and a positive",

@@ -8,8 +8,8 @@ from lsr.cli.console import progress_bars, say
 from lsr.cli.topics import asked
 from lsr.errors import InputError
 from lsr.eval import Question, check_run_ids, depth_of, parse_measures, write_run
+from lsr.measuring.systems import SparseSystem, Way, answer
 from lsr.retrieval import Searcher
-from lsr.retrieval.systems import SparseSystem, Way, answer
 
 
 def write_topics_run(question: Question, out: Path) -> None:

@@ -10,18 +10,18 @@ from rich.text import Text
 
 from lsr.cli.console import facts, out, progress_bars, say
 from lsr.errors import InputError
-from lsr.training.order import Order
+from lsr.training.data.sampling_order import Order
 from lsr.training.recipe import Penalty, read_recipe, recipe_names
 
 if TYPE_CHECKING:
-    from lsr.training.session import Plan
+    from lsr.training.loop.session import Plan
 
 SHOWN = ("loss", "terms", "flops", "dead", "k", "dev ndcg")
 
 
 def run(name: str, profile: str | None, plan: Plan, resume: bool) -> None:
     """Train and print what the dev set says."""
-    from lsr.training.session import prepare
+    from lsr.training.loop.session import prepare
 
     recipe = read_recipe(name, profile)
     started = time.perf_counter()
@@ -72,7 +72,7 @@ def run_named(
         InputError: one of them was not given.
         TrainingError: mixing weights that do not fit the data.
     """
-    from lsr.training.session import Plan
+    from lsr.training.loop.session import Plan
 
     model, data, dev, folder = places
     if model is None or not data or not dev or folder is None:

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 # A search reads no sources.
 __getattr__ = on_first_use(
     __name__,
-    fields=("Fields",),
-    json_text=("json_objects", "json_value"),
-    reader=("DocumentReader",),
-    streams=("ByteStream", "has_member", "open_member"),
-    unique=("SeenIds",),
+    {
+        "fields": ("Fields",),
+        "json_text": ("json_objects", "json_value"),
+        "reader": ("DocumentReader",),
+        "streams": ("ByteStream", "has_member", "open_member"),
+        "unique": ("SeenIds",),
+    },
 )
 
 __all__ = [

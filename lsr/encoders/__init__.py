@@ -9,15 +9,15 @@ put together from parts, as a few lines of TOML say; `system_names` lists the pu
 from typing import TYPE_CHECKING
 
 from lsr.encoders.base import Encoder, Observation, Origin, Span
-from lsr.encoders.bm25 import BM25Encoder
 from lsr.encoders.declaration import Declaration, Side, read_system, system_names
+from lsr.encoders.lexical.bm25 import BM25Encoder
 from lsr.encoders.registry import DEFAULT, load
 from lsr.on_first_use import on_first_use
 
 if TYPE_CHECKING:
-    from lsr.encoders.given import GivenVectors
+    from lsr.encoders.lexical.precomputed import GivenVectors
 
-__getattr__ = on_first_use(__name__, given=("GivenVectors",))  # it needs all formats of vectors
+__getattr__ = on_first_use(__name__, {"lexical.precomputed": ("GivenVectors",)})  # it needs all formats of vectors
 
 __all__ = [
     "DEFAULT",

@@ -1,8 +1,8 @@
 """What can a second encoder add to documents of stems? Its terms, folded into stems that do not stand in the text.
 
 An encoder that is asked by its own network is close to one that is asked by a sum of one vector a stem; what a stem
-adds to its score is then a weight that the document can hold. Queries stay a table. `lsr.training.expander` fits the
-vectors.
+adds to its score is then a weight that the document can hold. Queries stay a table.
+`lsr.training.teachers.expander` fits the vectors.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from lsr.encoders.base import Encoder, Observation, Origin, Span, as_texts, by_weight
 from lsr.encoders.neural import NeuralEncoder
-from lsr.encoders.rows import Rows
-from lsr.encoders.source import FOLDED, read_json, read_tensors, write_tensors
+from lsr.encoders.runners.rows import Rows
+from lsr.encoders.storage.files import read_json, read_tensors, write_tensors
+from lsr.encoders.storage.layout import FOLDED
 from lsr.errors import EncoderError
 from lsr.sparse import SparseMatrix
 
@@ -192,14 +193,12 @@ class FoldedEncoder(Encoder):
         self.folding.save(folder)
 
     @classmethod
-    def load(cls, folder: Path, device: str | None = None, half: bool = False) -> FoldedEncoder:
-        """What `save` wrote.
+    def load(cls, folder: Path, load: Callable[[Path], Encoder]) -> FoldedEncoder:
+        """What `save` wrote; ``load`` opens each of the two encoders in it.
 
         Raises:
             EncoderError: a part is missing or damaged.
         """
-        from lsr.encoders.registry import load
-
         try:
             settings = msgspec.convert(read_json(folder / FILE), Settings)
         except msgspec.ValidationError as error:
@@ -209,8 +208,7 @@ class FoldedEncoder(Encoder):
         if not (folder / EXPANDER).is_dir():
             raise EncoderError(f"{folder} holds no complete model: the folder {EXPANDER} is missing")
         folding = _folding(folder / TENSORS, settings)
-        base, name = load(folder / BASE, device, half), folder.resolve().name
-        return cls(base, lambda: load(folder / EXPANDER, device, half), folding, name)
+        return cls(load(folder / BASE), lambda: load(folder / EXPANDER), folding, folder.resolve().name)
 
     def _added(self, own: SparseMatrix, texts: Sequence[str]) -> SparseMatrix:
         others, rows = self.expander.encode_documents(texts), Rows(len(texts), self.dim)

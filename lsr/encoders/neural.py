@@ -18,26 +18,14 @@ from tokenizers import Tokenizer
 
 from lsr.encoders.base import Encoder, Observation, Origin, Span, as_texts, by_weight
 from lsr.encoders.declaration import Side, write_declaration
+from lsr.encoders.lexical.stems import WORDS, Stems, read_stems
 from lsr.encoders.parts.scorers import scales_to_one, unit_rows
-from lsr.encoders.source import (
-    BODY,
-    FORMAT,
-    PARTS,
-    STEMS,
-    SideSource,
-    Source,
-    file_hashes,
-    fingerprint,
-    network_files,
-    small_parts,
-    weight_files,
-    width_of,
-    write_tensors,
-)
-from lsr.encoders.stem_view import terms_of
-from lsr.encoders.stems import WORDS, Stems, read_stems
-from lsr.encoders.tables import CorpusTable, TableRunner
-from lsr.encoders.view import Tokens, read_tokenizer
+from lsr.encoders.runners.table_runner import CorpusTable, TableRunner
+from lsr.encoders.storage.files import file_hashes, small_parts, write_tensors
+from lsr.encoders.storage.layout import BODY, FORMAT, PARTS, SideSource, Source, network_files, weight_files, width_of
+from lsr.encoders.storage.reader import fingerprint
+from lsr.encoders.tokens.stem_tokens import STEMS, terms_of
+from lsr.encoders.tokens.word_pieces import Tokens, read_tokenizer
 from lsr.errors import EncoderError, MissingExtraError
 from lsr.sparse import SparseMatrix
 
@@ -62,7 +50,7 @@ class NeuralEncoder(Encoder):
     A side that is a table never imports torch, and the network of the other side is read at its first use.
 
     Args:
-        source: what `lsr.encoders.source.read_source` found.
+        source: what `lsr.encoders.storage.layout.read_source` found.
         device: "cpu", "cuda", ...; None takes a GPU where there is one.
         half: bfloat16 on a GPU.
 
@@ -268,7 +256,7 @@ class NeuralEncoder(Encoder):
             table = source.parts["table"] if self._corpus is None else self._corpus.weights()
             return TableRunner(source.side, source.tokenizer, table, self.dim)
         if source.onnx and not (self._device or "cpu").startswith("cuda"):
-            from lsr.encoders.onnx_runner import OnnxRunner
+            from lsr.encoders.runners.onnx_runner import OnnxRunner
 
             return OnnxRunner(source)
         return self._torch_runner(source)
@@ -278,8 +266,8 @@ class NeuralEncoder(Encoder):
             import torch
         except ImportError:
             raise MissingExtraError("torch", "torch", "this encoder") from None
-        from lsr.encoders.assemble import read_network
-        from lsr.encoders.torch_runner import TorchRunner
+        from lsr.encoders.network.assemble import read_network
+        from lsr.encoders.runners.torch_runner import TorchRunner
 
         device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.batch_documents = GPU_DOCUMENTS if device != "cpu" else self.batch_documents
@@ -291,8 +279,8 @@ class NeuralEncoder(Encoder):
         if document.onnx:
             shared: Runner = self._runner(replace(document, side=side))
             return shared
-        from lsr.encoders.assemble import with_side
-        from lsr.encoders.torch_runner import TorchRunner
+        from lsr.encoders.network.assemble import with_side
+        from lsr.encoders.runners.torch_runner import TorchRunner
 
         network = with_side(self.documents.network, side)  # type: ignore[attr-defined]
         return TorchRunner(network, document.tokenizer, self.documents.device, self._half)  # type: ignore[attr-defined]

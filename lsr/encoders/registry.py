@@ -6,8 +6,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from lsr.encoders.base import Encoder
-from lsr.encoders.bm25 import ENGLISH, BM25Encoder
-from lsr.encoders.source import FOLDED
+from lsr.encoders.lexical.bm25 import ENGLISH, BM25Encoder
+from lsr.encoders.storage.layout import FOLDED
 from lsr.errors import EncoderError
 
 DEFAULT = "default"
@@ -23,7 +23,7 @@ def load(
     Nothing is downloaded, nothing is unpickled, and no code from a folder is run.
 
     Args:
-        name_or_dir: "default", "bm25", "bm25:LANGUAGE" (one of `lsr.encoders.bm25.languages`) or a folder.
+        name_or_dir: "default", "bm25", "bm25:LANGUAGE" (one of `lsr.encoders.lexical.bm25.languages`) or a folder.
         device: where a network runs: "cpu", "cuda", "cuda:1"; None takes a GPU where there is one.
         half: bfloat16 on a GPU.
         system: parts of a plain Hugging Face folder, one of `system_names`; None means splade-v2, or, with an
@@ -46,15 +46,15 @@ def load(
     if (folder / BM25).is_file():
         return BM25Encoder.load(folder)
     if (folder / VECTORS).is_file():
-        from lsr.encoders.given import GivenVectors
+        from lsr.encoders.lexical.precomputed import GivenVectors
 
         return GivenVectors.load(folder)
     if (folder / FOLDED).is_file():
         from lsr.encoders.folded import FoldedEncoder
 
-        return FoldedEncoder.load(folder, device, half)
+        return FoldedEncoder.load(folder, lambda part: load(part, device, half))
     from lsr.encoders.neural import NeuralEncoder
-    from lsr.encoders.source import read_source
+    from lsr.encoders.storage.reader import read_source
 
     return NeuralEncoder(read_source(folder, system), device, half)
 
@@ -68,7 +68,7 @@ def fingerprint_of(name_or_dir: str | Path) -> str:
     folder = folder_of(name_or_dir)
     if bm25_language(name_or_dir) or not folder.is_dir() or _has(folder, BM25, VECTORS, FOLDED):
         return load(name_or_dir, "cpu").fingerprint
-    from lsr.encoders.source import fingerprint, read_source
+    from lsr.encoders.storage.reader import fingerprint, read_source
 
     return fingerprint(read_source(folder))
 

@@ -11,18 +11,18 @@ from lsr.index.allowed import Allowed
 from lsr.index.collection import Collection
 from lsr.index.engines import IndexSettings
 from lsr.index.exact import ExactIndex
-from lsr.index.manifest import EncoderInfo, Manifest
 from lsr.index.plan import Point, Tuning
 from lsr.index.results import TopK
 from lsr.index.settings import SeismicSettings, WindowedSettings
-from lsr.index.windowed import WindowedIndex
-from lsr.index.writer import CollectionWriter, store_tuning
+from lsr.index.storage.manifest import EncoderInfo, Manifest
+from lsr.index.storage.writer import CollectionWriter, store_tuning
+from lsr.index.windowed.engine import WindowedIndex
 from lsr.on_first_use import on_first_use
 
 if TYPE_CHECKING:
-    from lsr.index.seismic import SeismicIndex
+    from lsr.index.seismic.engine import SeismicIndex
 
-__getattr__ = on_first_use(__name__, seismic=("SeismicIndex",))
+__getattr__ = on_first_use(__name__, {"seismic.engine": ("SeismicIndex",)})
 
 __all__ = [
     "Allowed",

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from lsr.corpus import Document
 from lsr.errors import InputError, MismatchError, StorageError
-from lsr.index import manifest as manifests
 from lsr.index.allowed import Allowed
 from lsr.index.engines import IndexSettings
 from lsr.index.plan import COMPILER, check_recall, scan_cost, settings_for
 from lsr.index.results import TopK, check_queries, mask_of, merge
-from lsr.index.segment import Segment
-from lsr.index.windowed_kernels import search_windows
+from lsr.index.storage import manifest as manifests
+from lsr.index.storage.segment import Segment
+from lsr.index.windowed.kernels import search_windows
 from lsr.sparse import SparseMatrix
 
 

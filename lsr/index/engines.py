@@ -41,7 +41,7 @@ class EngineChoice:
 
 ENGINES = {
     "windowed": EngineChoice(
-        ("lsr.index.windowed", "WindowedIndex"),
+        ("lsr.index.windowed.engine", "WindowedIndex"),
         WindowedSettings,
         2**26,
         tuple(
@@ -54,7 +54,7 @@ ENGINES = {
         ),
     ),
     "seismic": EngineChoice(
-        ("lsr.index.seismic", "SeismicIndex"),
+        ("lsr.index.seismic.engine", "SeismicIndex"),
         SeismicSettings,
         2**24,
         tuple(

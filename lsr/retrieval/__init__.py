@@ -14,32 +14,26 @@ from lsr.retrieval.snippet import Snippet, snippet
 from lsr.retrieval.tune import tune
 
 if TYPE_CHECKING:
-    from lsr.retrieval.bench import Bench, Outcome
-    from lsr.retrieval.evaluation import Evaluation, evaluate_system
     from lsr.retrieval.ingest import IndexSummary, Progress, index_documents
     from lsr.retrieval.vectors import TopicEncoder, index_vectors, read_vector_topics
 
 # A search does not wait for what makes and measures indexes.
 __getattr__ = on_first_use(
     __name__,
-    bench=("Bench", "Outcome"),
-    evaluation=("Evaluation", "evaluate_system"),
-    ingest=("IndexSummary", "Progress", "index_documents"),
-    vectors=("TopicEncoder", "index_vectors", "read_vector_topics"),
+    {
+        "ingest": ("IndexSummary", "Progress", "index_documents"),
+        "vectors": ("TopicEncoder", "index_vectors", "read_vector_topics"),
+    },
 )
 
 __all__ = [
-    "Bench",
-    "Evaluation",
     "Hit",
     "IndexSummary",
-    "Outcome",
     "Progress",
     "Searcher",
     "Snippet",
     "TermShare",
     "TopicEncoder",
-    "evaluate_system",
     "explain",
     "index_documents",
     "index_vectors",

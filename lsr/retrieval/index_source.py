@@ -13,7 +13,7 @@ from lsr.errors import InputError
 from lsr.formats import Format, VectorBatch, VectorSource, Vocabulary
 from lsr.formats.source import size_of
 from lsr.formats.vectors import ROWS, sorted_rows
-from lsr.index import manifest as manifests
+from lsr.index.storage import manifest as manifests
 from lsr.retrieval.searcher import Searcher
 
 

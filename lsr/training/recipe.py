@@ -26,7 +26,7 @@ class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Penalty(Strict, frozen=True):
-    """How vectors of one side are kept sparse; see `lsr.training.regularisers.Regulariser`.
+    """How vectors of one side are kept sparse; see `lsr.training.objective.regularisers.Regulariser`.
 
     Attributes:
         weight: lambda, a number or a schedule.
@@ -47,7 +47,7 @@ class Penalty(Strict, frozen=True):
 
 
 class Codes(Strict, frozen=True):
-    """What trains an autoencoder; see `lsr.training.autoencoder`.
+    """What trains an autoencoder; see `lsr.training.objective.autoencoder`.
 
     Attributes:
         k: latents kept, over the steps.
@@ -73,7 +73,7 @@ class Codes(Strict, frozen=True):
 
 
 class StemChoice(Strict, frozen=True):
-    """What a system of stems starts from; see `lsr.training.vocabulary`.
+    """What a system of stems starts from; see `lsr.training.student.stem_initialisation`.
 
     Attributes:
         named: stems with a term of their own, the commonest ones.
@@ -91,7 +91,7 @@ class StemChoice(Strict, frozen=True):
 
 
 class Copy(Strict, frozen=True):
-    """What documents of stems copy from one teacher; see `lsr.training.copies`.
+    """What documents of stems copy from one teacher; see `lsr.training.teachers.stem_targets`.
 
     Attributes:
         teacher: its place among the teachers.
@@ -116,7 +116,7 @@ class Teaching(Strict, frozen=True):
     Attributes:
         teachers: one or more.
         weights: of each; None means equal.
-        normaliser: what brings them to one scale; see `lsr.training.teachers.Ensemble`.
+        normaliser: what brings them to one scale; see `lsr.training.teachers.scores.Ensemble`.
         scale: S, what the mean of normalised scores is multiplied by.
         copies: what students of stems copy; others copy the vectors of the first teacher.
     """
@@ -129,7 +129,7 @@ class Teaching(Strict, frozen=True):
 
 
 class Pretraining(Strict, frozen=True):
-    """How a causal language model gets ready for a sparse head; see `lsr.training.pretraining`.
+    """How a causal language model gets ready for a sparse head; see `lsr.training.student.pretraining`.
 
     Attributes:
         steps: optimisation steps.
@@ -149,7 +149,7 @@ class Pretraining(Strict, frozen=True):
 
 
 class Adapter(Strict, frozen=True):
-    """Low-rank factors that learn in the place of matrices; see `lsr.training.adapter`.
+    """Low-rank factors that learn in the place of matrices; see `lsr.training.student.lora`.
 
     Attributes:
         rank: r.

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lsr.cli.app import app, command_names
-from lsr.index.generations import mark
+from lsr.index.storage.generations import mark
 from tests.conftest import SAMPLE
 
 LSR = Path(sys.executable).with_name("lsr")

@@ -8,7 +8,7 @@ import pytest
 
 from lsr.corpus import DocumentReader
 from lsr.encoders import GivenVectors, load
-from lsr.encoders.vector_file import write_vectors
+from lsr.encoders.bulk.vector_file import write_vectors
 from lsr.errors import InputError, MismatchError
 from lsr.eval import load_collection
 from lsr.formats import VectorSource, Vocabulary, convert, read_ground_truth

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from lsr.cli.app import app
 from lsr.errors import InputError
-from lsr.training.data import read_data
+from lsr.training.data.sources import read_data
 from tests.conftest import SAMPLE
 from tests.encoders.models import bert
 from tests.training.test_adaptation import RECIPE, corpus

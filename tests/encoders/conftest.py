@@ -21,7 +21,7 @@ def exported_bodies(tmp_path_factory):
     if find_spec("torch") is None:
         yield
         return
-    from lsr.encoders import export
+    from lsr.encoders.convert import export
 
     folder, body = tmp_path_factory.mktemp("bodies"), export._export_body
 

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from lsr.encoders import load, read_system  # noqa: E402
-from lsr.encoders.assemble import untrained  # noqa: E402
+from lsr.encoders.network.assemble import untrained  # noqa: E402
 from lsr.encoders.neural import NeuralEncoder  # noqa: E402
 from lsr.errors import EncoderError  # noqa: E402
 from tests.encoders import models  # noqa: E402

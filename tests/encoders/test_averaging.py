@@ -8,14 +8,14 @@ from typer.testing import CliRunner
 
 from lsr.cli.app import app
 from lsr.encoders import load
-from lsr.encoders.averaging import average
+from lsr.encoders.convert.average import average
 from lsr.encoders.declaration import read_system
-from lsr.encoders.source import read_tensors
+from lsr.encoders.storage.files import read_tensors
 from lsr.errors import EncoderError
 
 torch = pytest.importorskip("torch")
 
-from lsr.encoders.assemble import untrained  # noqa: E402
+from lsr.encoders.network.assemble import untrained  # noqa: E402
 from lsr.encoders.neural import NeuralEncoder  # noqa: E402
 from tests.encoders import models  # noqa: E402
 

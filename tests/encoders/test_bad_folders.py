@@ -14,7 +14,7 @@ from lsr.errors import EncoderError, MissingExtraError
 
 torch = pytest.importorskip("torch")
 
-from lsr.encoders.assemble import untrained  # noqa: E402
+from lsr.encoders.network.assemble import untrained  # noqa: E402
 from lsr.encoders.neural import NeuralEncoder  # noqa: E402
 from tests.encoders import models  # noqa: E402
 

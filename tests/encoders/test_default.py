@@ -11,7 +11,8 @@ from lsr.encoders import load
 from lsr.encoders.registry import folder_of
 from lsr.eval import Question
 from lsr.index import Collection
-from lsr.retrieval import evaluate_system, index_documents
+from lsr.measuring import evaluate_system
+from lsr.retrieval import index_documents
 from tests.conftest import ROOT
 
 MEGABYTES = 25
@@ -98,8 +99,8 @@ def test_documents_are_short(index):
 def test_torch_gives_the_same_vectors(encoder):
     pytest.importorskip("torch")
     pytest.importorskip("onnx")
-    from lsr.encoders.assemble import read_network
-    from lsr.encoders.torch_runner import TorchRunner
+    from lsr.encoders.network.assemble import read_network
+    from lsr.encoders.runners.torch_runner import TorchRunner
 
     side = encoder.base.source.document
     texts = ["Xylem transports water and minerals from roots to leaves.", "bees dance", ""]

@@ -14,23 +14,23 @@ from typer.testing import CliRunner
 from lsr import Searcher, index_documents
 from lsr.cli.app import app
 from lsr.encoders import load
-from lsr.encoders.bm25 import BM25Encoder
 from lsr.encoders.declaration import read_system
 from lsr.encoders.folded import FoldedEncoder, Folding, Settings
+from lsr.encoders.lexical.bm25 import BM25Encoder
 from lsr.encoders.registry import fingerprint_of
-from lsr.encoders.source import read_source
+from lsr.encoders.storage.reader import read_source
 from lsr.errors import EncoderError
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
 from lsr.corpus import Document  # noqa: E402
-from lsr.encoders.assemble import untrained  # noqa: E402
+from lsr.encoders.network.assemble import untrained  # noqa: E402
 from lsr.encoders.neural import NeuralEncoder  # noqa: E402
-from lsr.training.data import Raw, TrainingData  # noqa: E402
-from lsr.training.expander import TERMS, fit, fold  # noqa: E402
+from lsr.training.data.sources import Raw, TrainingData  # noqa: E402
 from lsr.training.recipe import StemChoice  # noqa: E402
-from lsr.training.vocabulary import write_start  # noqa: E402
+from lsr.training.student.stem_initialisation import write_start  # noqa: E402
+from lsr.training.teachers.expander import TERMS, fit, fold  # noqa: E402
 from tests.encoders import models  # noqa: E402
 
 CORPUS = ["bees dance to tell other bees where flowers are", "a castle had thick walls", "the moat of the castle", ""]

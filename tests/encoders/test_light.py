@@ -15,10 +15,10 @@ from lsr.errors import EncoderError
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
-from lsr.encoders.assemble import read_network, untrained  # noqa: E402
-from lsr.encoders.export import export_onnx  # noqa: E402
+from lsr.encoders.convert.export import export_onnx  # noqa: E402
+from lsr.encoders.network.assemble import read_network, untrained  # noqa: E402
 from lsr.encoders.neural import NeuralEncoder  # noqa: E402
-from lsr.encoders.source import read_source  # noqa: E402
+from lsr.encoders.storage.reader import read_source  # noqa: E402
 from tests.encoders import models  # noqa: E402
 
 TEXTS = ["bees dance to tell other bees where flowers are", "", "the moat of the castle " * 30, "zzz bees", "a castle"]
@@ -203,7 +203,7 @@ def test_a_folder_that_is_there_is_not_overwritten(exported, tmp_path):
 
 @pytest.mark.parametrize("system", ["splade-v2", "splade-sum"])
 def test_a_pruned_export_gives_the_same_weights_at_the_terms_it_kept(system, exported, tmp_path):
-    from lsr.encoders.pruning import Pruning, choose_rows
+    from lsr.encoders.convert.prune import Pruning, choose_rows
 
     encoder, _ = exported(system)
     rows = np.array([5, 7, 8, 20])
@@ -222,7 +222,7 @@ def test_a_pruned_export_gives_the_same_weights_at_the_terms_it_kept(system, exp
 
 
 def test_a_sample_of_few_documents_chooses_nothing(exported):
-    from lsr.encoders.pruning import choose_rows
+    from lsr.encoders.convert.prune import choose_rows
     from lsr.errors import InputError
 
     with pytest.raises(InputError, match="5 documents are too few"):
@@ -232,7 +232,7 @@ def test_a_sample_of_few_documents_chooses_nothing(exported):
 def test_bytes_leave_the_numbers_of_rows_what_they_are(tmp_path):
     from safetensors.numpy import save_file
 
-    from lsr.encoders.source import LARGE, read_parts, small_parts
+    from lsr.encoders.storage.files import LARGE, read_parts, small_parts
 
     random = np.random.default_rng(0)
     parts = {

@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 pytest.importorskip("torch")
 
-from lsr.encoders.assemble import untrained
+from lsr.encoders.network.assemble import untrained
 from lsr.encoders.neural import NeuralEncoder
 
 TEXTS = ["Bees dance to tell other bees where flowers are.", "A castle had thick walls.", "how do bees find flowers"]

@@ -8,17 +8,17 @@ from typer.testing import CliRunner
 
 from lsr.cli.app import app
 from lsr.encoders import load
+from lsr.encoders.convert.rescale import rescale
 from lsr.encoders.declaration import read_system
-from lsr.encoders.rescaling import rescale
 from lsr.errors import EncoderError
 
 torch = pytest.importorskip("torch")
 
-from lsr.encoders.assemble import untrained  # noqa: E402
-from lsr.encoders.export import export_onnx  # noqa: E402
+from lsr.encoders.convert.export import export_onnx  # noqa: E402
+from lsr.encoders.network.assemble import untrained  # noqa: E402
 from lsr.encoders.neural import NeuralEncoder  # noqa: E402
 from lsr.training.recipe import StemChoice  # noqa: E402
-from lsr.training.vocabulary import write_start  # noqa: E402
+from lsr.training.student.stem_initialisation import write_start  # noqa: E402
 from tests.encoders import models  # noqa: E402
 
 CORPUS = ["bees dance to tell other bees where flowers are", "a castle had thick walls", "the moat of the castle"]

@@ -17,10 +17,10 @@ from sentence_transformers.base.modules import Router, Transformer  # noqa: E402
 from sentence_transformers.sentence_transformer.modules import Pooling  # noqa: E402
 from sentence_transformers.sparse_encoder import modules  # noqa: E402
 
-from lsr.encoders.assemble import untrained  # noqa: E402
+from lsr.encoders.convert.to_sentence_transformers import write  # noqa: E402
+from lsr.encoders.network.assemble import untrained  # noqa: E402
 from lsr.encoders.neural import NeuralEncoder  # noqa: E402
-from lsr.encoders.sentence_transformers import max_length  # noqa: E402
-from lsr.encoders.sentence_transformers_writer import write  # noqa: E402
+from lsr.encoders.storage.sentence_transformers import max_length  # noqa: E402
 from tests.encoders import models  # noqa: E402
 from tests.encoders.models import VOCABULARY, WIDTH  # noqa: E402
 

@@ -8,23 +8,23 @@ import pytest
 
 from lsr.encoders import load
 from lsr.encoders.declaration import read_system
-from lsr.encoders.stems import K1, B, Stems, read_stems
-from lsr.encoders.tables import CorpusTable
+from lsr.encoders.lexical.stems import K1, B, Stems, read_stems
+from lsr.encoders.runners.table_runner import CorpusTable
 from lsr.errors import EncoderError
 
 torch = pytest.importorskip("torch")
 
-from lsr.encoders.array_heads import ArrayHead  # noqa: E402
-from lsr.encoders.assemble import read_network  # noqa: E402
-from lsr.encoders.export import export_onnx  # noqa: E402
-from lsr.encoders.network import Batch  # noqa: E402
+from lsr.encoders.convert.export import export_onnx  # noqa: E402
+from lsr.encoders.network.assemble import read_network  # noqa: E402
+from lsr.encoders.network.side_network import Batch  # noqa: E402
 from lsr.encoders.neural import NeuralEncoder  # noqa: E402
-from lsr.encoders.source import read_source  # noqa: E402
-from lsr.encoders.stem_view import view_of  # noqa: E402
-from lsr.encoders.view import collate  # noqa: E402
+from lsr.encoders.runners.numpy_heads import ArrayHead  # noqa: E402
+from lsr.encoders.storage.reader import read_source  # noqa: E402
+from lsr.encoders.tokens.stem_tokens import view_of  # noqa: E402
+from lsr.encoders.tokens.word_pieces import collate  # noqa: E402
+from lsr.training.data.token_store import TokenStore  # noqa: E402
 from lsr.training.recipe import StemChoice  # noqa: E402
-from lsr.training.token_store import TokenStore  # noqa: E402
-from lsr.training.vocabulary import count_stems, write_start  # noqa: E402
+from lsr.training.student.stem_initialisation import count_stems, write_start  # noqa: E402
 from tests.encoders import models  # noqa: E402
 
 CORPUS = [
@@ -279,7 +279,7 @@ def test_stored_tokens_make_the_batches_of_a_view(start):
 
 
 def test_stems_need_a_vocabulary_before_they_are_trained(start, tmp_path):
-    from lsr.encoders.assemble import untrained
+    from lsr.encoders.network.assemble import untrained
 
     with pytest.raises(EncoderError, match="lsr train"):
         untrained(read_system("stems"), models.bert(tmp_path / "model"))

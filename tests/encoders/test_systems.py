@@ -13,7 +13,7 @@ from lsr.errors import EncoderError
 
 torch = pytest.importorskip("torch")
 
-from lsr.encoders.assemble import untrained  # noqa: E402
+from lsr.encoders.network.assemble import untrained  # noqa: E402
 from lsr.encoders.neural import NeuralEncoder  # noqa: E402
 from tests.encoders import models  # noqa: E402
 from tests.encoders.models import VOCABULARY, WIDTH  # noqa: E402
@@ -227,8 +227,8 @@ def test_inference_free_scores_are_idf_weighted_sums(name, times, bert):
 
 
 def test_li_lsr_queries_are_a_projection_of_word_embeddings(bert):
-    from lsr.encoders.network import Batch, SideNetwork
-    from lsr.encoders.view import View, collate, read_tokenizer
+    from lsr.encoders.network.side_network import Batch, SideNetwork
+    from lsr.encoders.tokens.word_pieces import View, collate, read_tokenizer
 
     side = read_system("li-lsr").asking
     rng = np.random.default_rng(0)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lsr.corpus import Document
 from lsr.encoders import load
-from lsr.encoders.given import GivenVectors
+from lsr.encoders.lexical.precomputed import GivenVectors
 from lsr.errors import InputError, MismatchError
 from lsr.formats import Vocabulary
 from lsr.retrieval import Searcher, index_documents

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from lsr.corpus import Document
-from lsr.encoders import BM25Encoder, vector_file
-from lsr.encoders.vector_file import write_vectors
+from lsr.encoders import BM25Encoder
+from lsr.encoders.bulk import vector_file
+from lsr.encoders.bulk.vector_file import write_vectors
 from lsr.errors import EncoderError, InputError, MismatchError, StorageError
 
 WORDS = "bees dance tell where flowers castle walls moat spring garden".split()
@@ -204,7 +205,7 @@ def test_a_killed_command_goes_on(tmp_path):
 def test_several_devices_give_the_vectors_of_one(splade_tiny):
     pytest.importorskip("torch")
     from lsr.encoders import load
-    from lsr.encoders.parallel import encode_on
+    from lsr.encoders.bulk.parallel import encode_on
 
     batches = [[document.text for document in documents(8 * i + 8, first=8 * i)] for i in range(5)]
     found = list(encode_on(str(splade_tiny), ["cpu", "cpu"], batches))
@@ -213,7 +214,7 @@ def test_several_devices_give_the_vectors_of_one(splade_tiny):
 
 
 def test_a_fault_in_another_process_arrives_as_it_is(tmp_path):
-    from lsr.encoders.parallel import encode_on
+    from lsr.encoders.bulk.parallel import encode_on
 
     with pytest.raises(EncoderError):
         list(encode_on(str(tmp_path), ["cpu", "cpu"], [["a"]]))

@@ -93,7 +93,7 @@ def test_any_bytes_are_judgements_or_refused(tmp_path, name, content):
 
 def test_the_layout_of_topics_in_json_beside_documents_is_evaluated(tmp_path):
     from lsr.eval import Question
-    from lsr.retrieval import evaluate_system
+    from lsr.measuring import evaluate_system
 
     texts = {"1": "bees dance", "2": "rivers flow"}
     (tmp_path / "docs.jsonl").write_text(
@@ -107,7 +107,7 @@ def test_the_layout_of_topics_in_json_beside_documents_is_evaluated(tmp_path):
 
 def test_queries_are_no_documents(tmp_path):
     from lsr.eval import Question
-    from lsr.retrieval import evaluate_system
+    from lsr.measuring import evaluate_system
 
     (tmp_path / "qrels").mkdir()
     (tmp_path / "queries.jsonl").write_text('{"_id": "1", "text": "one"}\n')
@@ -119,7 +119,7 @@ def test_queries_are_no_documents(tmp_path):
 def test_cranfield_has_its_numbers_in_the_layout_of_trec_too(shared_collection, tmp_path):
     from lsr.corpus import DocumentReader
     from lsr.eval import Question
-    from lsr.retrieval import evaluate_system
+    from lsr.measuring import evaluate_system
 
     cranfield = load_collection(shared_collection("cranfield"))
     documents = [{"id": one.id, "title": one.title, "text": one.text} for one in DocumentReader([cranfield.path])]

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.errors import InputError, MismatchError
-from lsr.index import Allowed, ExactIndex, SeismicIndex, WindowedIndex, WindowedSettings, windowed
-from lsr.index.windowed_build import shape_of
+from lsr.index import Allowed, ExactIndex, SeismicIndex, WindowedIndex, WindowedSettings
+from lsr.index.windowed import engine as windowed
+from lsr.index.windowed.build import shape_of
 from lsr.sparse import SparseMatrix
 from tests import reference
 from tests.conftest import random_matrix

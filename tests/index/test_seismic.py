@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lsr.errors import InputError, MismatchError, VectorError
 from lsr.index import Allowed, ExactIndex, SeismicIndex, SeismicSettings
-from lsr.index.seismic_kernels import LOOKED
+from lsr.index.seismic.kernels import LOOKED
 from tests import reference
 from tests.conftest import random_matrix
 from tests.index.test_search import blocks_of, clustered, expected, pairs, recall

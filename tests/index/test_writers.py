@@ -17,7 +17,8 @@ import pytest
 from lsr.corpus import Document
 from lsr.encoders import load
 from lsr.errors import StorageError
-from lsr.index import Collection, CollectionWriter, IndexSettings, Tuning, generations, store_tuning
+from lsr.index import Collection, CollectionWriter, IndexSettings, Tuning, store_tuning
+from lsr.index.storage import generations
 from lsr.retrieval import Searcher, index_documents
 from tests.conftest import ROOT
 

@@ -29,8 +29,8 @@ from lsr.eval import (
     write_collection,
     write_run,
 )
-from lsr.retrieval import Bench, evaluate_system
-from lsr.retrieval.dense import encode_documents, search_dense
+from lsr.measuring import Bench, evaluate_system
+from lsr.measuring.dense import encode_documents, search_dense
 from tests.conftest import ROOT, SAMPLE
 
 BM25 = '[[system]]\nname = "bm25"\nencoder = "bm25"\n'

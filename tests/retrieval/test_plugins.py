@@ -7,7 +7,7 @@ import pytest
 from lsr.corpus import DocumentReader
 from lsr.errors import InputError
 from lsr.eval import Question, load_collection
-from lsr.retrieval import evaluate_system
+from lsr.measuring import evaluate_system
 from tests.conftest import SAMPLE
 
 
@@ -24,7 +24,7 @@ def test_beir_finds_what_we_find(ours):
     from beir.retrieval.evaluation import EvaluateRetrieval
     from beir.retrieval.search import BaseSearch
 
-    from lsr.retrieval.plugins.beir_search import BeirSearch
+    from lsr.measuring.plugins.beir_search import BeirSearch
 
     collection = load_collection(SAMPLE)
     corpus = {d.id: {"title": d.title, "text": d.text} for d in DocumentReader([SAMPLE])}
@@ -45,7 +45,7 @@ def test_mteb_finds_what_we_find(ours):
     pytest.importorskip("mteb", reason="mteb is not installed: pip install 'lsr-engine[plugins]'")
     import mteb
 
-    from lsr.retrieval.plugins.mteb_model import MtebModel
+    from lsr.measuring.plugins.mteb_model import MtebModel
 
     model = MtebModel("bm25")
     assert isinstance(model, mteb.SearchProtocol)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lsr.training import run_folder
+from lsr.training.loop import run_folder
 
 
 @pytest.fixture

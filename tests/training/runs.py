@@ -6,14 +6,14 @@ import json
 import os
 from pathlib import Path
 
-from lsr.training.batches import Drawer
-from lsr.training.data import TrainingData, read_data
-from lsr.training.dev import DevMeter, DevSet
+from lsr.training.data.sources import TrainingData, read_data
+from lsr.training.loop.batches import Drawer
+from lsr.training.loop.run_folder import RunFolder
+from lsr.training.loop.session import Plan, prepare
+from lsr.training.loop.trainer import Trainer
+from lsr.training.loop.validation import DevMeter, DevSet
 from lsr.training.recipe import Recipe, parse_recipe
-from lsr.training.run_folder import RunFolder
-from lsr.training.session import Plan, prepare
-from lsr.training.student import start
-from lsr.training.trainer import Trainer
+from lsr.training.student.student import start
 from tests.encoders.models import WORDS, bert, llama
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"

@@ -13,14 +13,14 @@ from lsr.encoders.declaration import read_system
 from lsr.encoders.folded import FoldedEncoder
 from lsr.errors import InputError, TrainingError
 from lsr.eval import compare
-from lsr.training.adaptation import Adaptation, adapt, is_written
-from lsr.training.data import Raw, TrainingData, read_data
-from lsr.training.expander import fold
-from lsr.training.heldout import kind_of, split
-from lsr.training.questions import KINDS, LONGEST, Questioner
+from lsr.training.adaptation.adaptation import Adaptation, adapt, is_written
+from lsr.training.adaptation.paired_comparison import by_kind, measure, verdict
+from lsr.training.adaptation.pseudo_queries import KINDS, LONGEST, Questioner
+from lsr.training.adaptation.split import kind_of, split
+from lsr.training.data.sources import Raw, TrainingData, read_data
 from lsr.training.recipe import StemChoice
-from lsr.training.verdict import by_kind, measure, verdict
-from lsr.training.vocabulary import write_start
+from lsr.training.student.stem_initialisation import write_start
+from lsr.training.teachers.expander import fold
 from tests.conftest import SAMPLE
 from tests.encoders.models import WORDS, bert
 

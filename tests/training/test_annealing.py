@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 import torch
 
-from lsr.training.batches import Drawer
-from lsr.training.data import Raw, TrainingData
-from lsr.training.dev import DevMeter, DevSet
+from lsr.training.data.sources import Raw, TrainingData
+from lsr.training.loop.batches import Drawer
+from lsr.training.loop.run_folder import RunFolder
+from lsr.training.loop.trainer import Trainer
+from lsr.training.loop.validation import DevMeter, DevSet
 from lsr.training.recipe import read_recipe
-from lsr.training.run_folder import RunFolder
 from lsr.training.schedules import Schedule
-from lsr.training.states import FrozenStates
-from lsr.training.student import start
-from lsr.training.trainer import Trainer
+from lsr.training.student.frozen_states import FrozenStates
+from lsr.training.student.student import start
 from tests.encoders.models import WIDTH, WORDS, bert
 
 PAIRS, TOPICS, K, LATENTS, STEPS = 1000, 64, 2, 256, 120

@@ -12,14 +12,14 @@ import torch
 from lsr.encoders import load
 from lsr.encoders.declaration import Side
 from lsr.errors import InputError, TrainingError
-from lsr.training.batches import Drawer
-from lsr.training.data import read_data
-from lsr.training.dev import Measured, mean, read_devs
-from lsr.training.order import Order
-from lsr.training.student import start
-from lsr.training.teachers import DenseVectors, Ensemble, ScoredLists, normalised, stored
-from lsr.training.token_store import TokenStore
-from lsr.training.vectors import both_vectors
+from lsr.training.data.sampling_order import Order
+from lsr.training.data.sources import read_data
+from lsr.training.data.token_store import TokenStore
+from lsr.training.loop.batches import Drawer
+from lsr.training.loop.validation import Measured, mean, read_devs
+from lsr.training.student.student import start
+from lsr.training.teachers.scores import DenseVectors, Ensemble, ScoredLists, normalised, stored
+from lsr.training.teachers.vector_cache import both_vectors
 from tests.conftest import SAMPLE
 from tests.encoders.models import bert, write_tokenizer
 from tests.training.runs import recipe

@@ -6,16 +6,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from lsr.encoders.stems import K1, B  # noqa: E402
+from lsr.encoders.lexical.stems import K1, B  # noqa: E402
 from lsr.errors import TrainingError  # noqa: E402
 from lsr.sparse import SparseMatrix  # noqa: E402
-from lsr.training import folding  # noqa: E402
-from lsr.training.copies import word_norms  # noqa: E402
-from lsr.training.data import read_data  # noqa: E402
-from lsr.training.folding import folded, word_table  # noqa: E402
+from lsr.training.data.sources import read_data  # noqa: E402
+from lsr.training.loop.session import teacher_of  # noqa: E402
 from lsr.training.recipe import Copy  # noqa: E402
-from lsr.training.session import teacher_of  # noqa: E402
-from lsr.training.teachers import Wanted  # noqa: E402
+from lsr.training.teachers import stem_regression as folding  # noqa: E402
+from lsr.training.teachers.scores import Wanted  # noqa: E402
+from lsr.training.teachers.stem_regression import folded, word_table  # noqa: E402
+from lsr.training.teachers.stem_targets import word_norms  # noqa: E402
 from tests.training.runs import copying  # noqa: E402
 
 CPU = torch.device("cpu")

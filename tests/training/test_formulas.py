@@ -9,8 +9,8 @@ import torch
 from lsr.encoders.parts.heads import table_weights
 from lsr.encoders.parts.sparsifiers import choose, topk
 from lsr.errors import InputError
-from lsr.training import autoencoder, losses
-from lsr.training.regularisers import (
+from lsr.training.objective import autoencoder, losses
+from lsr.training.objective.regularisers import (
     Regulariser,
     SparsityController,
     anti_zero,

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from lsr.encoders import load
-from lsr.encoders.assemble import untrained
 from lsr.encoders.declaration import read_system
+from lsr.encoders.network.assemble import untrained
 from lsr.encoders.neural import NeuralEncoder
 from lsr.errors import InputError
-from lsr.training.data import read_data
-from lsr.training.examples import Answers
-from lsr.training.miners import DenseMiner, miner
-from lsr.training.mining import MiningSettings, mine
+from lsr.training.data.examples import Answers
+from lsr.training.data.sources import read_data
+from lsr.training.mining.miners import DenseMiner, miner
+from lsr.training.mining.mining import MiningSettings, mine
 from tests.conftest import SAMPLE
 from tests.encoders.models import bert
 
@@ -74,7 +74,7 @@ def test_a_seed_decides_and_batches_do_not_lose_a_pair(monkeypatch):
     first, again, other = mine(data, settings), mine(data, settings), mine(data, MiningSettings(negatives=3, seed=1))
     assert list(first.examples) == list(again.examples)
     assert list(first.examples) != list(other.examples)
-    monkeypatch.setattr("lsr.training.mining.BATCH", 7)
+    monkeypatch.setattr("lsr.training.mining.mining.BATCH", 7)
     split = mine(data, settings)
     assert split.report == first.report
     assert np.array_equal(split.examples.positives, first.examples.positives)
@@ -126,7 +126,7 @@ def dense_folder(folder):
 
 
 def test_dense_search_in_tiles_is_the_whole_product(tmp_path, monkeypatch):
-    monkeypatch.setattr("lsr.training.miners.TILE", 3)
+    monkeypatch.setattr("lsr.training.mining.miners.TILE", 3)
     rng = np.random.default_rng(0)
     documents, queries = rng.normal(size=(10, 4)).astype(np.float32), rng.normal(size=(5, 4)).astype(np.float32)
     finder = DenseMiner(load("bm25"), documents)

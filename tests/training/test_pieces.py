@@ -11,18 +11,18 @@ torch = pytest.importorskip("torch")
 
 from lsr.cli.app import app  # noqa: E402
 from lsr.encoders import load  # noqa: E402
-from lsr.encoders.assemble import read_network  # noqa: E402
-from lsr.encoders.bodies import read_body  # noqa: E402
 from lsr.encoders.declaration import read_system  # noqa: E402
-from lsr.encoders.network import Batch  # noqa: E402
-from lsr.encoders.source import read_source  # noqa: E402
-from lsr.encoders.stem_view import view_of  # noqa: E402
-from lsr.encoders.view import collate, read_tokenizer  # noqa: E402
+from lsr.encoders.network.assemble import read_network  # noqa: E402
+from lsr.encoders.network.backbone import read_body  # noqa: E402
+from lsr.encoders.network.side_network import Batch  # noqa: E402
+from lsr.encoders.storage.reader import read_source  # noqa: E402
+from lsr.encoders.tokens.stem_tokens import view_of  # noqa: E402
+from lsr.encoders.tokens.word_pieces import collate, read_tokenizer  # noqa: E402
 from lsr.errors import TrainingError  # noqa: E402
-from lsr.training.pieces import cut as cut_encoder  # noqa: E402
-from lsr.training.pieces import cut_pieces, words_read  # noqa: E402
 from lsr.training.recipe import StemChoice  # noqa: E402
-from lsr.training.vocabulary import count_stems, write_start  # noqa: E402
+from lsr.training.student.stem_initialisation import count_stems, write_start  # noqa: E402
+from lsr.training.student.word_piece_pruning import cut as cut_encoder  # noqa: E402
+from lsr.training.student.word_piece_pruning import cut_pieces, words_read  # noqa: E402
 from tests.encoders import models  # noqa: E402
 
 TEXTS = ["Bees dance near the wallflowers", "a castle, walls 1066", "dancing bees in gardens", "walls of walls"]

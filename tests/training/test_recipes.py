@@ -6,11 +6,11 @@ import torch
 from lsr.encoders.declaration import system_names
 from lsr.encoders.parts.sparsifiers import topk
 from lsr.errors import InputError, TrainingError
-from lsr.training import losses
-from lsr.training.objective import Labels
+from lsr.training.loop.session import Plan, prepare
+from lsr.training.objective import losses
+from lsr.training.objective.objective import Labels
 from lsr.training.recipe import parse_recipe, read_recipe, recipe_names
-from lsr.training.session import Plan, prepare
-from lsr.training.student import Encoded
+from lsr.training.student.student import Encoded
 from tests.conftest import ROOT, SAMPLE
 from tests.training.runs import PENALTY, TOML, trainer
 

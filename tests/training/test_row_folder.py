@@ -5,9 +5,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from lsr.errors import InputError, TrainingError
-from lsr.training.data import read_data
-from lsr.training.examples import Answers, Example, Examples
-from lsr.training.row_folder import write_row_folder
+from lsr.training.data.examples import Answers, Example, Examples
+from lsr.training.data.sources import read_data
+from lsr.training.data.training_folder import write_row_folder
 
 QUERIES, DOCUMENTS = ["q0", "q1"], ["d0", "d1", "d2"]
 EXAMPLES = [Example(1, (2, 0), (1.5, -1.0)), Example(0, (1,)), Example(1, (0, 1, 2), (3.0, 2.0, 1.0))]

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from lsr.training import states
-from lsr.training.states import FrozenStates
-from lsr.training.student import start
+from lsr.training.student import frozen_states as states
+from lsr.training.student.frozen_states import FrozenStates
+from lsr.training.student.student import start
 from tests.encoders.models import bert
 from tests.training.runs import CODES, recipe, trainer
 

@@ -5,17 +5,17 @@ import pytest
 import torch
 
 from lsr.encoders.declaration import Side
-from lsr.encoders.network import Batch
+from lsr.encoders.network.side_network import Batch
 from lsr.encoders.parts import heads
-from lsr.encoders.view import View, collate, read_tokenizer
+from lsr.encoders.tokens.word_pieces import View, collate, read_tokenizer
 from lsr.errors import TrainingError
 from lsr.sparse import SparseMatrix
-from lsr.training import engine
-from lsr.training.data import read_data
-from lsr.training.ranks import Ranks
+from lsr.training.data.sources import read_data
+from lsr.training.data.token_store import TokenStore
+from lsr.training.distributed import Ranks
+from lsr.training.loop import gradients as engine
 from lsr.training.recipe import Penalty
-from lsr.training.teachers import DenseVectors, Ensemble, ScoredLists, SparseVectors, Teacher
-from lsr.training.token_store import TokenStore
+from lsr.training.teachers.scores import DenseVectors, Ensemble, ScoredLists, SparseVectors, Teacher
 from tests.encoders.models import write_tokenizer
 from tests.training import oracles
 from tests.training.runs import PENALTY, pairs, recipe, trainer

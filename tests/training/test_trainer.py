@@ -14,15 +14,15 @@ import torch
 from lsr.encoders import load
 from lsr.encoders.neural import NeuralEncoder
 from lsr.errors import TrainingError
-from lsr.training.checkpoint import read_checkpoint
-from lsr.training.memory import memory_watched
-from lsr.training.objective import Labels
+from lsr.training.data.token_store import TokenStore
+from lsr.training.loop.checkpoint import read_checkpoint
+from lsr.training.loop.out_of_memory import memory_watched
+from lsr.training.objective.objective import Labels
 from lsr.training.recipe import parse_recipe
 from lsr.training.schedules import Schedule
-from lsr.training.student import Encoded, set_idf
-from lsr.training.teachers import Ensemble, stored
-from lsr.training.token_store import TokenStore
-from lsr.training.vectors import both_vectors
+from lsr.training.student.student import Encoded, set_idf
+from lsr.training.teachers.scores import Ensemble, stored
+from lsr.training.teachers.vector_cache import both_vectors
 from tests.conftest import ROOT
 from tests.encoders.models import bert
 from tests.training.runs import ADAPTER, CODES, PENALTY, TOML, pairs, recipe, trainer
@@ -223,7 +223,7 @@ import resource, sys, warnings
 from pathlib import Path
 import torch
 from lsr.errors import TrainingError
-from lsr.training.memory import memory_watched
+from lsr.training.loop.out_of_memory import memory_watched
 from tests.training.runs import recipe, trainer
 
 warnings.simplefilter("ignore")

@@ -1,0 +1,1 @@
+"""How are the vectors of a whole corpus made and kept?"""

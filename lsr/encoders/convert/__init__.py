@@ -1,0 +1,1 @@
+"""How does one encoder become another: exported, averaged, rescaled, pruned?"""

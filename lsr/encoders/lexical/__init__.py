@@ -1,0 +1,1 @@
+"""Which terms and weights do counts of words give, without any network?"""

@@ -1,0 +1,1 @@
+"""How do a backbone and parts become one network?"""

@@ -1,0 +1,1 @@
+"""What runs one side of an encoder: torch, onnxruntime, or a look-up?"""

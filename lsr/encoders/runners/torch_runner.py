@@ -1,0 +1,90 @@
+"""How does a network of torch encode texts? In buckets of like length, rows back in the order given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lsr.encoders.network.side_network import Batch, SideNetwork
+from lsr.encoders.runners.rows import Rows
+from lsr.encoders.tokens.stem_tokens import view_of
+from lsr.encoders.tokens.word_pieces import Tokens, buckets, collate, read_tokenizer
+from lsr.sparse import SparseMatrix
+
+CPU_TOKENS, CPU_TEXTS = 4096, 32  # larger batches leave the cache and gain nothing on a CPU
+GPU_TOKENS, GPU_TEXTS = 1 << 17, 512
+FIRING = 0.0  # weights above it are stored
+
+
+class TorchRunner:
+    """One side, run by torch.
+
+    Args:
+        network: moved to ``device``.
+        tokenizer: path of a ``tokenizer.json``.
+        device: "cpu", "cuda", "cuda:1".
+        half: bfloat16 products on a GPU; activations stay in float32.
+    """
+
+    def __init__(self, network: SideNetwork, tokenizer: Path, device: str, half: bool = False) -> None:
+        self.network = network.to(device).eval()
+        self.network.requires_grad_(False)
+        self.tokenizer, self.terms, self.device = read_tokenizer(tokenizer), network.terms, device
+        self._view = view_of(tokenizer, network.side)
+        if half and device != "cpu":
+            self.network = self.network.bfloat16()
+        self._limits = (CPU_TOKENS, CPU_TEXTS) if device == "cpu" else (GPU_TOKENS, GPU_TEXTS)
+
+    def run(self, texts: Sequence[str]) -> tuple[SparseMatrix, int]:
+        """Vectors, and how many texts were cut."""
+        tokens = self._view(texts)
+        rows = Rows(len(texts), self.terms)
+        for bucket, vectors in self._vectors(tokens):
+            at, terms = (vectors > FIRING).nonzero(as_tuple=True)
+            counts = torch.bincount(at, minlength=len(bucket)).cpu().numpy()
+            rows.put(bucket, counts, terms.cpu().numpy(), vectors[at, terms].cpu().numpy())
+        return rows.matrix(), sum(t.cut for t in tokens)
+
+    def dense(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors as they are, float32[N, terms]."""
+        found = np.zeros((len(texts), self.terms), np.float32)
+        for bucket, vectors in self._vectors(self._view(texts)):
+            found[bucket] = vectors.cpu().numpy()
+        return found
+
+    def origins(self, text: str) -> tuple[SparseMatrix, Tokens, NDArray[np.int64]]:
+        """The vector of one text, its tokens, and which of them gave each term; -1 where no single one did."""
+        matrix, _ = self.run([text])
+        tokens = self._view([text])[0]
+        terms = torch.from_numpy(matrix.terms.astype(np.int64)).to(self.device)
+        with torch.inference_mode():
+            positions = self._positions(Batch.of(collate([tokens]), self.device), terms)
+        return matrix, tokens, positions.cpu().numpy()
+
+    def _vectors(self, tokens: list[Tokens]) -> Iterator[tuple[list[int], torch.Tensor]]:
+        for bucket in buckets([len(t.ids) for t in tokens], *self._limits):
+            with torch.inference_mode():
+                batch = Batch.of(collate([tokens[i] for i in bucket]), self.device)
+                yield bucket, self.network(batch).float()
+
+    def _positions(self, batch: Batch, terms: torch.Tensor) -> torch.Tensor:
+        """For each term the position with the largest weight, int64[T]."""
+        side, pooled = self.network.side, batch.pooled[0]
+        if side.head in ("token-weight", "table"):
+            own = batch.terms[0][:, None] == terms
+            if side.head == "table":
+                return own.long().argmax(0)
+            own &= (pooled & batch.literal[0])[:, None]
+            return self.network.token_logits(self.network.states(batch))[0][:, None].where(own, -torch.inf).argmax(0)
+        if side.head != "vocabulary" or side.pool not in ("max", "sum", "mean"):
+            return torch.full_like(terms, -1)
+        rows = self.network.head()[1].shape[0]
+        logits = self.network.term_logits(self.network.states(batch), terms.clamp(max=rows - 1))[0]
+        if "literal-counts" in side.gates:  # a term that stands in the text comes from there
+            own = (batch.terms[0][:, None] == terms) & batch.literal[0][:, None]
+            logits = logits.masked_fill(own, torch.inf)
+        return logits.masked_fill(~pooled[:, None], -torch.inf).argmax(0)

@@ -1,0 +1,1 @@
+"""What does a folder of an encoder hold?"""

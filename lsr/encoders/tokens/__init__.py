@@ -1,0 +1,1 @@
+"""Which tokens does a text have, and where does each stand?"""

@@ -1,0 +1,1 @@
+"""What does the folder of an index hold, and who writes it?"""

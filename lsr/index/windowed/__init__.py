@@ -1,0 +1,1 @@
+"""How are vectors searched by postings in order of impact, window by window?"""

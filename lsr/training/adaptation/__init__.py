@@ -1,0 +1,1 @@
+"""How does an encoder learn a corpus that nobody labelled?"""

@@ -1,0 +1,1 @@
+"""Which passages are hard negatives of a query?"""

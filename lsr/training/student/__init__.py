@@ -1,0 +1,1 @@
+"""What is trained, and how does it start?"""

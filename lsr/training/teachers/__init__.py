@@ -1,0 +1,1 @@
+"""What does a student learn from others? Scores of pairs, and vectors."""
