@@ -29,7 +29,7 @@ from scipy.sparse import csr_array
 
 from lsr.corpus import Document
 from lsr.encoders.parts.scorers import unit_rows
-from lsr.eval.write_collection import write_collection
+from lsr.eval.collections.writer import write_collection
 from lsr.sparse import SparseMatrix
 from lsr.training.loop.session import Plan, prepare
 from lsr.training.loop.validation import DevMeter, Tokenised, read_dev, read_devs

@@ -1,7 +1,11 @@
 """The house keeps its own rules."""
 
+import ast
 import re
+import subprocess
+import sys
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -47,6 +51,44 @@ def test_every_module_starts_with_its_question():
         assert path.read_text().startswith('"""'), path
 
 
+PACKAGES = sorted(path.parent for path in SOURCES if path.name == "__init__.py")
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_room_is_small_and_asks_one_question(package):
+    assert len(list(package.glob("*.py"))) <= 14
+    text = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
+    question = re.match(r"[^?]*\?", text)
+    assert package == ROOT / "lsr" or question
+    if len(package.relative_to(ROOT).parts) == 3:
+        row = f"| `{package.relative_to(ROOT)}/` | {' '.join(question[0].split()) if question else ''} |"
+        assert row in (ROOT / "docs" / "ARCHITECTURE.md").read_text()
+
+
+def imported(path, known):
+    """Modules of ours that a file imports anywhere in it, for types too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from ({f"{node.module}.{one.name}", node.module} & known for one in node.names)
+        elif isinstance(node, ast.Import):
+            yield from ({one.name} & known for one in node.names)
+
+
+def test_no_module_imports_itself_by_a_detour():
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in SOURCES}
+    modules = set(names) - {".".join(package.relative_to(ROOT).parts) for package in PACKAGES}
+    graph = {name: set().union(*imported(names[name], modules)) for name in modules}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+def test_the_service_loads_neither_evaluation_nor_training():
+    code = (
+        "import sys, lsr.api; print([m for m in sys.modules if m.startswith(('lsr.eval', 'lsr.training', 'lsr.meas'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_nothing_is_ever_unpickled():
     for path in SOURCES:
         text = path.read_text()
@@ -76,8 +118,6 @@ def test_constraints_name_every_direct_dependency():
 
 
 def test_functions_stay_short():
-    import ast
-
     for path in SOURCES:
         if path.name in ("build_kernels.py", "fused_kernel.py"):
             continue  # one kernel is one loop nest

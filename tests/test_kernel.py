@@ -229,9 +229,9 @@ UNUSED = *COMPILER, "onnxruntime", "importlib.metadata", "lsr.eval", "lsr.format
 @pytest.mark.parametrize(
     ("needed", "without"),
     [
-        ("lsr.cli.search", UNUSED),
+        ("lsr.cli.searching.search", UNUSED),
         ("lsr; lsr.Searcher, lsr.Document, lsr.load_encoder, lsr.WindowedIndex", UNUSED),
-        ("lsr.cli.index, lsr.cli.convert, lsr.api", COMPILER),
+        ("lsr.cli.searching.index, lsr.cli.encoding.convert, lsr.api", COMPILER),
         ("lsr.index, lsr.encoders, lsr.corpus, lsr.formats", COMPILER),
     ],
 )

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from lsr._version import __version__
-from lsr.cli.data_app import data_app
-from lsr.cli.encoders_app import encoders_app
+from lsr.cli.encoding.encoders_app import encoders_app
+from lsr.cli.evaluating.data_app import data_app
 from lsr.cli.help import ENCODING, EVALUATING, SEARCHING, TRAINING, Command, Group
 
 app = typer.Typer(
@@ -46,7 +46,7 @@ class _ManyMeasures(Command):
 def _is_measure(word: str) -> bool:
     """Whether a word after --measures is one more; what is neither that nor a place is a mistake, and is said."""
     from lsr.errors import InputError
-    from lsr.eval.measure_names import parse_measures
+    from lsr.eval.measures.names import parse_measures
 
     if Path(word).exists() or any(mark in word for mark in "/:\\") or Path(word).suffix[1:].isalpha():
         return False
@@ -106,7 +106,7 @@ def index_command(  # noqa: PLR0913 - one parameter an option
 
     Example: lsr index corpus.jsonl --out my-index
     """
-    from lsr.cli.index import run
+    from lsr.cli.searching.index import run
     from lsr.corpus import Fields
     from lsr.encoders.registry import in_language
 
@@ -146,7 +146,7 @@ def convert_command(
 
     Example: lsr convert vectors.parquet vectors.ciff --scale 100
     """
-    from lsr.cli.convert import run
+    from lsr.cli.encoding.convert import run
     from lsr.formats import Quantiser
 
     run(source, out, from_format, to_format, Quantiser(scale, bits))
@@ -170,7 +170,7 @@ def search_command(
 
     Example: lsr search my-index "rotten teeth from eating sweets" --explain
     """
-    from lsr.cli.search import run
+    from lsr.cli.searching.search import run
 
     run(folder, " ".join(query), k, as_json, explained, exact, recall)
 
@@ -185,7 +185,7 @@ def serve_command(
 
     Example: lsr serve my-index --port 8080
     """
-    from lsr.cli.serve import run
+    from lsr.cli.searching.serve import run
 
     run(folder, host, port)
 
@@ -253,8 +253,8 @@ def eval_command(  # noqa: PLR0913 - one parameter an option
 
     Example: lsr eval scifact.zip --encoder bm25 --measures nDCG@10 R@100
     """
-    from lsr.cli import evaluate
-    from lsr.cli.outputs import Outputs
+    from lsr.cli.evaluating import evaluate
+    from lsr.cli.evaluating.outputs import Outputs
     from lsr.encoders.registry import in_language
     from lsr.eval import Question
 
@@ -298,7 +298,7 @@ def compare_command(
 
     Example: lsr compare bm25.run splade.run --qrels scifact.zip
     """
-    from lsr.cli.compare import run
+    from lsr.cli.evaluating.compare import run
 
     run(a, b or [], qrels, measures or [], convention, shown)
 
@@ -315,7 +315,7 @@ def fuse_command(
 
     Example: lsr fuse bm25.run splade.run --out fused.run
     """
-    from lsr.cli.fuse import run
+    from lsr.cli.evaluating.fuse import run
 
     run(runs, out, method, weights, depth)
 
@@ -335,7 +335,7 @@ def bench_command(
 
     Example: lsr bench benchmarks/suites/sample.toml
     """
-    from lsr.cli.bench import run
+    from lsr.cli.evaluating.bench import run
 
     run(suite, out, results, stop_after)
 
@@ -356,7 +356,7 @@ def tune_command(
 
     Example: lsr tune my-index --recall 0.95 --queries queries.jsonl
     """
-    from lsr.cli.tune import run
+    from lsr.cli.searching.tune import run
 
     run(folder, recall, queries, at_most)
 
@@ -367,7 +367,7 @@ def check_command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Fo
 
     Example: lsr check my-index
     """
-    from lsr.cli.check import run
+    from lsr.cli.searching.check import run
 
     run(folder)
 
@@ -390,7 +390,7 @@ def encode_command(  # noqa: PLR0913 - one parameter an option
 
     Example: lsr encode corpus.jsonl --encoder my-model --out vectors.parquet
     """
-    from lsr.cli.encode import run
+    from lsr.cli.encoding.encode import run
     from lsr.corpus import Fields
     from lsr.encoders.registry import in_language
 
@@ -431,7 +431,7 @@ def train_command(  # noqa: PLR0913  one for each option
 
     Example: lsr train splade --data pairs.jsonl --dev scifact.zip --model my-weights --out my-run
     """
-    from lsr.cli.train import list_recipes, run_named
+    from lsr.cli.training.train import list_recipes, run_named
 
     if recipe == "list":
         list_recipes()
@@ -466,7 +466,7 @@ def mine_command(  # noqa: PLR0913  one for each option
 
     Example: lsr mine pairs.parquet --out mined
     """
-    from lsr.cli.mine import run
+    from lsr.cli.training.mine import run
     from lsr.training.mining.mining import MiningSettings
 
     run(data, out, MiningSettings(tuple(encoder or ("bm25",)), negatives, depth, skip, share, judge, scored, seed))
@@ -499,7 +499,7 @@ def adapt_command(  # noqa: PLR0913  one for each option
     from lsr.errors import require
 
     require("accelerate", "onnxscript", purpose="lsr adapt")
-    from lsr.cli.adapt import run
+    from lsr.cli.training.adapt import run
     from lsr.encoders.registry import folder_of
     from lsr.training.adaptation.adaptation import Adaptation
 

@@ -7,11 +7,10 @@ runs; `read_run` and `write_run` bring them from and to files;
 `self_task` make collections; `find_collections` finds them.
 """
 
-from lsr.eval.catalogue import find_collections, missing_collections
 from lsr.eval.cells import Cell, CellStore, SweepPoint, Values, histogram, measured
 from lsr.eval.certificate import Certificate, Line, Question, compare_certificates, read_certificate
-from lsr.eval.checksums import data_checksums, run_checksum, values_checksum
-from lsr.eval.collection import (
+from lsr.eval.collections.catalogue import find_collections, missing_collections
+from lsr.eval.collections.collection import (
     Qrels,
     TestCollection,
     is_judgements,
@@ -20,15 +19,21 @@ from lsr.eval.collection import (
     load_qrels,
     sub_collections,
 )
-from lsr.eval.conventions import Convention, Oddities, convention, explain_oddities, oddities
-from lsr.eval.diversity import alpha_ndcg, intra_list_distance
-from lsr.eval.efficiency import Efficiency, Subject, flops, measure_efficiency, seconds_each, shared_share
-from lsr.eval.fusion import fuse
-from lsr.eval.limit import LimitShape, extend_limit, invented_attributes, make_limit, read_limit
-from lsr.eval.measure_names import parse_measures
-from lsr.eval.measures import DEFAULT_MEASURES, Scores, depth_of, evaluate, is_sum
+from lsr.eval.collections.limit import LimitShape, extend_limit, invented_attributes, make_limit, read_limit
+from lsr.eval.collections.tasks import self_task
+from lsr.eval.collections.topics import read_topics
+from lsr.eval.collections.writer import write_collection
+from lsr.eval.measures.diversity import alpha_ndcg, intra_list_distance
+from lsr.eval.measures.efficiency import Efficiency, Subject, flops, measure_efficiency, seconds_each, shared_share
+from lsr.eval.measures.evaluate import DEFAULT_MEASURES, Scores, depth_of, evaluate, is_sum
+from lsr.eval.measures.names import parse_measures
+from lsr.eval.measures.significance import Difference, Interval, compare, confidence_interval, holm, p_text
 from lsr.eval.provenance import provenance
-from lsr.eval.run_files import (
+from lsr.eval.runs.checksums import data_checksums, run_checksum, values_checksum
+from lsr.eval.runs.conventions import Convention, Oddities, convention, explain_oddities, oddities
+from lsr.eval.runs.fusion import fuse
+from lsr.eval.runs.run import Ranking, Run, check_trec_ids, run_queries, write_trec_run
+from lsr.eval.runs.run_files import (
     check_run_ids,
     read_run,
     run_of_ground_truth,
@@ -37,13 +42,8 @@ from lsr.eval.run_files import (
     write_msmarco_run,
     write_run,
 )
-from lsr.eval.runs import Ranking, Run, check_trec_ids, run_queries, write_trec_run
-from lsr.eval.significance import Difference, Interval, compare, confidence_interval, holm, p_text
 from lsr.eval.suite import Suite, SystemSpec, collection_name, path_for, read_suite
 from lsr.eval.tables import SuiteTable, markdown, suite_table
-from lsr.eval.tasks import self_task
-from lsr.eval.topics import read_topics
-from lsr.eval.write_collection import write_collection
 
 __all__ = [
     "DEFAULT_MEASURES",

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from lsr.corpus.json_text import json_value
 from lsr.errors import InputError, StorageError
-from lsr.eval.collection import Qrels
-from lsr.eval.conventions import CONVENTIONS, convention, explain_oddities, oddities
-from lsr.eval.measure_names import parse_measures
-from lsr.eval.measures import evaluate, is_sum
-from lsr.eval.run_files import read_run
-from lsr.eval.runs import Run, write_trec_run
-from lsr.eval.significance import confidence_interval
+from lsr.eval.collections.collection import Qrels
+from lsr.eval.measures.evaluate import evaluate, is_sum
+from lsr.eval.measures.names import parse_measures
+from lsr.eval.measures.significance import confidence_interval
+from lsr.eval.runs.conventions import CONVENTIONS, convention, explain_oddities, oddities
+from lsr.eval.runs.run import Run, write_trec_run
+from lsr.eval.runs.run_files import read_run
 from lsr.replacing import replace_file
 
 

@@ -14,10 +14,10 @@ import msgspec
 
 from lsr.errors import InputError, reason
 from lsr.eval.cells import slug
-from lsr.eval.conventions import convention
-from lsr.eval.fusion import METHODS
-from lsr.eval.measure_names import parse_measures
-from lsr.eval.measures import DEFAULT_MEASURES, depth_of
+from lsr.eval.measures.evaluate import DEFAULT_MEASURES, depth_of
+from lsr.eval.measures.names import parse_measures
+from lsr.eval.runs.conventions import convention
+from lsr.eval.runs.fusion import METHODS
 
 PROVIDED = re.compile(r"[a-z]+:")
 Engine = Literal["exact", "windowed", "seismic"]

@@ -129,7 +129,7 @@ class Teaching(Strict, frozen=True):
 
 
 class Pretraining(Strict, frozen=True):
-    """How a causal language model gets ready for a sparse head; see `lsr.training.student.pretraining`.
+    """How a causal language model gets ready for a sparse head; see `lsr.training.loop.pretraining`.
 
     Attributes:
         steps: optimisation steps.

@@ -19,7 +19,7 @@ from lsr.eval import (
     oddities,
     parse_measures,
 )
-from lsr.eval.significance import bootstrap_test, compare, t_test
+from lsr.eval.measures.significance import bootstrap_test, compare, t_test
 from lsr.sparse import SparseMatrix
 from tests.conftest import random_matrix
 

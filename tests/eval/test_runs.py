@@ -93,7 +93,7 @@ scores = st.dictionaries(st.sampled_from("abcdef"), st.floats(0, 9), min_size=1)
 
 @given(st.dictionaries(st.sampled_from("12"), scores.map(lambda hits: list(hits.items()))))
 def test_a_run_fused_with_itself_keeps_its_order(run):
-    from lsr.eval.conventions import trec_order
+    from lsr.eval.runs.conventions import trec_order
 
     fused = fuse([run, run])
     assert {query: [name for name, _ in hits] for query, hits in fused.items()} == {

@@ -10,7 +10,7 @@ import pytest
 
 from lsr.errors import InputError
 from lsr.formats import VectorSource, convert, read_ground_truth
-from lsr.formats.protobuf import delimited, field
+from lsr.formats.ciff.protobuf import delimited, field
 
 GOOD = b'{"id": "1", "vector": {"a": 1}}\n'
 

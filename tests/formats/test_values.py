@@ -11,7 +11,7 @@ import pytest
 
 from lsr.errors import InputError, StorageError
 from lsr.formats import VectorSource, convert, read_ground_truth
-from lsr.formats.protobuf import field
+from lsr.formats.ciff.protobuf import field
 from lsr.replacing import sole_writer
 from tests.cli.test_encode import run
 from tests.formats.test_bad_files import POSTING, RECORD, ciff, csr, read

@@ -5,11 +5,11 @@ import torch
 
 from lsr.encoders.network.backbone import read_body
 from lsr.errors import TrainingError
+from lsr.training.loop.pretraining import pretrained
 from lsr.training.objective.losses import next_token
 from lsr.training.recipe import Adapter, Pretraining
 from lsr.training.schedules import Schedule
 from lsr.training.student.lora import add_adapter, merged
-from lsr.training.student.pretraining import pretrained
 from tests.encoders.models import VOCABULARY, llama
 
 SETTINGS = Adapter(rank=2, alpha=6.0, layers=("q_proj", "down_proj"))

@@ -7,10 +7,10 @@ from html import escape
 from typing import NamedTuple
 
 from lsr.eval.cells import Cell
-from lsr.eval.conventions import CONVENTIONS
+from lsr.eval.measures.significance import compare, p_text
 from lsr.eval.report.html import Place, figure, table
 from lsr.eval.report.plots import Dot, Series, chart, difference_bars, histogram_bars
-from lsr.eval.significance import compare, p_text
+from lsr.eval.runs.conventions import CONVENTIONS
 
 MOVES = 12  # queries shown on each side of a comparison
 COSTS = (

@@ -16,11 +16,11 @@ from lsr.errors import TrainingError
 from lsr.training.data.sources import TrainingData, read_data
 from lsr.training.distributed import accelerator
 from lsr.training.loop.batches import Drawer
+from lsr.training.loop.pretraining import pretrained
 from lsr.training.loop.run_folder import RunFolder
 from lsr.training.loop.trainer import Trainer
 from lsr.training.loop.validation import DevMeter, read_devs
 from lsr.training.recipe import Copy, Recipe
-from lsr.training.student.pretraining import pretrained
 from lsr.training.student.stem_initialisation import write_start
 from lsr.training.student.student import set_idf, start
 from lsr.training.teachers.scores import Ensemble, ScoredLists, Teacher, stored

@@ -12,7 +12,7 @@ import numpy as np
 from lsr.corpus import DocumentReader
 from lsr.errors import TrainingError
 from lsr.eval import evaluate, load_collection, parse_measures
-from lsr.eval.collection import Qrels
+from lsr.eval.collections.collection import Qrels
 from lsr.index import WindowedIndex
 from lsr.sparse import SparseMatrix
 from lsr.training.data.token_store import TokenStore

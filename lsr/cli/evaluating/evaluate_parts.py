@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lsr.cli.console import out, say
-from lsr.cli.outputs import Outputs
+from lsr.cli.evaluating.outputs import Outputs
 from lsr.errors import InputError
 from lsr.eval import Question
 

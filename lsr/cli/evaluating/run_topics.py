@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lsr.cli.console import progress_bars, say
-from lsr.cli.topics import asked
+from lsr.cli.evaluating.topics import asked
 from lsr.errors import InputError
 from lsr.eval import Question, check_run_ids, depth_of, parse_measures, write_run
 from lsr.measuring.systems import SparseSystem, Way, answer

@@ -13,9 +13,9 @@ from lsr.corpus.products import esci_locale
 from lsr.corpus.streams import open_file
 from lsr.corpus.values import identifier, whole_number
 from lsr.errors import InputError
-from lsr.eval import products
+from lsr.eval.collections import products
+from lsr.eval.collections.topics import read_queries, read_topics, unique_topics
 from lsr.eval.columns import columns
-from lsr.eval.topics import read_queries, read_topics, unique_topics
 from lsr.formats import read_ground_truth
 
 Qrels = dict[str, dict[str, int]]

@@ -10,8 +10,8 @@ from lsr.corpus import json_objects
 from lsr.corpus.streams import ByteStream, open_file
 from lsr.corpus.values import identifier
 from lsr.errors import InputError
+from lsr.eval.collections.trec_topics import trec_topics
 from lsr.eval.columns import checked
-from lsr.eval.trec_topics import trec_topics
 
 FIELDS = ("title", "query", "question", "desc", "description")
 NUMBERS = ("num", "number", "id")

@@ -12,9 +12,9 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from lsr.cli.console import out, progress_bars, say
-from lsr.cli.index import IndexBars
-from lsr.cli.outputs import Outputs, make_room
-from lsr.cli.topics import ask_from_file, warn_of_unknown
+from lsr.cli.evaluating.outputs import Outputs, make_room
+from lsr.cli.evaluating.topics import ask_from_file, warn_of_unknown
+from lsr.cli.searching.index import IndexBars
 from lsr.corpus import DocumentReader
 from lsr.errors import InputError, reason
 from lsr.eval import (
@@ -63,7 +63,7 @@ def start(question: Question, outputs: Outputs) -> None:
     if not question.dataset:
         _run_only(question, outputs)
     elif parts := sub_collections(question.dataset):
-        from lsr.cli.evaluate_parts import run_parts
+        from lsr.cli.evaluating.evaluate_parts import run_parts
 
         run_parts(parts, question, outputs, lambda part: run(part, Outputs()))
     else:
@@ -79,7 +79,7 @@ def _run_only(question: Question, outputs: Outputs) -> None:
     asked = {"encoder": question.encoder, "split": question.split, **outputs._replace(run=None)._asdict()}
     if wrong := [f"--{name}" for name, value in asked.items() if value]:
         raise InputError(f"{', '.join(wrong)}: wanted a judged collection beside it; give DATASET, or leave it out")
-    from lsr.cli.run_topics import write_topics_run
+    from lsr.cli.evaluating.run_topics import write_topics_run
 
     write_topics_run(question, outputs.run)
 

@@ -1,4 +1,4 @@
-"""Which commands does `lsr data` have? Declared here, done in `lsr.cli.data`."""
+"""Which commands does `lsr data` have? Declared here, done in `lsr.cli.evaluating.data`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def data_list_command(
 
     Example: lsr data list ~/beir
     """
-    from lsr.cli.data import list_collections
+    from lsr.cli.evaluating.data import list_collections
 
     list_collections(folders or [Path()])
 
@@ -49,7 +49,7 @@ def data_limit_command(
 
     Example: lsr data limit --out limit-50k
     """
-    from lsr.cli.data import limit
+    from lsr.cli.evaluating.data import limit
 
     limit(out, people, attributes, names, seed, source)
 
@@ -68,6 +68,6 @@ def data_task_command(
 
     Example: lsr data task corpus.jsonl --kind keyword --out my-task
     """
-    from lsr.cli.data import task
+    from lsr.cli.evaluating.data import task
 
     task(source, out, kind, queries, seed)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from lsr.corpus import Document
 from lsr.errors import InputError
-from lsr.eval.collection import Qrels
+from lsr.eval.collections.collection import Qrels
 
 WORDS = 5  # of a keyword query
 PART = (8, 20)  # words of a part of a passage

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import ir_measures
 
 from lsr.errors import InputError
-from lsr.eval.collection import MOST_GRADE, Qrels
-from lsr.eval.conventions import CONVENTIONS, Convention, apply_convention
-from lsr.eval.measure_names import MOST_CUTOFF, check_measure
-from lsr.eval.runs import Run
+from lsr.eval.collections.collection import MOST_GRADE, Qrels
+from lsr.eval.measures.names import MOST_CUTOFF, check_measure
+from lsr.eval.runs.conventions import CONVENTIONS, Convention, apply_convention
+from lsr.eval.runs.run import Run
 
 DEFAULT_MEASURES = ("nDCG@10", "RR@10", "R@100")
 UNCUT_DEPTH = 1000  # results kept for a measure without cutoff, as TREC does

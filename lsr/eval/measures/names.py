@@ -10,7 +10,7 @@ from typing import Any
 import ir_measures
 
 from lsr.errors import InputError
-from lsr.eval.collection import MOST_GRADE
+from lsr.eval.collections.collection import MOST_GRADE
 
 MOST_CUTOFF = 2**31 - 1
 NEEDS_MORE = {

@@ -9,7 +9,7 @@ import msgspec
 
 from lsr.corpus import Document
 from lsr.errors import InputError, reason
-from lsr.eval.collection import Qrels
+from lsr.eval.collections.collection import Qrels
 
 
 def write_collection(

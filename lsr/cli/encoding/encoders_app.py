@@ -1,4 +1,4 @@
-"""Which commands does `lsr encoders` have? Declared here, done in `lsr.cli.encoders`."""
+"""Which commands does `lsr encoders` have? Declared here, done in `lsr.cli.encoding.encoders`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def encoders_list_command() -> None:
 
     Example: lsr encoders list
     """
-    from lsr.cli.encoders import list_systems
+    from lsr.cli.encoding.encoders import list_systems
 
     list_systems()
 
@@ -33,7 +33,7 @@ def encoders_show_command(name: Annotated[str, typer.Argument(metavar="SYSTEM", 
 
     Example: lsr encoders show splade-v3
     """
-    from lsr.cli.encoders import show
+    from lsr.cli.encoding.encoders import show
 
     show(name)
 
@@ -55,7 +55,7 @@ def encoders_export_command(
 
     Example: lsr encoders export my-model --out my-model-onnx
     """
-    from lsr.cli.encoders import export
+    from lsr.cli.encoding.encoders import export
 
     export(folder, out, layout, int8, keep_terms_of)
 
@@ -69,7 +69,7 @@ def encoders_average_command(
 
     Example: lsr encoders average run-0/encoder run-1/encoder --out averaged
     """
-    from lsr.cli.encoders import average
+    from lsr.cli.encoding.encoders import average
 
     average(folders, out)
 
@@ -87,7 +87,7 @@ def encoders_rescale_command(
 
     Example: lsr encoders rescale averaged --expansions 1.3 --threshold 0.15 --out scaled
     """
-    from lsr.cli.encoders import rescale
+    from lsr.cli.encoding.encoders import rescale
 
     rescale(folder, out, expansions, threshold)
 
@@ -106,7 +106,7 @@ def encoders_fold_command(
 
     Example: lsr encoders fold splade-tiny --data pairs.parquet --out folded
     """
-    from lsr.cli.encoders import fold
+    from lsr.cli.encoding.encoders import fold
 
     fold(base, expander, data, out, factor, int8, most)
 
@@ -122,6 +122,6 @@ def encoders_cut_command(
 
     Example: lsr encoders cut splade-tiny --data pairs.parquet --least 200 --out smaller
     """
-    from lsr.cli.encoders import cut
+    from lsr.cli.encoding.encoders import cut
 
     cut(folder, data, out, least)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from lsr.errors import InputError
-from lsr.eval.conventions import trec_order
-from lsr.eval.runs import Ranking, Run
+from lsr.eval.runs.conventions import trec_order
+from lsr.eval.runs.run import Ranking, Run
 
 RRF_K = 60
 Shares = dict[str, float]

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from lsr.corpus import Document
-from lsr.eval.collection import TestCollection
-from lsr.eval.conventions import trec_order
-from lsr.eval.runs import Run
+from lsr.eval.collections.collection import TestCollection
+from lsr.eval.runs.conventions import trec_order
+from lsr.eval.runs.run import Run
 
 
 def data_checksums(collection: TestCollection, documents: Iterable[Document]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from lsr.corpus import has_member
 from lsr.corpus.products import esci_locale
 from lsr.errors import InputError
-from lsr.eval import products
+from lsr.eval.collections import products
 
 BEIR = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/"
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from lsr.errors import InputError
-from lsr.eval.collection import Qrels
-from lsr.eval.runs import Ranking, Run
+from lsr.eval.collections.collection import Qrels
+from lsr.eval.runs.run import Ranking, Run
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from lsr.corpus import Document
 from lsr.corpus.streams import DAMAGE, open_file
 from lsr.corpus.values import decoded, identifier
 from lsr.errors import InputError, reason
-from lsr.formats.buckets import BUCKETS, Buckets
-from lsr.formats.kernels import LONGEST, POSTINGS, decode_postings, encode_postings
-from lsr.formats.protobuf import DamagedError, delimited, field, read_delimited, read_field, varint
+from lsr.formats.ciff.buckets import BUCKETS, Buckets
+from lsr.formats.ciff.kernels import LONGEST, POSTINGS, decode_postings, encode_postings
+from lsr.formats.ciff.protobuf import DamagedError, delimited, field, read_delimited, read_field, varint
 from lsr.formats.vectors import ROWS, VectorBatch, Vocabulary, single, sorted_rows
 
 

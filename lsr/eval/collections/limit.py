@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from lsr.corpus import Document, DocumentReader
 from lsr.errors import InputError
-from lsr.eval.collection import Qrels, load_collection
+from lsr.eval.collections.collection import Qrels, load_collection
 
 ASK, LIKES = "Who likes ", " likes "
 ONSETS = ["b", "br", "d", "dr", "f", "g", "gr", "h", "j", "k", "l", "m", "n", "p", "r", "s", "st", "t", "v", "w"]

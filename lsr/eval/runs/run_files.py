@@ -16,7 +16,7 @@ from lsr.corpus.streams import ByteStream, open_file
 from lsr.corpus.values import finite_number, identifier, whole_number
 from lsr.errors import InputError
 from lsr.eval.columns import WORD, columns
-from lsr.eval.runs import Run, check_scores, check_trec_ids, ids_of, write_lines, write_trec_run
+from lsr.eval.runs.run import Run, check_scores, check_trec_ids, ids_of, write_lines, write_trec_run
 from lsr.formats import GroundTruth, read_ground_truth, write_ground_truth
 
 Line = tuple[str, str, float]

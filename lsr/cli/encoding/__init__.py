@@ -1,0 +1,1 @@
+"""Which commands turn texts into vectors, and vectors into other files?"""

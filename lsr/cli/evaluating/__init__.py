@@ -1,0 +1,1 @@
+"""Which commands measure systems and compare them?"""

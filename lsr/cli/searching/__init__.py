@@ -1,0 +1,1 @@
+"""Which commands make an index, search it, serve it and look after it?"""

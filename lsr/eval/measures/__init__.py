@@ -1,0 +1,1 @@
+"""How good, how certain and how costly? Measures, tests and times."""

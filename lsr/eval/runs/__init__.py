@@ -1,0 +1,1 @@
+"""What did a system answer? Rankings, their files, and the rules by which they are read."""

@@ -1,0 +1,1 @@
+"""How is a matrix of weights kept in the Common Index File Format?"""
