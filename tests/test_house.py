@@ -89,6 +89,39 @@ def test_the_service_loads_neither_evaluation_nor_training():
     assert done.stdout == "[]\n"
 
 
+OURS = re.compile(r"(Input|Encoder|MissingExtra|Storage|Training|Mismatch|Vector)Error")
+BASES = {"MissingExtraError": "EncoderError", "VectorError": "InputError"}
+
+
+def raised_in(function):
+    """Names of our errors that a function raises itself."""
+    left = [*function.body]
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.FunctionDef | ast.Lambda | ast.ClassDef):
+            continue
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and isinstance(node.exc.func, ast.Name):
+            yield from filter(OURS.fullmatch, [node.exc.func.id])
+        left += ast.iter_child_nodes(node)
+
+
+def public_functions(node, around=""):
+    """(function, docstrings of it and of its class) of everything public in a module."""
+    for one in node.body:
+        special = one.name.startswith("__") if hasattr(one, "name") else False
+        if isinstance(one, ast.ClassDef) and not one.name.startswith("_"):
+            yield from public_functions(one, ast.get_docstring(one) or "")
+        elif isinstance(one, ast.FunctionDef) and (special or not one.name.startswith("_")):
+            yield one, around + (ast.get_docstring(one) or "")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_a_public_function_raises_stands_in_its_docstring(path):
+    for function, text in public_functions(ast.parse(path.read_text())):
+        for name in raised_in(function):
+            assert name in text or BASES.get(name, name) in text, f"{path.name}, line {function.lineno}: {name}"
+
+
 def test_nothing_is_ever_unpickled():
     for path in SOURCES:
         text = path.read_text()

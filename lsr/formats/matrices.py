@@ -53,7 +53,11 @@ def read_csr(path: Path, vocabulary: Vocabulary) -> Iterator[VectorBatch]:
 
 
 def write_csr(batches: Iterable[VectorBatch], path: Path, vocabulary: Vocabulary) -> None:
-    """Write a .csr matrix with its names beside it; terms and values wait on disk until all borders are known."""
+    """Write a .csr matrix with its names beside it; terms and values wait on disk until all borders are known.
+
+    Raises:
+        InputError: more terms than the format can number.
+    """
     counts, parts = (
         [np.zeros(0, np.int64)],
         [path.with_name(path.name + end) for end in (".part-terms", ".part-values")],

@@ -49,6 +49,9 @@ class Quantiser:
     Attributes:
         scale: multiply with it.
         bits: or: multiply so that the largest weight becomes ``2**bits - 1``.
+
+    Raises:
+        InputError: both of them, or a number out of range.
     """
 
     scale: float | None = None
@@ -82,7 +85,11 @@ class Quantiser:
 
 
 def rounded(batches: Iterable[VectorBatch], rounding: Rounding) -> Iterator[VectorBatch]:
-    """Whole weights; what rounding did is counted in ``rounding``."""
+    """Whole weights; what rounding did is counted in ``rounding``.
+
+    Raises:
+        InputError: a weight that becomes too large for float32.
+    """
     for batch in batches:
         values = batch.matrix.values.astype(np.float64)
         whole = single(np.rint(values * rounding.scale))[0].astype(np.float64)

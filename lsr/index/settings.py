@@ -16,6 +16,9 @@ class WindowedSettings:
     Attributes:
         cut: contributions below this share of the query's largest possible one are not added up, in [0, 1).
         effort: about effort * (30 + 2k) documents with the largest sums are scored exactly.
+
+    Raises:
+        InputError: a number out of range.
     """
 
     cut: float = 0.12
@@ -50,6 +53,9 @@ class SeismicSettings:
         first_look: documents whose first look (the inner product with their heaviest 60 terms) is below this share of
             the k-th best are not scored exactly; 0 scores all that were met. Where the heaviest terms of a document
             say most about it, as SPLADE's do, 0.75 loses little; BM25's say less.
+
+    Raises:
+        InputError: a number out of range.
     """
 
     n_postings: int = 0

@@ -199,6 +199,9 @@ class Recipe(Strict, frozen=True):
         evaluate_every: steps between measurements on the dev set; each may become the encoder that is kept.
         patience: measurements without gain before training stops; 0 for never.
         checkpoint_every: steps between checkpoints.
+
+    Raises:
+        InputError: values that do not go together.
     """
 
     title: str
@@ -300,7 +303,12 @@ def read_recipe(name: str | Path, profile: str | None = None) -> Recipe:
 
 
 def parse_recipe(text: str, place: str, profile: str | None = None) -> Recipe:
-    """The recipe in TOML ``text``; the table [profile.NAME] overrides fields."""
+    """The recipe in TOML ``text``; the table [profile.NAME] overrides fields.
+
+    Raises:
+        InputError: a value that does not fit.
+        TrainingError: no such profile, or not a recipe.
+    """
     try:
         fields = tomllib.loads(text)
         profiles = fields.pop("profile", {})

@@ -29,6 +29,9 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         kind: the course.
         share: T as a share of all steps.
         start: first value of ``anneal``.
+
+    Raises:
+        InputError: a share outside (0, 1].
     """
 
     value: float

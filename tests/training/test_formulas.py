@@ -15,7 +15,6 @@ from lsr.training.objective.regularisers import (
     SparsityController,
     anti_zero,
     frequency_weights,
-    inverse_idf,
     masked_rows,
 )
 from lsr.training.schedules import Schedule, value_at
@@ -73,12 +72,6 @@ def test_l0_mask_leaves_sparse_documents_without_gradient_and_means_over_all():
     assert not reps.grad[0].any()
     assert reps.grad[1, :5].all()
     assert torch.equal(masked_rows(reps, 0), reps)
-
-
-def test_idf_aware_flops_of_weighted_documents_is_plain_flops_of_documents():
-    reps, idf = sparse_rows(), torch.rand(9) + 0.1
-    plain = Regulariser()(reps)
-    assert torch.allclose(Regulariser(weights=inverse_idf(idf))(reps * idf), plain)
 
 
 def test_frequency_weights_are_zero_half_and_one_where_they_should():

@@ -21,7 +21,11 @@ from lsr.retrieval.index_source import is_index
 
 
 def run(sources: Sequence[str], path: Path, encoder_name: str, devices: str | None, half: bool, fields: Fields) -> None:
-    """Encode ``sources`` into ``path`` and print a summary."""
+    """Encode ``sources`` into ``path`` and print a summary.
+
+    Raises:
+        InputError: a name that does not end in .parquet, or an index as the source.
+    """
     if path.suffix != ".parquet":
         raise InputError(f"--out {path}: wanted a name that ends in .parquet")
     if index := next((source for source in sources if is_index(Path(source))), None):

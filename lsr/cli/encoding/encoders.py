@@ -49,7 +49,12 @@ def show(name: str) -> None:
 
 
 def export(folder: Path, target: Path, layout: str, int8: bool, sample: str | None = None) -> None:
-    """Write the encoder in ``folder`` to ``target`` in another layout."""
+    """Write the encoder in ``folder`` to ``target`` in another layout.
+
+    Raises:
+        InputError: an unknown layout, or options of another one.
+        EncoderError: an encoder without a network.
+    """
     if layout not in LAYOUTS:
         raise InputError(f"--to {layout}: wanted {', '.join(LAYOUTS)}")
     if (int8 or sample) and layout != "onnx":
@@ -87,7 +92,11 @@ def rescale(folder: Path, target: Path, expansions: float, threshold: float | No
 
 
 def fold(base: str, expander: Path, sources: Sequence[str], target: Path, factor: float, int8: bool, most: int) -> None:
-    """Write an encoder of stems that holds what another says of documents to ``target``."""
+    """Write an encoder of stems that holds what another says of documents to ``target``.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+    """
     try:
         from lsr.training.data.sources import read_data
         from lsr.training.teachers.expander import fold as write_folded
@@ -98,7 +107,11 @@ def fold(base: str, expander: Path, sources: Sequence[str], target: Path, factor
 
 
 def cut(folder: Path, sources: Sequence[str], target: Path, least: int) -> None:
-    """Write an encoder without rare word-pieces to ``target``."""
+    """Write an encoder without rare word-pieces to ``target``.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+    """
     try:
         from lsr.training.data.sources import read_data
         from lsr.training.student.word_piece_pruning import cut as write_cut

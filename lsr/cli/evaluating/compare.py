@@ -34,7 +34,11 @@ COLUMNS = ("measure", "A", "B", "B - A", "95 %", "w/l/t", "t-test", "bootstrap",
 
 
 def run(a: Path, others: Sequence[Path], judgements: str, names: Sequence[str], rules_name: str, shown: int) -> None:
-    """Compare and print; one run alone is measured."""
+    """Compare and print; one run alone is measured.
+
+    Raises:
+        InputError: a run without a judged query, or files that cannot be read.
+    """
     measures, rules = parse_measures(names or DEFAULT_MEASURES), convention(rules_name)
     qrels = load_qrels(judgements)
     runs = {path: read_run(path) for path in (a, *others)}

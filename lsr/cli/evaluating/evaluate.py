@@ -85,7 +85,11 @@ def _run_only(question: Question, outputs: Outputs) -> None:
 
 
 def run(question: Question, outputs: Outputs) -> dict[str, Any]:
-    """Evaluate, print and write; what was measured."""
+    """Evaluate, print and write; what was measured.
+
+    Raises:
+        InputError: ``baseline`` without ``report``.
+    """
     if outputs.baseline and not outputs.report:
         raise InputError("--baseline is what --report compares with: give --report FILE.html too")
     if outputs.run and not question.topics:

@@ -27,7 +27,11 @@ WORDS = {
 
 
 def run(sources: Sequence[str], folder: Path, settings: MiningSettings) -> None:
-    """Mine ``sources`` into ``folder`` and print what came of it."""
+    """Mine ``sources`` into ``folder`` and print what came of it.
+
+    Raises:
+        InputError: ``folder`` holds training data already.
+    """
     if (folder / EXAMPLES).exists():
         raise InputError(f"{folder} holds training data: choose a new folder for --out")
     started = time.perf_counter()

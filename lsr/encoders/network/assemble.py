@@ -49,6 +49,9 @@ def untrained(declaration: Declaration, folder: Path, codes: int = 0, seed: int 
         folder: a Hugging Face model; a language model for head "vocabulary".
         codes: size of an autoencoder's code; 0 means 4 numbers a state.
         seed: of the random numbers.
+
+    Raises:
+        EncoderError: a system that starts otherwise.
     """
     from lsr.encoders.storage.files import read_object, refuse_remote_code
 

@@ -34,6 +34,9 @@ class LimitShape:
         queries: at most ``wanted * (wanted - 1) / 2``.
         likes: attributes of each person, at least.
         seed: the same seed gives the same collection.
+
+    Raises:
+        InputError: numbers that fit no collection.
     """
 
     people: int = 50_000

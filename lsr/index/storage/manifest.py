@@ -67,7 +67,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
     encoder: EncoderInfo
     encoder_folder: str
-    text_template: str = "{title} {text}"
     settings: dict[str, Any]
     summary: dict[str, int]
     segments: list[SegmentInfo]

@@ -117,7 +117,11 @@ def _recipe_in(path: Path) -> Recipe:
 
 
 def draw(lines: list[dict[str, float]], path: Path) -> None:
-    """Every measurement over the steps, one small plot each, as PNG."""
+    """Every measurement over the steps, one small plot each, as PNG.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

@@ -143,7 +143,11 @@ def next_token(logits: torch.Tensor, ids: torch.Tensor, rectified: float = 1.0) 
 
 
 def sparse_mse(reps: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """Mean squared error of vectors float[N, V] from those of a teacher (SparseMSELoss of sentence-transformers)."""
+    """Mean squared error of vectors float[N, V] from those of a teacher (SparseMSELoss of sentence-transformers).
+
+    Raises:
+        InputError: vectors and targets of different shapes.
+    """
     if reps.shape != wanted.shape:
         raise InputError(f"vectors {list(reps.shape)} but targets {list(wanted.shape)}; wanted one shape")
     return torch.nn.functional.mse_loss(reps.float(), wanted.float())

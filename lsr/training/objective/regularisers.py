@@ -21,9 +21,11 @@ class Regulariser:
     FLOPS                flops                           Paria et al., arXiv 2004.05665, eq. 5
     L1                   l1                              SPLADE-v3 queries, arXiv 2403.06789
     l0-masked FLOPS      flops                   150     arXiv 2504.14839, section 3.2
-    IDF-aware FLOPS      flops  `inverse_idf`            arXiv 2411.04403, section 3.2
+    IDF-aware FLOPS      flops                           arXiv 2411.04403, section 3.2
     DF-FLOPS             flops  `frequency_weights`      arXiv 2505.15070, section 3
     ===================  =====  ===============  ======  ======================================
+
+    The IDF of IDF-aware FLOPS is in the query's weights alone, so that the score sees it and the penalty does not.
 
     Attributes:
         norm: ``flops`` is the sum over terms of the squared mean, ``l1`` the mean over rows of the sum.
@@ -57,15 +59,6 @@ def masked_rows(reps: torch.Tensor, above: int) -> torch.Tensor:
     if above <= 0:
         return reps
     return reps * ((reps != 0).sum(1, keepdim=True) > above)
-
-
-def inverse_idf(idf: torch.Tensor, least: float = 1e-3) -> torch.Tensor:
-    """Weights 1 / idf, float[V], for vectors that hold the IDF as a factor.
-
-    FLOPS of d and weighted FLOPS of idf * d are then one value: the penalty does not see the IDF while the score does,
-    so that frequent terms lose (arXiv 2411.04403, eq. 5 to 7).
-    """
-    return 1 / idf.clamp(min=least)
 
 
 def frequency_weights(shares: torch.Tensor, alpha: float = 0.1, beta: float = 10.0) -> torch.Tensor:
