@@ -17,7 +17,7 @@ HEADER = re.compile(
 
 
 def save_array(path: Path, array: NDArray[Any]) -> None:
-    """Write an array of any shape; `OSError` where that cannot be."""
+    """Write an array of any shape; `OSError` where that cannot be. ``array`` is [N] or [N, M], of any dtype."""
     array = np.ascontiguousarray(array)
     with path.open("wb") as file:
         write_array_header_1_0(file, header_data_from_array_1_0(array))
@@ -26,6 +26,8 @@ def save_array(path: Path, array: NDArray[Any]) -> None:
 
 def load_array(path: Path, *dtypes: str, columns: int | None = None) -> NDArray[Any]:
     """What `save_array` wrote, of one of ``dtypes``.
+
+    [N], or [N, columns].
 
     Args:
         path: of the file.

@@ -103,7 +103,10 @@ def _is(path: Path, file: IO[bytes]) -> bool:
 
 
 def save_array(path: Path, array: NDArray[Any]) -> None:
-    """Save ``array`` of any shape as ``path``, a .npy file, in one step; `OSError` as in `replace_file`."""
+    """Save ``array`` of any shape as ``path``, a .npy file, in one step; `OSError` as in `replace_file`.
+
+    ``array`` is [...], of any dtype but objects.
+    """
 
     def save(new: Path) -> None:
         with new.open("wb") as file:

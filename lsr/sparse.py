@@ -76,7 +76,7 @@ class SparseMatrix:
         return self.weights.astype(np.float32) * np.float32(self.scale)
 
     def row(self, i: int) -> tuple[TermArray, NDArray[np.float32]]:
-        """Terms and float32 values of row ``i``."""
+        """Terms and float32 values of row ``i``. Terms are uint16[n] or wider, values float32[n]."""
         part = self.slice(i, i + 1)
         return part.terms, part.values
 
@@ -96,7 +96,10 @@ class SparseMatrix:
     def unchecked(
         cls, indptr: NDArray[np.int64], terms: TermArray, weights: WeightArray, dim: int, scale: float = 1.0
     ) -> SparseMatrix:
-        """A matrix whose maker vouches for the rules: saves 40 us, as long as the rest of a served query."""
+        """A matrix whose maker vouches for the rules: saves 40 us, as long as the rest of a served query.
+
+        ``indptr`` is int64[N + 1], ``terms`` and ``weights`` are [nnz].
+        """
         return _trusted(indptr, terms, weights, dim, scale)
 
     @classmethod

@@ -122,6 +122,19 @@ def test_what_a_public_function_raises_stands_in_its_docstring(path):
             assert name in text or BASES.get(name, name) in text, f"{path.name}, line {function.lineno}: {name}"
 
 
+ARRAYS = re.compile(r"NDArray|Tensor")
+SHAPES = re.compile(r"\w+\[[^\]]*\]|\[[^\]]*\]|scalar")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_functions_of_arrays_say_shapes(path):
+    for function, text in public_functions(ast.parse(path.read_text())):
+        annotated = [*function.args.args, *function.args.kwonlyargs, function]
+        types = [getattr(one, "annotation", None) or getattr(one, "returns", None) for one in annotated]
+        if not function.name.startswith("__") and any(ARRAYS.search(ast.unparse(one)) for one in types if one):
+            assert SHAPES.search(text), f"{path.name}, line {function.lineno}: {function.name}"
+
+
 def test_nothing_is_ever_unpickled():
     for path in SOURCES:
         text = path.read_text()

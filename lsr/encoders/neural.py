@@ -41,7 +41,10 @@ class Runner(Protocol):
         """Vectors, and how many texts were cut."""
 
     def origins(self, text: str) -> tuple[SparseMatrix, Tokens, NDArray[np.int64]]:
-        """The vector of one text, its tokens, and which of them gave each term."""
+        """The vector of one text, its tokens, and which of them gave each term.
+
+        The last is int64[N] for N terms: places in the tokens.
+        """
 
 
 class NeuralEncoder(Encoder):

@@ -100,7 +100,7 @@ def _interval(values: Sequence[float], times: int) -> tuple[float, float]:
 
 
 def histogram(lengths: NDArray[np.int64], bins: int = 40) -> list[tuple[float, int]]:
-    """(upper edge, documents) of bins of equal width; none for no documents."""
+    """(upper edge, documents) of bins of equal width; none for no documents. ``lengths`` is int64[N]."""
     if not lengths.size:
         return []
     top = max(1, int(lengths.max()))

@@ -99,6 +99,8 @@ class Vocabulary(Sequence[str]):
     def renumber(self, names: Sequence[str] | None, dim: int) -> NDArray[np.int64] | None:
         """How a file's own numbers translate: new number by old, or None where they stay.
 
+        int64[dim].
+
         Args:
             names: of the file's terms, in order; None where it only has numbers.
             dim: of the file.
@@ -117,7 +119,10 @@ class Vocabulary(Sequence[str]):
 
 
 def single(values: Sequence[float] | NDArray[Any]) -> tuple[NDArray[np.float32], int]:
-    """Weights as float32, infinite where they are too large, and how many are whole numbers that this rounds."""
+    """Weights as float32, infinite where they are too large, and how many are whole numbers that this rounds.
+
+    ``values`` is [N] of any dtype; float32[N].
+    """
     if isinstance(values, np.ndarray) and values.dtype == np.float32:
         return values, 0
     with np.errstate(over="ignore"):

@@ -61,7 +61,7 @@ class Allowed:
 
     @cached_property
     def rows(self) -> NDArray[np.uint32]:
-        """The documents that may be found, rising."""
+        """The documents that may be found, rising. uint32[N], of N documents allowed."""
         return np.flatnonzero(self.mask).astype(np.uint32)
 
     def part(self, start: int, stop: int) -> Allowed:

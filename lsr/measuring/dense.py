@@ -72,7 +72,10 @@ def _part(encoder: Any, texts: Sequence[str], path: Path) -> NDArray[np.float32]
 
 
 def search_dense(documents: NDArray[np.float32], queries: NDArray[np.float32], k: int) -> TopK:
-    """The best k documents of each query by inner product, ties to the lower row; k is cut to their number."""
+    """The best k documents of each query by inner product, ties to the lower row; k is cut to their number.
+
+    ``documents`` is float32[N, D], ``queries`` float32[Q, D].
+    """
     k = min(k, len(documents))
     found = TopK(np.zeros((len(queries), k), np.int64), np.zeros((len(queries), k), np.float32))
     for start in range(0, len(queries), BLOCK):

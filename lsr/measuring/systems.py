@@ -125,7 +125,7 @@ class SparseSystem:
         }
 
     def lengths(self) -> NDArray[np.int64]:
-        """Terms of each document."""
+        """Terms of each document. int64[N]."""
         return self.searcher.collection.terms_per_document()
 
 
@@ -171,7 +171,7 @@ class DenseSystem:
         return {"encoder": name, "fingerprint": mark, "engine": "dense", "settings": settings, "search": "exact"}
 
     def lengths(self) -> NDArray[np.int64]:
-        """None."""
+        """None. int64[0]."""
         return np.zeros(0, np.int64)
 
     def _encode(self, texts: Sequence[str]) -> DenseVectors:

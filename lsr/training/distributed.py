@@ -33,7 +33,10 @@ class Ranks:
         return own if self.size == 1 else _Gather.apply(own.contiguous(), self.rank)  # type: ignore[no-untyped-call]
 
     def product(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        """``left @ right.T``; every process multiplies its part of the rows of ``left``."""
+        """``left @ right.T``; every process multiplies its part of the rows of ``left``.
+
+        ``left`` is float[Q, V], ``right`` float[N, V]; float[Q, N].
+        """
         if self.size == 1:
             return left @ right.T
         step = -(-left.shape[0] // self.size)

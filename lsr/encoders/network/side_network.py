@@ -59,16 +59,19 @@ class SideNetwork(nn.Module):
         self._cpu_head: tuple[tuple[int, int], CpuHead] | None = None
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Vectors after the sparsifier."""
+        """Vectors after the sparsifier. float[B, V], of a batch of B texts over V terms."""
         return self.sparse(self.base(batch))
 
     def sparse(self, base: torch.Tensor, k: int = 0) -> torch.Tensor:
-        """What the sparsifier leaves of ``base``; ``k`` above 0 takes the place of the declared one."""
+        """What the sparsifier leaves of ``base``; ``k`` above 0 takes the place of the declared one.
+
+        float[B, V] in and out.
+        """
         threshold = self.parts.get("thresholds", self.side.threshold)
         return sparsify(base, self.side.sparsifier, k or self.side.k, threshold)
 
     def base(self, batch: Batch) -> torch.Tensor:
-        """Vectors before the sparsifier; regularisers look at these."""
+        """Vectors before the sparsifier; regularisers look at these. float[B, V]."""
         if self.side.head == "table":
             return heads.table_weights(self.table(), batch.terms, batch.pooled, self.side.pool)
         hidden = self.states(batch)
@@ -168,7 +171,7 @@ class SideNetwork(nn.Module):
         return torch.from_numpy(rows)
 
     def gated(self, reps: torch.Tensor, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """The same after them."""
+        """The same after them. ``reps`` and the result are float[B, V], ``hidden`` is float[B, L, D]."""
         chosen, parts = self.side.gates, self.parts
         if "quality" in chosen:
             reps = reps * gates.quality(hidden[:, 0], parts["quality_weight"], parts["quality_bias"])

@@ -18,7 +18,7 @@ class Activation(NamedTuple):
     log1p: int
 
     def array(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Of a numpy array, any shape."""
+        """Of a numpy array, any shape. float32[...] in and out."""
         if self.base != "identity":
             x = np.maximum(x, 0) if self.base == "relu" else np.logaddexp(np.float32(0), x)
         for _ in range(self.log1p):
@@ -26,7 +26,10 @@ class Activation(NamedTuple):
         return x
 
     def tensor(self, x: torch.Tensor) -> torch.Tensor:
-        """Of a torch tensor, any shape; in float32, because log1p of half precision loses small weights."""
+        """Of a torch tensor, any shape; in float32, because log1p of half precision loses small weights.
+
+        float[...] in, float32[...] out.
+        """
         import torch
 
         x = x.float()

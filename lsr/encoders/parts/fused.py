@@ -15,7 +15,10 @@ RESIDENT_WIDTH = 128  # of states whose strip of the vocabulary stays on the chi
 
 
 def fits(hidden: torch.Tensor, weight: torch.Tensor) -> bool:
-    """Whether the kernel can run: a CUDA device, Triton, one floating type on both sides."""
+    """Whether the kernel can run: a CUDA device, Triton, one floating type on both sides.
+
+    ``hidden`` is float[B, L, D], ``weight`` float[V, D].
+    """
     return hidden.is_cuda and weight.is_cuda and hidden.dtype == weight.dtype and find_spec("triton") is not None
 
 

@@ -35,7 +35,10 @@ def literal_mask(ids: torch.Tensor, literal: torch.Tensor, terms: int) -> torch.
 
 
 def literal_residual(reps: torch.Tensor, extra: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
-    """``w + I * (max(w') - w')``: literal terms gain, most where the second vector is low (PROSPER, eq. 6 to 9)."""
+    """``w + I * (max(w') - w')``: literal terms gain, most where the second vector is low (PROSPER, eq. 6 to 9).
+
+    ``reps`` and ``extra`` are float[B, V], ``present`` is bool[B, V].
+    """
     return reps + present * (extra.amax(1, keepdim=True) - extra)
 
 

@@ -26,7 +26,10 @@ def max_logits(
 
 
 def max_values(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The values of `max_logits` without gradients, and without positions where the kernel can leave them out."""
+    """The values of `max_logits` without gradients, and without positions where the kernel can leave them out.
+
+    ``hidden`` float[B, L, D], ``weight`` float[V, D], ``bias`` float[V], ``mask`` bool[B, L]; float[B, V].
+    """
     from lsr.encoders.parts.fused import fits, fused_max
 
     if fits(hidden, weight):
@@ -88,7 +91,7 @@ def decode(sparse: torch.Tensor, weight: torch.Tensor, centre: torch.Tensor) -> 
 
 
 def standardise(states: torch.Tensor, epsilon: float = 1e-5) -> torch.Tensor:
-    """Each state less its mean, over its standard deviation."""
+    """Each state less its mean, over its standard deviation. float[..., D] in and out."""
     centred = states - states.mean(-1, keepdim=True)
     return centred / (centred.std(-1, keepdim=True) + epsilon)
 
@@ -141,7 +144,11 @@ def back_by_pairs(
 def back_by_slices(
     gradient: torch.Tensor, hidden: torch.Tensor, weight: torch.Tensor, positions: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The same by products, for gradients with many non-zeros: that of the logits is written, some terms at a time."""
+    """The same by products, for gradients with many non-zeros: that of the logits is written, some terms at a time.
+
+    ``gradient`` float[B, V], ``hidden`` float[B, L, D], ``weight`` float[V, D], ``positions`` int[B, V]; gradients
+    float[B, L, D] and float[V, D].
+    """
     (texts, length, width), terms = hidden.shape, weight.shape[0]
     states = hidden.reshape(-1, width)
     to_hidden = torch.zeros_like(states, dtype=torch.float32)
@@ -160,7 +167,10 @@ def back_by_slices(
 def sliced_max(
     hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, mask: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """`max_logits` by plain torch, a slice of the vocabulary at a time; runs anywhere."""
+    """`max_logits` by plain torch, a slice of the vocabulary at a time; runs anywhere.
+
+    Shapes as `max_values`: values float[B, V] and positions int[B, V].
+    """
     texts, terms = hidden.shape[0], weight.shape[0]
     values = torch.empty(texts, terms, dtype=torch.float32, device=hidden.device)
     positions = torch.empty(texts, terms, dtype=torch.int64, device=hidden.device)

@@ -18,7 +18,7 @@ def scales_to_one(scorer: str, query: bool) -> bool:
 
 
 def unit_tensor(reps: torch.Tensor) -> torch.Tensor:
-    """Rows of length 1; rows of zeros stay."""
+    """Rows of length 1; rows of zeros stay. float[B, V] in and out."""
     scaled: torch.Tensor = reps / reps.norm(dim=1, keepdim=True).clamp(min=1e-12)
     return scaled
 

@@ -23,18 +23,21 @@ def sparsify(reps: torch.Tensor, kind: str, k: int = 0, threshold: float | torch
 
 
 def choose(reps: torch.Tensor, kind: str, k: int) -> torch.Tensor:
-    """The entries that ``kind`` keeps, signs and width as they are."""
+    """The entries that ``kind`` keeps, signs and width as they are. float[B, V] in and out."""
     kinds = {"topk": topk, "abs-topk": abs_topk, "batch-topk": batch_topk, "feature-choice": feature_choice}
     return kinds[kind](reps, k) if kind in kinds else reps
 
 
 def topk(reps: torch.Tensor, k: int) -> torch.Tensor:
-    """The k largest entries of each row (CSR, arXiv 2503.01776, eq. 1; PROSPER, eq. 10)."""
+    """The k largest entries of each row (CSR, arXiv 2503.01776, eq. 1; PROSPER, eq. 10). float[B, V] in and out."""
     return _keep(reps, reps.topk(min(k, reps.shape[1]), 1).indices, 1)
 
 
 def abs_topk(reps: torch.Tensor, k: int) -> torch.Tensor:
-    """The k entries of each row that are farthest from 0, with their signs (AbsTopK, arXiv 2510.00404)."""
+    """The k entries of each row that are farthest from 0, with their signs (AbsTopK, arXiv 2510.00404).
+
+    float[B, V] in and out.
+    """
     return _keep(reps, reps.abs().topk(min(k, reps.shape[1]), 1).indices, 1)
 
 
@@ -44,7 +47,7 @@ def split_signs(reps: torch.Tensor) -> torch.Tensor:
 
 
 def batch_topk(reps: torch.Tensor, k: int) -> torch.Tensor:
-    """The B * k largest entries of the whole batch (mutual choice, arXiv 2411.02124)."""
+    """The B * k largest entries of the whole batch (mutual choice, arXiv 2411.02124). float[B, V] in and out."""
     flat = reps.reshape(1, -1)
     return topk(flat, k * reps.shape[0]).view_as(reps)
 
@@ -61,17 +64,20 @@ def thresholds(reps: torch.Tensor, kind: str, k: int) -> torch.Tensor:
 
 
 def feature_choice(reps: torch.Tensor, k: int) -> torch.Tensor:
-    """The m = B * k / V largest entries of each column, at least one (feature choice, arXiv 2411.02124)."""
+    """The m = B * k / V largest entries of each column, at least one (feature choice, arXiv 2411.02124).
+
+    float[B, V] in and out.
+    """
     return _keep(reps, reps.topk(_share(reps, k), 0).indices, 0)
 
 
 def relative(reps: torch.Tensor, share: float) -> torch.Tensor:
-    """Entries above ``share`` of the largest of their row (OpenSearch's prune ratio)."""
+    """Entries above ``share`` of the largest of their row (OpenSearch's prune ratio). float[B, V] in and out."""
     return reps * (reps > share * reps.amax(1, keepdim=True))
 
 
 def above(reps: torch.Tensor, threshold: float | torch.Tensor) -> torch.Tensor:
-    """Entries of ``threshold`` or more."""
+    """Entries of ``threshold`` or more. float[B, V] in and out; ``threshold`` is one number or float[V]."""
     return reps * (reps >= threshold)
 
 

@@ -67,7 +67,10 @@ class OnnxRunner:
         return np.stack(rows) if rows else np.zeros((0, 0), np.float32)
 
     def origins(self, text: str) -> tuple[SparseMatrix, Tokens, NDArray[np.int64]]:
-        """The vector of one text, its tokens, and which of them gave each term; -1 where no single one did."""
+        """The vector of one text, its tokens, and which of them gave each term; -1 where no single one did.
+
+        The last is int64[N] for N terms: places in the tokens.
+        """
         matrix, _ = self.run([text])
         tokens = self._view([text])[0]
         states = self._states([tokens])[0]

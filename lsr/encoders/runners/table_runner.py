@@ -62,7 +62,10 @@ class TableRunner:
         return matrix, sum(t.cut for t in tokens)
 
     def origins(self, text: str) -> tuple[SparseMatrix, Tokens, NDArray[np.int64]]:
-        """The vector of one text, its tokens, and which of them gave each term."""
+        """The vector of one text, its tokens, and which of them gave each term.
+
+        The last is int64[N] for N terms: places in the tokens.
+        """
         matrix, _ = self.run([text])
         tokens = self._view([text])[0]
         own = tokens.ids if tokens.terms is None else tokens.terms

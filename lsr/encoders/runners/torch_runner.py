@@ -57,7 +57,10 @@ class TorchRunner:
         return found
 
     def origins(self, text: str) -> tuple[SparseMatrix, Tokens, NDArray[np.int64]]:
-        """The vector of one text, its tokens, and which of them gave each term; -1 where no single one did."""
+        """The vector of one text, its tokens, and which of them gave each term; -1 where no single one did.
+
+        The last is int64[N] for N terms: places in the tokens.
+        """
         matrix, _ = self.run([text])
         tokens = self._view([text])[0]
         terms = torch.from_numpy(matrix.terms.astype(np.int64)).to(self.device)

@@ -48,6 +48,8 @@ def read_object(path: Path) -> dict[str, Any]:
 def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
     """The tensors of a safetensors file as they are, bfloat16 as float32.
 
+    Shapes and dtypes are those of the file, [...].
+
     Raises:
         EncoderError: missing, damaged, or numbers of a type that numpy has not.
     """
@@ -75,7 +77,10 @@ def _array(name: str, tensor: Mapping[str, Any]) -> NDArray[Any]:
 
 
 def write_tensors(path: Path, tensors: dict[str, NDArray[Any]]) -> None:
-    """Write a safetensors file; `OSError`, which says what is wrong with a disk, where that cannot be."""
+    """Write a safetensors file; `OSError`, which says what is wrong with a disk, where that cannot be.
+
+    Tensors are [...], of any dtype of safetensors.
+    """
     from safetensors.numpy import save
 
     path.write_bytes(save(dict(sorted(tensors.items()))))
@@ -97,6 +102,8 @@ def as_bytes(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.
 
 def small_parts(parts: Parts) -> dict[str, NDArray[Any]]:
     """The same with large matrices as bytes, large vectors in half precision; `read_parts` gives them back.
+
+    float32[n, m] becomes int8[n, m] and a scale float32[n, 1]; a large float32[n] becomes float16[n].
 
     Places, whole numbers from 0 on, stay what they are: half precision would move them from 2048 on.
     """

@@ -113,7 +113,10 @@ def begin(tokenizer: Path, side: Side) -> None:
 
 
 def arrays_of(texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """Lengths of texts, their tokens, and the terms of these; -1 where a token has none."""
+    """Lengths of texts, their tokens, and the terms of these; -1 where a token has none.
+
+    int32[N] for N texts, then int32[T] and int32[T] for T tokens in all.
+    """
     assert _view is not None  # noqa: S101
     found = _view(texts)
     lengths = np.array([len(t.ids) for t in found], np.int32)

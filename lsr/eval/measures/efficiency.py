@@ -105,6 +105,8 @@ def seconds_each(call: Callable[[Any], object], items: Sequence[Any]) -> NDArray
 def shared_share(found: NDArray[np.int64], wanted: NDArray[np.int64]) -> float:
     """Mean over queries of the share of ``wanted`` rows that are among ``found``; -1 is no row.
 
+    Both are int64[Q, k].
+
     A query for which nothing is wanted does not count; 1 where none counts.
     """
     shares = [

@@ -38,7 +38,7 @@ class Buckets:
         self._count = 0
 
     def add(self, major: NDArray[Any], minor: NDArray[Any], value: NDArray[Any]) -> None:
-        """Put entries aside."""
+        """Put entries aside. All three are [N], whole numbers and weights."""
         entries = np.empty(major.size, ENTRY)
         entries["major"], entries["minor"], entries["value"] = major, minor, value
         self._waiting.append(entries)

@@ -26,6 +26,8 @@ def _put(out: NDArray[np.uint8], at: int, value: int) -> int:
 def encode_postings(documents: NDArray[np.int64], tfs: NDArray[np.int64], out: NDArray[np.uint8]) -> int:
     """Write postings with gaps between documents into ``out`` (24 bytes each at most); the bytes written.
 
+    ``documents`` and ``tfs`` are int64[N], ``out`` is uint8[24 N].
+
     A field that is 0 is left out, as proto3 does.
     """
     at = 0

@@ -65,7 +65,7 @@ def records_in(memory: NDArray[np.uint8]) -> Records:
 
 
 def aligned(memory: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A copy of ``memory`` that starts on a cache line, or itself if it does already."""
+    """A copy of ``memory`` that starts on a cache line, or itself if it does already. uint8[N] in and out."""
     if memory.ctypes.data % LINE == 0 and memory.flags.c_contiguous:
         return memory
     room = np.empty(memory.size + LINE, np.uint8)

@@ -89,5 +89,5 @@ class Answers:
         self.borders = indptr_of(np.bincount(found >> 32, minlength=queries))
 
     def of(self, query: int) -> NDArray[np.int32]:
-        """Rows of documents, rising."""
+        """Rows of documents, rising. int32[N]."""
         return self.documents[self.borders[query] : self.borders[query + 1]]

@@ -53,7 +53,7 @@ def home(device: torch.device, size: int) -> torch.device:
 
 
 def moved(array: NDArray[Any], device: torch.device) -> torch.Tensor:
-    """``array`` on ``device``; the host does not wait for a GPU to receive it."""
+    """``array`` on ``device``; the host does not wait for a GPU to receive it. [...] in and out."""
     tensor = torch.from_numpy(np.ascontiguousarray(array))
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 

@@ -63,7 +63,7 @@ class TokenStore:
         return digest.digest()
 
     def ids(self, row: int) -> NDArray[np.int32]:
-        """Tokens of one text."""
+        """Tokens of one text. int32[L]."""
         return self._ids[self._borders[row] : self._borders[row + 1]]
 
     def document_frequency(self, terms: int) -> NDArray[np.int64]:
@@ -92,7 +92,7 @@ class TokenStore:
 
     @property
     def own_lengths(self) -> NDArray[np.int64]:
-        """Number of terms that stand in each text."""
+        """Number of terms that stand in each text. int64[N], of N texts."""
         known = np.concatenate([[0], np.cumsum(self._terms >= 0)])
         lengths: NDArray[np.int64] = known[self._borders[1:]] - known[self._borders[:-1]]
         return lengths

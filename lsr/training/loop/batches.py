@@ -44,7 +44,7 @@ class Drawn(NamedTuple):
     position: Position
 
     def labels_on(self, device: torch.device, teacher: torch.Tensor | None = None) -> Labels:
-        """What is known, as tensors."""
+        """What is known, as tensors. ``teacher`` is float[Q, N]."""
         queries, documents = self.queries.size, self.documents.size
         positive = torch.zeros(queries * documents, dtype=torch.bool, device=device)
         positive.index_fill_(0, moved(self.answers, device), True)

@@ -73,13 +73,13 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """The state of an optimiser by "optimiser.PARAMETER.NAME"."""
+    """The state of an optimiser by "optimiser.PARAMETER.NAME". Tensors are [...], as the optimiser keeps them."""
     state = optimiser.state_dict()["state"]
     return {f"optimiser.{i}.{name}": value for i, values in state.items() for name, value in values.items()}
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
-    """Put back what `optimiser_tensors` gave."""
+    """Put back what `optimiser_tensors` gave. Tensors are [...], as the optimiser keeps them."""
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():
         if key.startswith("optimiser."):
@@ -89,13 +89,13 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, torch
 
 
 def random_state(device: torch.device) -> dict[str, torch.Tensor]:
-    """Where the generators of random numbers stand."""
+    """Where the generators of random numbers stand. Each is uint8[N]."""
     found = {"random.cpu": torch.get_rng_state()}
     return found | ({"random.cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
 
 
 def restore_random(state: dict[str, torch.Tensor], device: torch.device) -> None:
-    """Put the generators back."""
+    """Put the generators back. Each is uint8[N]."""
     torch.set_rng_state(state["random.cpu"])
     if device.type == "cuda" and "random.cuda" in state:
         torch.cuda.set_rng_state(state["random.cuda"], device)

@@ -20,6 +20,8 @@ def info_nce(
 ) -> torch.Tensor:
     """Mean over queries of -log of the probability of all positives together (InfoNCE, arXiv 1807.03748, eq. 4).
 
+    ``scores`` is float[Q, N], ``positive`` and ``candidates`` are bool[Q, N]; a scalar.
+
     A query without a positive adds nothing. Temperature 1 suits dot products of sparse vectors, 0.02 to 0.2 cosines.
     """
     logits = _only(scores.float() / temperature, candidates)
@@ -36,6 +38,8 @@ def softmax(
 ) -> torch.Tensor:
     """Mean over queries of 1 - the probability of all positives together (EPIC, as in arXiv 2303.13416's code).
 
+    ``scores`` is float[Q, N], ``positive`` and ``candidates`` are bool[Q, N]; a scalar.
+
     It saturates: a query that is far off adds almost no gradient, so labels that are wrong do little harm.
     """
     logits = _only(scores.float() / temperature, candidates)
@@ -51,7 +55,10 @@ def kl(
     candidates: torch.Tensor | None = None,
     temperature: float = 1.0,
 ) -> torch.Tensor:
-    """Mean over queries of KL(softmax(teacher) || softmax(scores)) (SPLADE-v3, arXiv 2403.06789, section 2)."""
+    """Mean over queries of KL(softmax(teacher) || softmax(scores)) (SPLADE-v3, arXiv 2403.06789, section 2).
+
+    ``scores`` and ``teacher`` are float[Q, N], ``candidates`` is bool[Q, N]; a scalar.
+    """
     kept = _known(teacher, candidates)
     wanted = _only(teacher.nan_to_num().float() / temperature, kept).log_softmax(1)
     found = _only(scores.float() / temperature, kept).log_softmax(1)
@@ -62,7 +69,10 @@ def kl(
 def margin_mse(
     scores: torch.Tensor, teacher: torch.Tensor, positive: torch.Tensor, candidates: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Mean over (positive, other) pairs of the squared difference of margins (arXiv 2010.02666, eq. 6)."""
+    """Mean over (positive, other) pairs of the squared difference of margins (arXiv 2010.02666, eq. 6).
+
+    ``scores`` and ``teacher`` are float[Q, N], the masks bool[Q, N]; a scalar.
+    """
     kept = _known(teacher, candidates)
     error = (scores.float() - teacher.nan_to_num().float()).masked_fill(~kept, 0)
     pairs = (positive & kept)[:, :, None] & (kept & ~positive)[:, None, :]
@@ -74,6 +84,8 @@ def margin_mse_list(
     scores: torch.Tensor, teacher: torch.Tensor, candidates: torch.Tensor | None = None
 ) -> torch.Tensor:
     """Mean over queries and over all pairs i, j of ((s_i - s_j) - (t_i - t_j))^2 (SPLADE-v3's code).
+
+    ``scores`` and ``teacher`` are float[Q, N], ``candidates`` is bool[Q, N]; a scalar.
 
     For errors e = s - t this is twice their variance, so no pair is ever written.
     """

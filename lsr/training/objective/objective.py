@@ -84,12 +84,12 @@ class Objective:
         return found
 
     def state(self) -> dict[str, torch.Tensor]:
-        """What a checkpoint keeps."""
+        """What a checkpoint keeps. Tensors are [...], by name."""
         found = {"fired": self.fired, "idle": self.latents.idle}
         return found | ({"controller": self.controller.state} if self.controller else {})
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Put back what `state` gave."""
+        """Put back what `state` gave. Tensors are [...], by name."""
         device = self.fired.device
         self.fired, self.latents.idle = tensors["fired"].to(device), tensors["idle"].to(device)
         if self.controller:

@@ -55,7 +55,10 @@ class Regulariser:
 
 
 def masked_rows(reps: torch.Tensor, above: int) -> torch.Tensor:
-    """``reps`` with rows of ``above`` or fewer non-zeros set to 0, and without gradient there."""
+    """``reps`` with rows of ``above`` or fewer non-zeros set to 0, and without gradient there.
+
+    float[N, V] in and out.
+    """
     if above <= 0:
         return reps
     return reps * ((reps != 0).sum(1, keepdim=True) > above)
@@ -72,7 +75,10 @@ def frequency_weights(shares: torch.Tensor, alpha: float = 0.1, beta: float = 10
 
 
 def anti_zero(*reps: torch.Tensor) -> torch.Tensor:
-    """Sum over sides of 1 / (sum of all weights)^2: grows without bound as vectors vanish (SPLADE-v3's code)."""
+    """Sum over sides of 1 / (sum of all weights)^2: grows without bound as vectors vanish (SPLADE-v3's code).
+
+    Each side is float[N, V]; a scalar.
+    """
     parts = [1 / side.float().sum().clamp(min=1e-4).square() for side in reps]
     return torch.stack(parts).sum()
 
@@ -100,7 +106,10 @@ class SparsityController:
         return self.state[0].float()
 
     def update(self, step: int, terms: torch.Tensor, keep: float = 0.9) -> torch.Tensor:
-        """Take note of the terms a document at ``step``; the factor from now on."""
+        """Take note of the terms a document at ``step``; the factor from now on.
+
+        ``terms`` and the factor are scalars.
+        """
         factor, seen = self.state
         seen = torch.where(seen < 0, terms, keep * seen + (1 - keep) * terms)
         if step % self.every == 0:

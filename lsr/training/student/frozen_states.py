@@ -34,7 +34,10 @@ class FrozenStates:
         self._known: WeakKeyDictionary[TokenStore, dict[int, torch.Tensor]] = WeakKeyDictionary()
 
     def of(self, store: TokenStore, network: SideNetwork, source: SideSource) -> torch.Tensor:
-        """States of all texts of ``store`` by the body of ``network``, which was read from ``source``."""
+        """States of all texts of ``store`` by the body of ``network``, which was read from ``source``.
+
+        float[N, D], of N texts.
+        """
         known = self._known.setdefault(store, {})
         if id(network) not in known:
             key, starts = _key(store, network, source), range(0, len(store), PART)

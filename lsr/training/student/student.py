@@ -99,7 +99,10 @@ class Student(nn.Module):
         return Encoded(network.codes(states), states)
 
     def encode_rows(self, store: TokenStore, rows: Sequence[int] | NDArray[np.int64], query: bool) -> Encoded:
-        """Vectors of some texts of ``store``, with gradients; a frozen body reads a text only once."""
+        """Vectors of some texts of ``store``, with gradients; a frozen body reads a text only once.
+
+        ``rows`` is int[B]; vectors are float[B, V].
+        """
         network = self.side(query)
         device = next(network.parameters()).device
         if self.frozen is None:

@@ -27,7 +27,7 @@ class Teacher(Protocol):
     """Anything that scores."""
 
     def scores(self, queries: Rows, documents: Rows) -> torch.Tensor:
-        """Scores of every query with every document."""
+        """Scores of every query with every document. float[Q, N]; NaN where nothing is known."""
 
 
 class Wanted(NamedTuple):
@@ -80,7 +80,7 @@ class ScoredLists:
         self._keys, self._values = (torch.from_numpy(a).to(device) for a in (keys, values[::-1][last]))
 
     def scores(self, queries: Rows, documents: Rows) -> torch.Tensor:
-        """What the lists say."""
+        """What the lists say. float[Q, N]; NaN where they say nothing."""
         wanted = moved(queries, self._device)[:, None] * self._columns + moved(documents, self._device)
         at = torch.searchsorted(self._keys, wanted).clamp_(max=self._keys.numel() - 1)
         return self._values[at].masked_fill_(self._keys[at] != wanted, torch.nan)
@@ -109,7 +109,7 @@ class DenseVectors:
         self._device = device
 
     def scores(self, queries: Rows, documents: Rows) -> torch.Tensor:
-        """Dot products."""
+        """Dot products. float[Q, N]."""
         return self._rows(self._queries, queries) @ self._rows(self._documents, documents).T
 
     def vectors(self, documents: Rows) -> torch.Tensor:
@@ -137,7 +137,7 @@ class SparseVectors:
         self._queries, self._documents, self._dim = _Lists(queries, device), _Lists(documents, device), queries.dim
 
     def scores(self, queries: Rows, documents: Rows) -> torch.Tensor:
-        """Dot products over the terms that occur in the queries, the only ones that matter."""
+        """Dot products over the terms that occur in the queries, the only ones that matter. float[Q, N]."""
         terms, weights = self._queries.padded(queries)
         used = torch.zeros(self._dim + 1, dtype=torch.bool, device=terms.device)
         used[:-1].index_fill_(0, terms.flatten(), True)
@@ -223,7 +223,7 @@ class Ensemble:
         self._teachers, self._normaliser, self._copied = teachers, normaliser, copied
 
     def scores(self, queries: Rows, documents: Rows) -> torch.Tensor:
-        """The teachers together."""
+        """The teachers together. float[Q, N]."""
         given = [teacher.scores(queries, documents).float() for teacher in self._teachers]
         total, mean = torch.zeros_like(given[0]), torch.zeros_like(given[0])
         for scores, weight in zip(given, self._weights, strict=True):
@@ -247,7 +247,10 @@ class Ensemble:
 
 
 def normalised(scores: torch.Tensor, kind: Normaliser, model: torch.Tensor) -> torch.Tensor:
-    """``scores`` [Q, N] brought to one scale a query; NaN stays NaN and counts for nothing."""
+    """``scores`` [Q, N] brought to one scale a query; NaN stays NaN and counts for nothing.
+
+    ``scores`` and ``model`` are float[Q, N].
+    """
     if kind == "none":
         return scores
     if kind == "minmax":
