@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import lsr
 from lsr.cli.app import app, command_names
+from lsr.cli.commands import COMMANDS
 from lsr.cli.console import HARMLESS, _Screen, harmless
 from lsr.corpus import Document
 from lsr.encoders import load
@@ -307,3 +308,21 @@ def test_an_encoder_can_be_given_by_name(tmp_path):
 def test_one_text_is_one_query_to_rank(odd):
     searcher = Searcher.open(odd)
     assert searcher.rank("bees", 2) == searcher.rank(["bees"], 2)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_of_each_what_it_says_itself(name):
+    command = command_names()[name]
+    assert COMMANDS[name].help == command.help.strip().split("\n")[0]
+
+
+def test_help_imports_no_command():
+    code = (
+        "import sys\nfrom lsr.cli import main\nsys.argv[1:] = ['--help']\n"
+        "try:\n    main()\nfinally:\n"
+        "    assert not any(name.startswith('lsr.cli.') and name.count('.') > 2 for name in sys.modules)\n"
+        "    assert 'numpy' not in sys.modules"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    assert "--install-completion" in found.stdout

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from lsr.cli.console import facts, out, progress_bars, readable_bytes, say
 from lsr.errors import InputError
@@ -27,6 +30,32 @@ WRITERS = {
     "msmarco-run": write_msmarco_run,
     "json-run": write_json_run,
 }
+
+
+def command(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="File or folder of vectors, or an index; or a run.")],
+    out: Annotated[Path, typer.Argument(metavar="DST", help="File to write; one that is there is replaced.")],
+    from_format: Annotated[
+        str | None, typer.Option("--from", metavar="FORMAT", help="Format of SRC.  [default: what its name says]")
+    ] = None,
+    to_format: Annotated[
+        str | None, typer.Option("--to", metavar="FORMAT", help="Format of DST.  [default: what its name says]")
+    ] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="Multiply weights and round them to whole numbers, 100 for SPLADE.")
+    ] = None,
+    bits: Annotated[
+        int | None, typer.Option(help="Or: scale so that the largest weight fills so many bits, 8 for uniCOIL.")
+    ] = None,
+) -> None:
+    """Convert vectors from one format into another, streaming.
+
+    Of vectors: anserini, anserini-topics, seismic, seismic-bin, csr, ciff, parquet.
+    Of runs: gt, trec-run, msmarco-run, json-run.
+
+    Example: lsr convert vectors.parquet vectors.ciff --scale 100
+    """
+    run(source, out, from_format, to_format, Quantiser(scale, bits))
 
 
 def run(source: Path, path: Path, from_format: str | None, to_format: str | None, quantiser: Quantiser) -> None:

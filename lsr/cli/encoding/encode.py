@@ -5,19 +5,49 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.progress import Progress
 
 from lsr import encoders
 from lsr.cli.console import facts, out, progress_bars, readable_bytes, say, warn_of_empty
+from lsr.cli.options import IdField, Language, TextField, TitleField
 from lsr.corpus import DocumentReader, Fields
 from lsr.encoders import BM25Encoder
 from lsr.encoders.base import Observation
 from lsr.encoders.bulk.parallel import encode_on, gpu_names
 from lsr.encoders.bulk.vector_file import Batches, EncodeSummary, observe_all, write_vectors
-from lsr.encoders.registry import bm25_language, folder_of
+from lsr.encoders.registry import bm25_language, folder_of, in_language
 from lsr.errors import InputError
 from lsr.retrieval.index_source import is_index
+
+
+def command(  # noqa: PLR0913 - one parameter an option
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Documents, in any layout of lsr index.")],
+    out: Annotated[Path, typer.Option("--out", help="Parquet file to write; started again, the work goes on.")],
+    encoder: Annotated[str, typer.Option(help="bm25, default, or the folder of a model.")] = "default",
+    language: Language = None,
+    devices: Annotated[
+        str | None, typer.Option(help="cpu, cuda:0, or several: cuda:0,cuda:1.  [default: every GPU, or the CPU]")
+    ] = None,
+    half: Annotated[bool, typer.Option("--half", help="bfloat16 on a GPU.")] = False,
+    id_field: IdField = None,
+    text_field: TextField = None,
+    title_field: TitleField = None,
+) -> None:
+    """Encode documents into a Parquet file of vectors.
+
+    Example: lsr encode corpus.jsonl --encoder my-model --out vectors.parquet
+    """
+    run(
+        sources,
+        out,
+        in_language(encoder, language) or encoder,
+        devices,
+        half,
+        Fields(id_field, text_field, title_field),
+    )
 
 
 def run(sources: Sequence[str], path: Path, encoder_name: str, devices: str | None, half: bool, fields: Fields) -> None:

@@ -9,14 +9,15 @@ import typer
 
 from lsr.cli.help import Command, Group
 
-encoders_app = typer.Typer(
+app = typer.Typer(
     cls=Group,
     help="List the systems that encoders are declared as; convert encoders.\n\nExample: lsr encoders list",
     no_args_is_help=True,
+    add_completion=False,
 )
 
 
-@encoders_app.command("list", cls=Command)
+@app.command("list", cls=Command)
 def encoders_list_command() -> None:
     """List every declared system and its parts.
 
@@ -27,7 +28,7 @@ def encoders_list_command() -> None:
     list_systems()
 
 
-@encoders_app.command("show", cls=Command)
+@app.command("show", cls=Command)
 def encoders_show_command(name: Annotated[str, typer.Argument(metavar="SYSTEM", help="Name from the list.")]) -> None:
     """Show the declaration of one system.
 
@@ -38,7 +39,7 @@ def encoders_show_command(name: Annotated[str, typer.Argument(metavar="SYSTEM", 
     show(name)
 
 
-@encoders_app.command("export", cls=Command)
+@app.command("export", cls=Command)
 def encoders_export_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an encoder.")],
     out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
@@ -60,7 +61,7 @@ def encoders_export_command(
     export(folder, out, layout, int8, keep_terms_of)
 
 
-@encoders_app.command("average", cls=Command)
+@app.command("average", cls=Command)
 def encoders_average_command(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR", help="Encoders of several runs from one start.")],
     out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
@@ -74,7 +75,7 @@ def encoders_average_command(
     average(folders, out)
 
 
-@encoders_app.command("rescale", cls=Command)
+@app.command("rescale", cls=Command)
 def encoders_rescale_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A trained encoder of stems.")],
     out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
@@ -92,7 +93,7 @@ def encoders_rescale_command(
     rescale(folder, out, expansions, threshold)
 
 
-@encoders_app.command("fold", cls=Command)
+@app.command("fold", cls=Command)
 def encoders_fold_command(
     expander: Annotated[Path, typer.Argument(metavar="DIR", help="A SPLADE, or another sparse encoder.")],
     data: Annotated[list[str], typer.Option(help="Queries with documents, as lsr train reads them; repeat it.")],
@@ -111,7 +112,7 @@ def encoders_fold_command(
     fold(base, expander, data, out, factor, int8, most)
 
 
-@encoders_app.command("cut", cls=Command)
+@app.command("cut", cls=Command)
 def encoders_cut_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A trained encoder of stems, or a SPLADE.")],
     data: Annotated[list[str], typer.Option(help="Texts to count words in, as lsr train reads them; repeat it.")],

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+import typer
 from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
@@ -27,6 +28,23 @@ from lsr.eval import (
 )
 from lsr.eval.report import Measured, report_page
 from lsr.measuring import Bench, Outcome
+
+
+def command(
+    suite: Annotated[Path, typer.Argument(metavar="SUITE.toml", help="Systems and collections.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of cells and vectors.  [default: NAME.bench]")
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Folder for NAME.md, NAME.json and NAME.html.  [default: that of --out]")
+    ] = None,
+    stop_after: Annotated[float | None, typer.Option(metavar="MINUTES", help="Stop then; a later run goes on.")] = None,
+) -> None:
+    """Measure encoders, engines, fusions and runs of others on many collections; started again, the work goes on.
+
+    Example: lsr bench benchmarks/suites/sample.toml
+    """
+    run(suite, out, results, stop_after)
 
 
 def run(path: Path, out: Path | None, results: Path | None, minutes: float | None) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.table import Table
 from rich.text import Text
 
 from lsr.cli.console import out, say
+from lsr.cli.evaluating.many_measures import ManyMeasures
 from lsr.errors import InputError
 from lsr.eval import (
     DEFAULT_MEASURES,
@@ -31,6 +33,28 @@ from lsr.eval import (
 )
 
 COLUMNS = ("measure", "A", "B", "B - A", "95 %", "w/l/t", "t-test", "bootstrap", "Holm")  # 80 characters in all
+
+
+COMMAND = ManyMeasures
+
+
+def command(
+    a: Annotated[Path, typer.Argument(metavar="A.run", help="Run to compare with.")],
+    qrels: Annotated[str, typer.Option(help="Judged collection, or a file of judgements (TREC or BEIR).")],
+    b: Annotated[
+        list[Path] | None, typer.Argument(metavar="B.run", help="Runs that may be better; without, A is measured.")
+    ] = None,
+    measures: Annotated[
+        list[str] | None, typer.Option(metavar="NAME...", help="Names of ir-measures.  [default: nDCG@10 RR@10 R@100]")
+    ] = None,
+    convention: Annotated[str, typer.Option(help="trec or beir, as for lsr eval.")] = "trec",
+    shown: Annotated[int, typer.Option("--queries", help="Show so many of the largest differences.", min=0)] = 5,
+) -> None:
+    """Compare runs by query: means, wins and losses, paired tests corrected for their number.
+
+    Example: lsr compare bm25.run splade.run --qrels scifact.zip
+    """
+    run(a, b or [], qrels, measures or [], convention, shown)
 
 
 def run(a: Path, others: Sequence[Path], judgements: str, names: Sequence[str], rules_name: str, shown: int) -> None:

@@ -9,14 +9,15 @@ import typer
 
 from lsr.cli.help import Command, Group
 
-data_app = typer.Typer(
+app = typer.Typer(
     cls=Group,
     help="List judged collections; make some. Nothing is downloaded.\n\nExample: lsr data list",
     no_args_is_help=True,
+    add_completion=False,
 )
 
 
-@data_app.command("list", cls=Command)
+@app.command("list", cls=Command)
 def data_list_command(
     folders: Annotated[list[Path] | None, typer.Argument(metavar="DIR", help="Where to look.  [default: .]")] = None,
 ) -> None:
@@ -29,7 +30,7 @@ def data_list_command(
     list_collections(folders or [Path()])
 
 
-@data_app.command("limit", cls=Command)
+@app.command("limit", cls=Command)
 def data_limit_command(
     out: Annotated[Path, typer.Option("--out", help="New folder, written in BEIR layout.")],
     people: Annotated[int, typer.Option(help="Documents.", min=2)] = 50_000,
@@ -54,7 +55,7 @@ def data_limit_command(
     limit(out, people, attributes, names, seed, source)
 
 
-@data_app.command("task", cls=Command)
+@app.command("task", cls=Command)
 def data_task_command(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Documents, in any layout of lsr index.")],
     out: Annotated[Path, typer.Option("--out", help="New folder, written in BEIR layout.")],

@@ -5,17 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+import typer
 from rich.progress import Progress as Bars
 from rich.table import Table
 
 from lsr.cli.console import out, progress_bars, say
+from lsr.cli.evaluating.many_measures import ManyMeasures
 from lsr.cli.evaluating.outputs import Outputs, make_room
 from lsr.cli.evaluating.topics import ask_from_file, warn_of_unknown
+from lsr.cli.options import Download, Language, fetch
 from lsr.cli.searching.index import IndexBars
 from lsr.corpus import DocumentReader
+from lsr.encoders.registry import in_language
 from lsr.errors import InputError, reason
 from lsr.eval import (
     Cell,
@@ -50,6 +54,92 @@ SHOWN = {
     "document_terms": "{:.1f}",
     "flops": "{:.2f}",
 }
+
+
+COMMAND = ManyMeasures
+Dataset = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="DATASET",
+        help="Judged collection: a BEIR folder or zip, or a folder of MS MARCO, TREC, WANDS or ESCI; irds:NAME; "
+        "with --topics and --index also a file of judgements.",
+    ),
+]
+Measures = Annotated[
+    list[str] | None, typer.Option(metavar="NAME...", help="Names of ir-measures.  [default: nDCG@10 RR@10 R@100]")
+]
+ConventionName = Annotated[
+    str,
+    typer.Option(help="trec (missing queries count 0) or beir (they do not, and documents of the query's id go)."),
+]
+RunFile = Annotated[
+    Path | None, typer.Option("--run", help="Write the results: a TREC run, or .tsv (MS MARCO), or .json.")
+]
+BaselineRun = Annotated[
+    Path | None, typer.Option(metavar="RUN", help="With --report: a run to compare with, query by query.")
+]
+CertificateFile = Annotated[
+    Path | None, typer.Option(metavar="FILE.json", help="Write all that decided the numbers, for --verify.")
+]
+StatedFile = Annotated[
+    Path | None, typer.Option(metavar="FILE.json", help="Measure again what a certificate states, and compare.")
+]
+TopicsFile = Annotated[
+    Path | None, typer.Option(help="Ask these instead: TREC topics, id TAB text, or vectors of queries.")
+]
+
+
+def command(  # noqa: PLR0913 - one parameter an option
+    dataset: Dataset = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="bm25, default, or the folder of a model.  [default: default]")
+    ] = None,
+    language: Language = None,
+    index: Annotated[Path | None, typer.Option(help="Evaluate this index, as it is served.")] = None,
+    measures: Measures = None,
+    split: Annotated[str | None, typer.Option(help="Judgements to use.  [default: test, or else dev]")] = None,
+    convention: ConventionName = "trec",
+    exact: Annotated[bool, typer.Option("--exact", help="With --index: search exactly.")] = False,
+    threads: Annotated[int, typer.Option(help="Threads for queries a second.", min=1)] = 1,
+    run_file: RunFile = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the measured values as JSON.")] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write tables and charts.")] = None,
+    baseline: BaselineRun = None,
+    certificate: CertificateFile = None,
+    verify: StatedFile = None,
+    topics: TopicsFile = None,
+    topic_field: Annotated[str | None, typer.Option(help="Of TREC topics.  [default: title or query]")] = None,
+    download: Download = False,
+) -> None:
+    """Measure an encoder, or a finished index, on a judged collection.
+
+    Without DATASET, --index, --topics and --run write a run of all topics.
+
+    With --verify exit code 1 says that something differs; DATASET, --encoder and --index say where things lie now.
+
+    Example: lsr eval scifact.zip --encoder bm25 --measures nDCG@10 R@100
+    """
+    encoder = in_language(encoder, language)
+    place = str(index) if index else None
+    if verify:
+        if not verified(verify, {"dataset": dataset, "encoder": encoder, "index": place}):
+            raise typer.Exit(1)
+        return
+    fetch([dataset] if download and dataset else [])
+    question = Question(
+        dataset=dataset or "",
+        encoder=encoder,
+        index=place,
+        measures=tuple(measures or ()),
+        split=split,
+        convention=convention,
+        exact=exact,
+        threads=threads,
+        topics=str(topics) if topics else None,
+        topic_field=topic_field,
+    )
+    outputs = Outputs(run_file, json_file, report, certificate, baseline)
+    start(question, outputs)
 
 
 def start(question: Question, outputs: Outputs) -> None:
@@ -108,7 +198,7 @@ def run(question: Question, outputs: Outputs) -> dict[str, Any]:
     return _summary(found)
 
 
-def verify(path: Path, changes: Mapping[str, str | None]) -> bool:
+def verified(path: Path, changes: Mapping[str, str | None]) -> bool:
     """Measure again what a certificate states, print what agrees and what differs; whether all that must agree does.
 
     Args:

@@ -4,9 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from lsr.cli.console import say
 from lsr.eval import fuse, read_run, write_run
+
+
+def command(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Two or more run files.")],
+    out: Annotated[Path, typer.Option("--out", help="Run to write: TREC, or .tsv or .json as for lsr eval.")],
+    method: Annotated[str, typer.Option(help="rrf, min-max (scores scaled to 0..1 by query) or linear.")] = "rrf",
+    weights: Annotated[list[float] | None, typer.Option("--weight", help="One for each run, in order.")] = None,
+    depth: Annotated[int, typer.Option(help="Results kept for a query.", min=1)] = 1000,
+) -> None:
+    """Merge several runs into one.
+
+    Example: lsr fuse bm25.run splade.run --out fused.run
+    """
+    run(runs, out, method, weights, depth)
 
 
 def run(paths: Sequence[Path], out: Path, method: str, weights: Sequence[float] | None, depth: int) -> None:

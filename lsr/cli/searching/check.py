@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from lsr.cli.console import facts, out, readable_bytes
 from lsr.index import Collection
+
+
+def command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an index.")]) -> None:
+    """Verify every file of an index against its checksum.
+
+    Example: lsr check my-index
+    """
+    run(folder)
 
 
 def run(folder: Path) -> None:

@@ -4,17 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.progress import Progress as Bars
 
 from lsr import encoders
 from lsr.cli.console import facts, out, progress_bars, readable_bytes, say, warn_of_empty, warn_of_unread
+from lsr.cli.options import Download, IdField, Language, TextField, TitleField, fetch
 from lsr.corpus import DocumentReader, Fields
+from lsr.encoders.registry import in_language
 from lsr.formats import VectorSource, is_vector_file
 from lsr.formats.vectors import EXACT
 from lsr.index import IndexSettings
 from lsr.retrieval import IndexSummary, index_documents, index_vectors
 from lsr.retrieval.index_source import is_index, vector_source
+
+
+def command(  # noqa: PLR0913 - one parameter an option
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE",
+            help="JSONL (.gz too), BEIR folder or zip, MS MARCO TSV, Parquet, or - for JSONL on standard input; "
+            "or vectors: .csr, .bin, .ciff, Parquet of lsr encode, an index, and with --vectors JSONL.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the index; one that is there is replaced at the end.")],
+    encoder: Annotated[
+        str | None, typer.Option(help="bm25, default, or the folder of a model.  [default: default; none with vectors]")
+    ] = None,
+    language: Language = None,
+    engine: Annotated[str, typer.Option(help="windowed, or seismic.")] = "windowed",
+    id_field: IdField = None,
+    text_field: TextField = None,
+    title_field: TitleField = None,
+    vectors: Annotated[
+        str | None,
+        typer.Option(metavar="FORMAT", help="Index the vectors in the files: auto, or a format of lsr convert."),
+    ] = None,
+    download: Download = False,
+) -> None:
+    """Encode documents and make them an index; or index vectors as they are.
+
+    Example: lsr index corpus.jsonl --out my-index
+    """
+    fetch(sources if download else [])
+    encoder = in_language(encoder, language)
+    run(sources, out, encoder, engine, Fields(id_field, text_field, title_field), vectors)
 
 
 def run(

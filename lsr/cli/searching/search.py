@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +16,26 @@ from lsr.sparse import SparseMatrix
 
 SHOWN_TERMS = 12
 WIDE = 70  # columns of a screen that has room for bars
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an index.")],
+    query: Annotated[list[str], typer.Argument(metavar="QUERY", help="What to look for; several words are one query.")],
+    k: Annotated[int, typer.Option("-k", help="Number of hits.", min=1)] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Leave nothing out that could matter; so it is without --recall.")
+    ] = False,
+    recall: Annotated[
+        float | None, typer.Option(help="Share of the true best k to find on average, as 0.95 (see lsr tune).")
+    ] = None,
+    explained: Annotated[bool, typer.Option("--explain", help="Show what each term adds to a score.")] = False,
+) -> None:
+    """Search an index and show why each hit was found.
+
+    Example: lsr search my-index "rotten teeth from eating sweets" --explain
+    """
+    run(folder, " ".join(query), k, as_json, explained, exact, recall)
 
 
 def run(folder: Path, query: str, k: int, as_json: bool, explained: bool, exact: bool, recall: float | None) -> None:

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from lsr.api import create_app, misspelt_settings, read_settings
 from lsr.api.server import address_of, listen, serve
 from lsr.cli.console import say
 from lsr.retrieval import Searcher
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an index.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8080,
+) -> None:
+    """Serve an index over HTTP: POST /v1/search, GET /healthz, documentation at /docs.
+
+    Example: lsr serve my-index --port 8080
+    """
+    run(folder, host, port)
 
 
 def run(folder: Path, host: str, port: int) -> None:

@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.table import Table
 
 from lsr.cli.console import out, progress_bars, say
 from lsr.corpus import DocumentReader
 from lsr.index import Point, Tuning
 from lsr.retrieval import Searcher, tune
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an index.")],
+    recall: Annotated[
+        float, typer.Option(help="Share of the true best 10 that searches shall find on average.")
+    ] = 0.95,
+    queries: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Real queries, read as documents are.  [default: titles of documents]"),
+    ] = None,
+    at_most: Annotated[int, typer.Option(help="Use so many queries.", min=20)] = 1000,
+) -> None:
+    """Find the fastest settings of an index that give a recall, measured against exact search, and keep them.
+
+    Example: lsr tune my-index --recall 0.95 --queries queries.jsonl
+    """
+    run(folder, recall, queries, at_most)
 
 
 def run(folder: Path, recall: float, queries: str | None, at_most: int) -> None:

@@ -4,16 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from lsr.cli.console import out, progress_bars, say
 from lsr.corpus import DocumentReader
-from lsr.training.adaptation.adaptation import Adaptation, Compared, Report, adapt
-from lsr.training.loop.validation import read_dev
+
+if TYPE_CHECKING:
+    from lsr.training.adaptation.adaptation import Adaptation, Compared, Report
 
 REFUSED = 3  # exit code: done, and the encoder was not better
+
+
+def command(  # noqa: PLR0913  one for each option
+    corpus: Annotated[list[str], typer.Argument(metavar="CORPUS", help="Documents, in any layout of lsr index.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder; the adapted encoder is OUT/encoder.")],
+    encoder: Annotated[str, typer.Option(help="Folder of the encoder to tune, or default.")] = "default",
+    recipe: Annotated[
+        str | None, typer.Option(help="Name or TOML file.  [default: what suits the encoder's system]")
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Steps of training.", min=1)] = 60,
+    minutes: Annotated[
+        float | None, typer.Option(help="Take fewer steps, so that all takes about so long.", min=0.1)
+    ] = None,
+    judged: Annotated[
+        Path | None, typer.Option(help="Judged collection to report on as well; it decides nothing.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write an encoder that is not clearly better too, but never a worse one.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of questions, order and choice.")] = 0,
+) -> None:
+    """Tune an encoder on your own documents, without labels; exit code 3 where that did not make it better.
+
+    Example: lsr adapt corpus.jsonl --out adapted
+    """
+    from lsr.errors import require
+
+    require("accelerate", "onnxscript", purpose="lsr adapt")
+    from lsr.encoders.registry import folder_of
+    from lsr.training.adaptation.adaptation import Adaptation
+
+    run(corpus, folder_of(encoder), out, Adaptation(recipe, steps, minutes, seed, force), judged)
 
 
 def run(sources: Sequence[str], encoder: Path, folder: Path, settings: Adaptation, judged: Path | None) -> None:
@@ -22,6 +56,9 @@ def run(sources: Sequence[str], encoder: Path, folder: Path, settings: Adaptatio
     Raises:
         typer.Exit: the adapted encoder was refused.
     """
+    from lsr.training.adaptation.adaptation import adapt
+    from lsr.training.loop.validation import read_dev
+
     documents, task = list(DocumentReader(sources)), read_dev(judged) if judged else None
     with progress_bars() as bars:
         tasks = {}

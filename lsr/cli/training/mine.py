@@ -6,8 +6,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+import typer
 
 from lsr.cli.console import facts, out, progress_bars
 from lsr.errors import InputError
@@ -24,6 +26,35 @@ WORDS = {
     "short": "pairs with fewer than wanted",
     "without": "pairs without any negative",
 }
+
+
+def command(  # noqa: PLR0913  one for each option
+    data: Annotated[list[str], typer.Argument(metavar="DATA", help="Pairs, in any layout of lsr train --data.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder; lsr train --data reads it.")],
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="bm25, or the folder of an encoder; given several times, negatives alternate.  [default: bm25]"
+        ),
+    ] = None,
+    negatives: Annotated[int, typer.Option(help="Wanted for each pair.", min=1)] = 4,
+    depth: Annotated[int, typer.Option(help="Candidates of a search, drawn from at random.", min=1)] = 100,
+    skip: Annotated[int, typer.Option(help="Leave out so many of the best.", min=0)] = 0,
+    share: Annotated[
+        float,
+        typer.Option("--filter", help="Drop what scores above this share of the positive; inf drops nothing."),
+    ] = 0.95,
+    judge: Annotated[
+        str | None, typer.Option(help="Encoder whose scores decide that.  [default: the one that searches]")
+    ] = None,
+    scored: Annotated[bool, typer.Option("--scores", help="Write its scores, for teaching.")] = False,
+    seed: Annotated[int, typer.Option(help="The same seed finds the same negatives.")] = 0,
+) -> None:
+    """Find hard negatives for pairs: documents that an encoder takes for answers.
+
+    Example: lsr mine pairs.parquet --out mined
+    """
+    run(data, out, MiningSettings(tuple(encoder or ("bm25",)), negatives, depth, skip, share, judge, scored, seed))
 
 
 def run(sources: Sequence[str], folder: Path, settings: MiningSettings) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.text import Text
 
 from lsr.cli.console import facts, out, progress_bars, say
@@ -17,6 +18,38 @@ if TYPE_CHECKING:
     from lsr.training.loop.session import Plan
 
 SHOWN = ("loss", "terms", "flops", "dead", "k", "dev ndcg")
+
+
+def command(  # noqa: PLR0913  one for each option
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name from lsr train list, or a TOML file; or list.")],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="JSONL, Parquet, triples (.tsv), BEIR or training folder; may be repeated.  [needed]"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the run.  [needed]")] = None,
+    model: Annotated[Path | None, typer.Option(help="Folder of the weights to start from.  [needed]")] = None,
+    dev: Annotated[
+        list[str] | None, typer.Option(help="Judged sets to measure on, PATH or PATH:SPLIT.  [needed]")
+    ] = None,
+    profile: Annotated[str | None, typer.Option(help="Variant of the recipe: tiny takes minutes on a CPU.")] = None,
+    teacher: Annotated[
+        list[str] | None, typer.Option(help="bm25, scores, or the folder of an encoder, in place of the recipe's.")
+    ] = None,
+    mix: Annotated[
+        list[float] | None,
+        typer.Option(help="How often to draw from each --data, in order, as 3 and 1.  [default: by size]"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of order, dropout and new parts.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+) -> None:
+    """Train an encoder by a recipe; "lsr train list" shows the recipes.
+
+    Example: lsr train splade --data pairs.jsonl --dev scifact.zip --model my-weights --out my-run
+    """
+    if recipe == "list":
+        list_recipes()
+    else:
+        run_named(recipe, profile, (model, data, dev, out), tuple(teacher or ()), seed, resume, tuple(mix or ()))
 
 
 def run(name: str, profile: str | None, plan: Plan, resume: bool) -> None:

@@ -1,0 +1,129 @@
+"""Where is the command of a name? In a module of its own, imported when it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import typer
+
+from lsr.cli.help import ENCODING, EVALUATING, SEARCHING, TRAINING, Command, Group
+
+
+class Entry(NamedTuple):
+    """What is known of a command before it is called.
+
+    Attributes:
+        home: module below lsr.cli, with a function ``command``, or a group ``app``.
+        panel: of the help.
+        help: the first line of its own.
+    """
+
+    home: str
+    panel: str
+    help: str
+
+
+COMMANDS = {
+    "index": Entry(
+        "searching.index", SEARCHING, "Encode documents and make them an index; or index vectors as they are."
+    ),
+    "convert": Entry("encoding.convert", ENCODING, "Convert vectors from one format into another, streaming."),
+    "search": Entry("searching.search", SEARCHING, "Search an index and show why each hit was found."),
+    "serve": Entry(
+        "searching.serve", SEARCHING, "Serve an index over HTTP: POST /v1/search, GET /healthz, documentation at /docs."
+    ),
+    "eval": Entry(
+        "evaluating.evaluate", EVALUATING, "Measure an encoder, or a finished index, on a judged collection."
+    ),
+    "compare": Entry(
+        "evaluating.compare",
+        EVALUATING,
+        "Compare runs by query: means, wins and losses, paired tests corrected for their number.",
+    ),
+    "fuse": Entry("evaluating.fuse", EVALUATING, "Merge several runs into one."),
+    "bench": Entry(
+        "evaluating.bench",
+        EVALUATING,
+        "Measure encoders, engines, fusions and runs of others on many collections; started again, the work goes on.",
+    ),
+    "tune": Entry(
+        "searching.tune",
+        SEARCHING,
+        "Find the fastest settings of an index that give a recall, measured against exact search, and keep them.",
+    ),
+    "check": Entry("searching.check", SEARCHING, "Verify every file of an index against its checksum."),
+    "encode": Entry("encoding.encode", ENCODING, "Encode documents into a Parquet file of vectors."),
+    "train": Entry("training.train", TRAINING, 'Train an encoder by a recipe; "lsr train list" shows the recipes.'),
+    "mine": Entry(
+        "training.mine", TRAINING, "Find hard negatives for pairs: documents that an encoder takes for answers."
+    ),
+    "adapt": Entry(
+        "training.adapt",
+        TRAINING,
+        "Tune an encoder on your own documents, without labels; exit code 3 where that did not make it better.",
+    ),
+    "encoders": Entry(
+        "encoding.encoders_app", ENCODING, "List the systems that encoders are declared as; convert encoders."
+    ),
+    "data": Entry("evaluating.data_app", EVALUATING, "List judged collections; make some. Nothing is downloaded."),
+}
+
+
+class Commands(dict[str, Any]):
+    """The commands by name; one is built when it is asked for."""
+
+    def __getitem__(self, name: str) -> Any:
+        found = super().__getitem__(name)
+        if isinstance(found, Entry):
+            found = self[name] = _built(name, found)
+        return found
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The command, or ``default``."""
+        return self[name] if name in self else default  # noqa: SIM401 - get of a dict would not build it
+
+    def items(self) -> Iterator[tuple[str, Any]]:  # type: ignore[override]
+        """Names and commands, all of them built."""
+        return ((name, self[name]) for name in self)
+
+
+class Root(Group):
+    """The group of all commands; its help imports none of them."""
+
+    _listing = False
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.commands = Commands(COMMANDS)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, in order."""
+        return [*self.commands]
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        """The command ``name``; for a list of all, one that only knows its place and its help."""
+        if self._listing and name in COMMANDS:
+            return Command(name, help=COMMANDS[name].help, rich_help_panel=COMMANDS[name].panel)
+        return super().get_command(ctx, name)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """As of any group."""
+        self._listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._listing = False
+
+
+def _built(name: str, entry: Entry) -> Any:
+    module = import_module(f"lsr.cli.{entry.home}")
+    holder = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+    if hasattr(module, "app"):
+        holder = module.app
+    else:
+        holder.command(name, cls=getattr(module, "COMMAND", Command), rich_help_panel=entry.panel)(module.command)
+    command = typer.main.get_command(holder)
+    command.name = name
+    return command

@@ -1,0 +1,29 @@
+"""Which options do several commands have?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+IdField = Annotated[list[str] | None, typer.Option(help="Field that holds the id.  [default: _id or id]")]
+TextField = Annotated[
+    list[str] | None, typer.Option(help="Field that holds the text; several are joined in order.  [default: text]")
+]
+TitleField = Annotated[
+    list[str] | None, typer.Option(help="Field that holds the title; several are joined in order.  [default: title]")
+]
+Language = Annotated[
+    str | None,
+    typer.Option(help="Of bm25's stemmer and stop words: german, french, ..., or none.  [default: english]"),
+]
+Download = Annotated[bool, typer.Option("--download", help="Let ir_datasets fetch what irds:NAME lacks.")]
+
+
+def fetch(sources: Iterable[str]) -> None:
+    """Let ir_datasets fetch those of ``sources`` that it is to give."""
+    from lsr.corpus import irds
+
+    for source in filter(irds.is_irds, sources):
+        irds.fetch(source)
