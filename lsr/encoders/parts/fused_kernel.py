@@ -23,6 +23,40 @@ CONFIGURATIONS = [
 GROUP = 32  # texts whose states stay in the second-level cache while the whole vocabulary passes by
 
 
+@triton.jit
+def tile_logits(
+    base,  # where the states of the text begin
+    rows_of,  # where the rows of the terms begin
+    kept,  # [RESIDENT, TERMS] of them that are on the chip, where RESIDENT is not 0
+    rows,  # int[TOKENS]: positions
+    end,
+    inside,  # bool[TERMS]
+    WIDTH: tl.constexpr,
+    PRECISION: tl.constexpr,
+    RESIDENT: tl.constexpr,
+    TOKENS: tl.constexpr,
+    TERMS: tl.constexpr,
+    DEPTH: tl.constexpr,
+):
+    """Products of a tile, float32[TOKENS, TERMS]."""
+    there = (rows < end)[:, None]
+    if RESIDENT > 0:
+        whole = tl.arange(0, RESIDENT)
+        states = tl.load(
+            base + rows[:, None] * WIDTH + whole[None, :], mask=there & (whole < WIDTH)[None, :], other=0.0
+        )
+        logits = tl.dot(states, kept, input_precision=PRECISION)
+    else:
+        logits = tl.zeros((TOKENS, TERMS), tl.float32)
+        for k in range(0, WIDTH, DEPTH):
+            depth = k + tl.arange(0, DEPTH)
+            near = depth < WIDTH
+            states = tl.load(base + rows[:, None] * WIDTH + depth[None, :], mask=there & near[None, :], other=0.0)
+            strip = tl.load(rows_of + depth[:, None], mask=inside[None, :] & near[:, None], other=0.0)
+            logits = tl.dot(states, strip, logits, input_precision=PRECISION)
+    return logits
+
+
 @triton.autotune(configs=CONFIGURATIONS, key=["WIDTH", "WITH_POSITIONS", "PRECISION"])
 @triton.jit
 def max_kernel(
@@ -57,33 +91,13 @@ def max_kernel(
     where = tl.zeros((TERMS,), tl.int32)
     base = hidden + text.to(tl.int64) * length * WIDTH
     rows_of = weight + columns[None, :].to(tl.int64) * WIDTH
+    kept = rows_of
     if RESIDENT > 0:
         whole = tl.arange(0, RESIDENT)
         kept = tl.load(rows_of + whole[:, None], mask=inside[None, :] & (whole < WIDTH)[:, None], other=0.0)
     for start in range(0, end, TOKENS):
         rows = start + tl.arange(0, TOKENS)
-        if RESIDENT > 0:
-            states = tl.load(
-                base + rows[:, None] * WIDTH + whole[None, :],
-                mask=(rows < end)[:, None] & (whole < WIDTH)[None, :],
-                other=0.0,
-            )
-            logits = tl.dot(states, kept, input_precision=PRECISION)
-        else:
-            logits = tl.zeros((TOKENS, TERMS), tl.float32)
-            for k in range(0, WIDTH, DEPTH):
-                depth = k + tl.arange(0, DEPTH)
-                states = tl.load(
-                    base + rows[:, None] * WIDTH + depth[None, :],
-                    mask=(rows < end)[:, None] & (depth < WIDTH)[None, :],
-                    other=0.0,
-                )
-                strip = tl.load(
-                    rows_of + depth[:, None],
-                    mask=inside[None, :] & (depth < WIDTH)[:, None],
-                    other=0.0,
-                )
-                logits = tl.dot(states, strip, logits, input_precision=PRECISION)
+        logits = tile_logits(base, rows_of, kept, rows, end, inside, WIDTH, PRECISION, RESIDENT, TOKENS, TERMS, DEPTH)
         counts = tl.load(marks + text * length + rows, mask=rows < end, other=0) != 0
         logits = tl.where(counts[:, None], logits, float("-inf"))
         if WITH_POSITIONS:

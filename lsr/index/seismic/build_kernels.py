@@ -286,37 +286,110 @@ def _write_entries(n: int, buffers: Any, step: Any, count: Any, entries: Any) ->
 
 
 @kernel
+def _write_blocks(
+    clusters: Any, forward: Any, maxima: Any, energy: Any, buffers: Any, out_postings: Any, out_ends: Any, size: int
+) -> Any:
+    """Postings and ends of a list's blocks, and their summaries in the buffers.
+
+    ``clusters`` = (members, where each ends, how many), ``maxima`` = (largest, touched), ``size`` postings are there.
+    Given: the buffers, how many entries they hold, the largest of these, and how many blocks there are.
+    """
+    members, ends, n_clusters = clusters
+    largest, touched = maxima
+    start = 0
+    n = 0
+    n_blocks = 0
+    top = np.float32(0)
+    for c in range(n_clusters):
+        if ends[c] == start:
+            continue
+        for i in range(start, ends[c]):
+            out_postings[size] = members[i]
+            size += 1
+        n_touched = _block_maxima(members, start, ends[c], forward, largest, touched)
+        for j in range(n_touched):
+            top = max(top, largest[touched[j]])
+        floor = _energy_floor(largest, touched, n_touched, energy)
+        wanted = n + n_touched
+        buffers = (_grown(buffers[0], wanted), _grown(buffers[1], wanted), _grown(buffers[2], wanted))
+        n = _append_summary(n_blocks, largest, touched, n_touched, floor, buffers, n)
+        out_ends[n_blocks] = size
+        n_blocks += 1
+        start = ends[c]
+    return buffers, n, top, n_blocks
+
+
+@kernel
+def _count_entries(terms: Any, n: int, counts: Any, touched: Any) -> int:
+    """Count each of the first n ``terms`` into ``counts``; those met go to ``touched``, and their number is given."""
+    size = 0
+    for i in range(n):
+        if counts[terms[i]] == 0:
+            touched[size] = terms[i]
+            size += 1
+        counts[terms[i]] += 1
+    return size
+
+
+@kernel
+def _low_bits(n: int) -> Any:
+    """(mask, number of its bits) of buckets that hold RUNS_PER_BUCKET of n terms on average."""
+    mask = 0
+    while (mask + 1) * RUNS_PER_BUCKET < n:
+        mask = 2 * mask + 1
+    shift = 0
+    while mask >> shift:
+        shift += 1
+    return mask, shift
+
+
+@kernel
+def _write_runs(
+    ends: Any, grouped: Any, shift: int, count: Any, out_runs: Any, run: int, place: int, out_buckets: Any
+) -> int:
+    """Write tag and length of each term's run of entries, bucket by bucket; where the runs end is given.
+
+    ``count`` has each term's number of entries, and gets where they start; ``out_buckets`` takes, for every bucket,
+    where its runs and its entries end.
+    """
+    j = 0
+    for b in range(ends.size):
+        while j < ends[b]:
+            left = count[grouped[j]]
+            count[grouped[j]] = place
+            place += left
+            while left > 0:
+                out_runs[run] = ((grouped[j] >> shift) & 255) << 8 | (min(left, LONGEST_RUN) - 1)
+                left -= LONGEST_RUN
+                run += 1
+            j += 1
+        out_buckets[2 * b] = run
+        out_buckets[2 * b + 1] = place
+    return run
+
+
+@kernel
 def build_lists(
     first_term: int, last_term: int, lists: Any, postings: Any, values: Any, forward: Any, entries: Any, settings: Any
 ) -> Any:
-    """Blocks and summaries of the terms first_term:last_term, in the layout of `seismic_kernels.Blocks`.
+    """Blocks and summaries of the terms first_term:last_term, in the layout of `kernels.Blocks`.
 
     ``settings`` = (longest list, centroid_fraction, min_cluster_size, summary_energy, seed); ``lists`` int64[V + 1]
     borders the lists in ``postings`` and ``values``. Given: sizes int64[terms, 2] (blocks and buckets of each term),
     block ends, postings, bucket ends [buckets, 2], runs, summary entries, steps; ends count from 0 within this part.
     """
     longest, centroid_fraction, min_cluster_size, energy, seed = settings
-    dim = lists.size - 1
-    first = np.zeros(dim, np.int64)
-    largest = np.zeros(dim, np.float32)
-    touched = np.empty(dim, np.int64)
-    grouped = np.empty(dim, np.int64)
-    bucket_ends = np.empty(dim + 1, np.int64)
-    capacity = lists[last_term] - lists[first_term]
-    rows = np.empty(capacity, np.int64)
-    assigned = np.zeros(capacity, np.int64)
-    ends = np.empty(capacity + 1, np.int64)
-    members = np.empty(capacity, np.int64)
-    sizes = np.zeros((last_term - first_term, 2), np.int64)
-    steps = np.zeros(last_term - first_term, np.float32)
-    out_postings = np.empty(capacity, np.uint32)
-    out_ends = np.empty(capacity, np.uint32)
-    out_buckets = np.empty(1024, np.uint32)
-    out_runs = np.empty(1024, np.uint16)
-    out_entries = np.empty(1024, np.uint16)
+    dim, capacity = lists.size - 1, lists[last_term] - lists[first_term]
+    first, touched, grouped = np.zeros(dim, np.int64), np.empty(dim, np.int64), np.empty(dim, np.int64)
+    largest, bucket_ends = np.zeros(dim, np.float32), np.empty(dim + 1, np.int64)
+    rows, members = np.empty(capacity, np.int64), np.empty(capacity, np.int64)
+    assigned, ends = np.zeros(capacity, np.int64), np.empty(capacity + 1, np.int64)
+    sizes, steps = np.zeros((last_term - first_term, 2), np.int64), np.zeros(last_term - first_term, np.float32)
+    out_postings, out_ends = np.empty(capacity, np.uint32), np.empty(capacity, np.uint32)
+    out_buckets, out_runs, out_entries = np.empty(1024, np.uint32), np.empty(1024, np.uint16), np.empty(1024, np.uint16)
     buffers = (np.empty(1024, np.uint32), np.empty(1024, np.uint16), np.empty(1024, np.float32))
-    size = 0
     block = 0
+    size = 0
     n_buckets = 0
     run = 0
     entry = 0
@@ -325,65 +398,26 @@ def build_lists(
             continue
         m = _heaviest_rows(postings, values, lists[term], lists[term + 1], longest, rows)
         n_clusters = max(1, min(int(centroid_fraction * m), MOST_BLOCKS))
+        assigned[:m] = 0
         if n_clusters > 1:
             _cluster(rows, m, forward, entries, (n_clusters, min_cluster_size, seed + term), first, assigned)
-        else:
-            for i in range(m):
-                assigned[i] = 0
         _group(rows, m, assigned, n_clusters, ends, members)
-        start = 0
-        n = 0
-        top = np.float32(0)
-        n_blocks = 0
-        for c in range(n_clusters):
-            if ends[c] == start:
-                continue
-            for i in range(start, ends[c]):
-                out_postings[size] = members[i]
-                size += 1
-            n_touched = _block_maxima(members, start, ends[c], forward, largest, touched)
-            for j in range(n_touched):
-                top = max(top, largest[touched[j]])
-            floor = _energy_floor(largest, touched, n_touched, energy)
-            wanted = n + n_touched
-            buffers = (_grown(buffers[0], wanted), _grown(buffers[1], wanted), _grown(buffers[2], wanted))
-            n = _append_summary(n_blocks, largest, touched, n_touched, floor, buffers, n)
-            out_ends[block] = size
-            n_blocks += 1
-            block += 1
-            start = ends[c]
+        clusters, maxima = (members, ends, n_clusters), (largest, touched)
+        buffers, n, top, n_blocks = _write_blocks(
+            clusters, forward, maxima, energy, buffers, out_postings, out_ends[block:], size
+        )
+        block += n_blocks
+        size += m
         # The summary entries of the list, term by term.
-        n_touched = 0
-        for i in range(n):
-            if first[buffers[0][i]] == 0:
-                touched[n_touched] = buffers[0][i]
-                n_touched += 1
-            first[buffers[0][i]] += 1
-        mask = 0
-        while (mask + 1) * RUNS_PER_BUCKET < n_touched:
-            mask = 2 * mask + 1
-        shift = 0
-        while mask >> shift:
-            shift += 1
+        n_touched = _count_entries(buffers[0], n, first, touched)
+        mask, shift = _low_bits(n_touched)
         _by_bucket(touched, n_touched, mask, bucket_ends, grouped)
         out_buckets = _grown(out_buckets, 2 * (n_buckets + mask + 1))
         out_runs = _grown(out_runs, run + n_touched + n // LONGEST_RUN)
         out_entries = _grown(out_entries, entry + n)
-        place = entry
-        j = 0
-        for b in range(mask + 1):
-            while j < bucket_ends[b]:
-                left = first[grouped[j]]
-                first[grouped[j]] = place
-                place += left
-                while left > 0:
-                    out_runs[run] = ((grouped[j] >> shift) & 255) << 8 | (min(left, LONGEST_RUN) - 1)
-                    left -= LONGEST_RUN
-                    run += 1
-                j += 1
-            out_buckets[2 * n_buckets] = run
-            out_buckets[2 * n_buckets + 1] = place
-            n_buckets += 1
+        borders = bucket_ends[: mask + 1]
+        run = _write_runs(borders, grouped, shift, first, out_runs, run, entry, out_buckets[2 * n_buckets :])
+        n_buckets += mask + 1
         step = top / np.float32(LEVELS)
         _write_entries(n, buffers, step, first, out_entries)
         entry += n
