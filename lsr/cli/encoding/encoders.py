@@ -13,6 +13,7 @@ from lsr.corpus import DocumentReader
 from lsr.encoders import Side, load, read_system, system_names
 from lsr.encoders.convert.prune import choose_rows
 from lsr.encoders.neural import NeuralEncoder
+from lsr.encoders.storage.writer import new_folder
 from lsr.errors import EncoderError, InputError, MissingExtraError
 
 SAMPLE_DOCUMENTS = 20_000
@@ -69,8 +70,8 @@ def export(folder: Path, target: Path, layout: str, int8: bool, sample: str | No
 
         write(encoder, target)
     else:
-        target.mkdir(parents=True)
-        encoder.save(target)
+        with new_folder(target) as new:
+            encoder.save(new)
     _say_written(target, ("layout", layout))
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lsr.encoders.neural import write_manifest
 from lsr.encoders.storage.files import file_hashes, read_tensors
+from lsr.encoders.storage.writer import new_folder
 from lsr.errors import EncoderError
 
 Tensors = dict[str, NDArray[Any]]
@@ -32,15 +33,13 @@ def average(folders: Sequence[Path], target: Path) -> None:
 
     if len(folders) < 2:
         raise EncoderError(f"{len(folders)} encoder to average: wanted two or more")
-    if target.exists():
-        raise EncoderError(f"{target} is there already: name a new folder")
     _require_like(folders)
     places = [path.relative_to(folders[0]) for path in sorted(folders[0].rglob("*.safetensors"))]
-    means = {place: _means([folder / place for folder in folders]) for place in places}
-    shutil.copytree(folders[0], target)
-    for place, tensors in means.items():
-        save_file(tensors, target / place, {"format": "pt"})
-    write_manifest(target, None)
+    with new_folder(target) as new:
+        shutil.copytree(folders[0], new, dirs_exist_ok=True)
+        for place in places:
+            save_file(_means([folder / place for folder in folders]), new / place, {"format": "pt"})
+        write_manifest(new, None)
 
 
 def _require_like(folders: Sequence[Path]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import shutil
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,6 +22,7 @@ from lsr.encoders.neural import NeuralEncoder, copy_vocabulary, save_side, write
 from lsr.encoders.parts.initial import Parts
 from lsr.encoders.storage.files import LARGE, SCALE, as_bytes
 from lsr.encoders.storage.layout import BODY, SideSource
+from lsr.encoders.storage.writer import new_folder
 from lsr.errors import EncoderError, MissingExtraError
 
 
@@ -37,18 +37,12 @@ def export_onnx(encoder: NeuralEncoder, folder: Path, int8: bool = False, prunin
         EncoderError: ``folder`` is there already, or the body cannot be exported.
         MissingExtraError: onnx or onnxscript is not installed.
     """
-    if folder.exists():
-        raise EncoderError(f"{folder} is there already: name a new folder")
-    try:
-        _write(encoder, folder, int8, pruning)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    with new_folder(folder) as new:
+        _write(encoder, new, int8, pruning)
 
 
 def _write(encoder: NeuralEncoder, folder: Path, int8: bool, pruning: Pruning | None) -> None:
     source = encoder.source
-    folder.mkdir(parents=True)
     (folder / "encoder.toml").write_text(write_declaration(encoder.declaration), encoding="utf-8")
     copy_vocabulary(source.document, folder)
     _export_side(source.document, folder / "document", int8, pruning)

@@ -15,6 +15,7 @@ from lsr.encoders.declaration import Declaration, write_declaration
 from lsr.encoders.neural import write_manifest
 from lsr.encoders.storage.files import read_tensors
 from lsr.encoders.storage.reader import read_source
+from lsr.encoders.storage.writer import new_folder
 from lsr.errors import EncoderError
 
 ROWS = ("vocabulary_weight", "vocabulary_bias")
@@ -36,18 +37,17 @@ def rescale(folder: Path, target: Path, factor: float = 1.0, threshold: float | 
 
     if factor <= 0 or (threshold is not None and not 0 <= threshold < 1):
         raise EncoderError(f"factor {factor:g}, threshold {threshold}: wanted more than 0, and 0 or more but below 1")
-    if target.exists():
-        raise EncoderError(f"{target} is there already: name a new folder")
-    declaration = _declaration(folder)
-    shutil.copytree(folder, target)
-    place = target / "document" / "parts.safetensors"
-    tensors = read_tensors(place)
-    save_file(tensors | {name: tensors[name] * np.float32(factor) for name in ROWS}, place, {"format": "pt"})
-    if threshold is not None:
-        document = msgspec.structs.replace(declaration.document, threshold=threshold)
-        text = write_declaration(declaration.replace(document=document))
-        (target / "encoder.toml").write_text(text, encoding="utf-8")
-    write_manifest(target, None)
+    with new_folder(target) as new:
+        declaration = _declaration(folder)
+        shutil.copytree(folder, new, dirs_exist_ok=True)
+        place = new / "document" / "parts.safetensors"
+        tensors = read_tensors(place)
+        save_file(tensors | {name: tensors[name] * np.float32(factor) for name in ROWS}, place, {"format": "pt"})
+        if threshold is not None:
+            document = msgspec.structs.replace(declaration.document, threshold=threshold)
+            text = write_declaration(declaration.replace(document=document))
+            (new / "encoder.toml").write_text(text, encoding="utf-8")
+        write_manifest(new, None)
 
 
 def _declaration(folder: Path) -> Declaration:

@@ -14,6 +14,7 @@ from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.storage.files import read_object
 from lsr.encoders.storage.layout import SideSource, weight_files
 from lsr.encoders.storage.sentence_transformers import ACTIVATIONS
+from lsr.encoders.storage.writer import new_folder
 from lsr.encoders.tokens.word_pieces import read_tokenizer
 from lsr.errors import EncoderError
 
@@ -38,8 +39,6 @@ def write(encoder: NeuralEncoder, folder: Path) -> None:
     Raises:
         EncoderError: ``folder`` is there already, or a part has no counterpart there.
     """
-    if folder.exists():
-        raise EncoderError(f"{folder} is there already: name a new folder")
     source = encoder.source
     query = encoder.declaration.asking
     same = msgspec.structs.replace(query, prompt=source.document.side.prompt) == source.document.side
@@ -48,16 +47,16 @@ def write(encoder: NeuralEncoder, folder: Path) -> None:
     names = [_names(side) for side in (source.document, *([source.query] if source.query else []))]
     if len({(side.sparsifier, side.k) for side in (source.document.side, query)}) > 1:
         raise EncoderError("documents and queries that keep another number of terms have no counterpart there")
-    folder.mkdir(parents=True)
-    if source.query is None:
-        paths = ["", *(f"{i}_{name}" for i, name in enumerate(names[0][1:], 1))]
-        _write_side(source.document, names[0], [folder / path for path in paths])
-        modules = list(zip(names[0], paths, strict=True))
-    else:
-        _write_router(source.query, source.document, names, folder)
-        modules = [("Router", "")]
-    _json(folder / "modules.json", [_module(i, *module) for i, module in enumerate(modules)])
-    _json(folder / "config_sentence_transformers.json", _settings(encoder, query))
+    with new_folder(folder) as new:
+        if source.query is None:
+            paths = ["", *(f"{i}_{name}" for i, name in enumerate(names[0][1:], 1))]
+            _write_side(source.document, names[0], [new / path for path in paths])
+            modules = list(zip(names[0], paths, strict=True))
+        else:
+            _write_router(source.query, source.document, names, new)
+            modules = [("Router", "")]
+        _json(new / "modules.json", [_module(i, *module) for i, module in enumerate(modules)])
+        _json(new / "config_sentence_transformers.json", _settings(encoder, query))
 
 
 def _module(number: int, name: str, path: str) -> dict[str, Any]:

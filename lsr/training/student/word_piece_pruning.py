@@ -20,6 +20,7 @@ from lsr.encoders.network.backbone import Body, read_body, write_body
 from lsr.encoders.neural import copy_vocabulary, save_side, write_manifest
 from lsr.encoders.storage.layout import Source
 from lsr.encoders.storage.reader import read_source
+from lsr.encoders.storage.writer import new_folder
 from lsr.encoders.tokens.word_pieces import read_tokenizer
 from lsr.errors import TrainingError
 
@@ -53,16 +54,15 @@ def cut(folder: Path, texts: Sequence[str], least: int, target: Path) -> int:
     counts = Counter(plain(word) for text in texts[:: max(1, len(texts) // COUNTED)] for word in WORDS.of(text, False))
     words = words_read(counts, side.side)
     tokenizer = cut_pieces(body, side.tokenizer, words, least, vocabulary)
-    target.mkdir(parents=True)
-    copy_vocabulary(side, target)
-    (target / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
-    with tempfile.TemporaryDirectory() as network:
+    with new_folder(target) as new, tempfile.TemporaryDirectory() as network:
+        copy_vocabulary(side, new)
+        (new / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
         write_body(body, vocabulary, Path(network))
-        save_side(replace(side, model=Path(network)), target / "document")
-    if source.query is not None:
-        save_side(source.query, target / "query")
-    (target / "encoder.toml").write_text(write_declaration(source.declaration), encoding="utf-8")
-    write_manifest(target, None)
+        save_side(replace(side, model=Path(network)), new / "document")
+        if source.query is not None:
+            save_side(source.query, new / "query")
+        (new / "encoder.toml").write_text(write_declaration(source.declaration), encoding="utf-8")
+        write_manifest(new, None)
     return body.tokens
 
 

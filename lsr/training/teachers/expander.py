@@ -17,6 +17,7 @@ from lsr.encoders.convert.prune import Pruning
 from lsr.encoders.folded import BASE, EXPANDER, FoldedEncoder, Folding, Settings
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.registry import folder_of
+from lsr.encoders.storage.writer import new_folder
 from lsr.errors import EncoderError
 from lsr.training.data.sources import TrainingData
 from lsr.training.teachers.stem_regression import word_table
@@ -56,10 +57,10 @@ def fold(
             f"{expander} holds {other.name!r}: wanted the folder of a SPLADE, or of another sparse network"
         )
     folding = fit(own, other, data.queries, Settings(factor, ABOVE, most))
-    target.mkdir(parents=True)
-    shutil.copytree(folder, target / BASE)
-    _write_small(other, expander, np.unique(folding.terms), target / EXPANDER, int8)
-    folding.save(target)
+    with new_folder(target) as new:
+        shutil.copytree(folder, new / BASE)
+        _write_small(other, expander, np.unique(folding.terms), new / EXPANDER, int8)
+        folding.save(new)
 
 
 def _write_small(encoder: NeuralEncoder, folder: Path, rows: NDArray[np.int64], target: Path, int8: bool) -> None:
