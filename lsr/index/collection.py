@@ -101,9 +101,11 @@ class Collection:
         self,
         queries: SparseMatrix,
         k: int,
+        *,
         exact: bool = False,
         recall: float | None = None,
         allowed: Allowed | None = None,
+        settings: dict[str, Any] | None = None,
         threads: int = 1,
     ) -> TopK:
         """The best k documents of each query; scores are exact inner products, ties go to the lower row.
@@ -116,6 +118,7 @@ class Collection:
                 that reached it on held-out queries are taken (`lsr tune`), or careful guesses. None takes the
                 settings of the index.
             allowed: the documents that may be found; None means all.
+            settings: changes of the engine's settings, in place of ``recall``.
             threads: queries are spread over so many; results are equal for any number.
 
         Raises:
@@ -124,19 +127,22 @@ class Collection:
         """
         check_queries(queries, self.manifest.encoder.dim, k)
         k = min(k, max(1, len(self)))
-        settings = self._engine_settings(exact, recall, k)
+        chosen = self._settings.changed(settings) if settings else self._engine_settings(exact, recall, k)
         mask_of(allowed, len(self))  # refuses one that does not fit
-        starts, scan = [0, *self._ends[:-1]], settings is None and self._may_scan(len(queries))
+        starts, scan = [0, *self._ends[:-1]], chosen is None and self._may_scan(len(queries))
         parts = [
-            segment.search(queries, k, settings, None if allowed is None else allowed.part(start, stop), threads, scan)
+            segment.search(
+                queries,
+                k,
+                exact=chosen is None,
+                allowed=None if allowed is None else allowed.part(start, stop),
+                settings=chosen,
+                threads=threads,
+                scan=scan,
+            )
             for segment, start, stop in zip(self._segments, starts, self._ends, strict=True)
         ]
         return merge(parts, starts, k)
-
-    def search_with(self, settings: dict[str, Any], queries: SparseMatrix, k: int) -> TopK:
-        """As `search`, with changed settings of the engine: to find those that serve best."""
-        changed = self._settings.changed(settings)
-        return merge([segment.search(queries, k, changed) for segment in self._segments], [0, *self._ends[:-1]], k)
 
     def _engine_settings(self, exact: bool, recall: float | None, k: int) -> Any | None:
         """Settings of the engine that give what is wanted; None for exact search."""

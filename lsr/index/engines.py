@@ -5,12 +5,44 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 from importlib import import_module
 from itertools import product
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from lsr.errors import InputError
+from lsr.index.allowed import Allowed
+from lsr.index.results import TopK
 from lsr.index.settings import SeismicSettings, WindowedSettings
+from lsr.sparse import SparseMatrix
+
+
+class Engine(Protocol):
+    """What finds the best documents of one segment."""
+
+    def search(
+        self,
+        queries: SparseMatrix,
+        k: int,
+        *,
+        exact: bool = False,
+        allowed: Allowed | None = None,
+        settings: Any = None,
+        threads: int = 1,
+    ) -> TopK:
+        """The best k documents of each query; scores are exact inner products, ties go to the lower row.
+
+        Args:
+            queries: one row a query.
+            k: at least 1, cut to the number of documents.
+            exact: leave nothing out that could matter.
+            allowed: the documents that may be found; None means all.
+            settings: of this search; None takes those of the index.
+            threads: queries are spread over so many; results are equal for any number.
+
+        Raises:
+            MismatchError: queries over another vocabulary, or ``allowed`` for another number of documents.
+            InputError: k or threads below 1.
+        """
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,25 @@ class ExactIndex:
     def __init__(self, documents: SparseMatrix) -> None:
         self._documents = documents
 
-    def search(self, queries: SparseMatrix, k: int, allowed: Allowed | None = None) -> TopK:
+    def search(
+        self,
+        queries: SparseMatrix,
+        k: int,
+        *,
+        exact: bool = True,
+        allowed: Allowed | None = None,
+        settings: None = None,
+        threads: int = 1,
+    ) -> TopK:
         """The best k documents of each query by inner product, ties by row.
 
         Args:
             queries: one row a query.
             k: at least 1, cut to the number of documents.
+            exact: whatever it says, so it is.
             allowed: the documents that may be found; None means all.
+            settings: there are none.
+            threads: one is used.
 
         Raises:
             MismatchError: queries over another vocabulary, or ``allowed`` for another number of documents.

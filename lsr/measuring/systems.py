@@ -92,8 +92,8 @@ class SparseSystem:
         """Best rows for vectors."""
         index, way = self.searcher.collection, self.way
         if way.changes is not None:
-            return index.search_with(dict(way.changes), vectors, min(k, self.documents))
-        return index.search(vectors, k, way.exact, way.recall, threads=threads)
+            return index.search(vectors, k, settings=dict(way.changes))
+        return index.search(vectors, k, exact=way.exact, recall=way.recall, threads=threads)
 
     def costs(self, texts: Sequence[str], threads: int = 1) -> dict[str, Any]:
         """Time, sizes and work of the first queries."""

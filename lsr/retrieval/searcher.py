@@ -81,7 +81,7 @@ class Searcher:
             InputError: an empty query, k below 1, or recall outside (0, 1].
             MismatchError: a vector over another vocabulary.
         """
-        found = self.collection.search(self._vector(query), k, exact, recall)
+        found = self.collection.search(self._vector(query), k, exact=exact, recall=recall)
         pairs = zip(found.rows[0].tolist(), found.scores[0].tolist(), strict=True)
         return [self._hit(row, score) for row, score in pairs if row >= 0]
 
@@ -91,7 +91,7 @@ class Searcher:
         Raises:
             InputError: k below 1.
         """
-        return self.named(self.collection.search(self.encoder.encode_queries(as_texts(queries)), k, exact))
+        return self.named(self.collection.search(self.encoder.encode_queries(as_texts(queries)), k, exact=exact))
 
     def named(self, found: TopK) -> list[list[tuple[str, float]]]:
         """(id, score) of what was found for each query, best first."""
@@ -104,7 +104,7 @@ class Searcher:
     def warm_up(self) -> None:
         """Compile, or load from the cache, everything that a search needs."""
         for exact in (False, True):
-            self.collection.search(self.encoder.encode_queries(["warm up"]), 1, exact)
+            self.collection.search(self.encoder.encode_queries(["warm up"]), 1, exact=exact)
 
     def encode(self, query: str) -> SparseMatrix:
         """The query's vector, one row.

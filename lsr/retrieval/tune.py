@@ -108,7 +108,7 @@ def _measure(searcher: Searcher, vectors: SparseMatrix, progress: Callable[[int,
     single = [vectors.slice(i, i + 1) for i in range(len(vectors))]
     trials = [_Trial(k, settings, np.zeros(len(single))) for k in KS for settings in collection.grid]
     for trial in trials:
-        found = collection.search_with(trial.settings, vectors, trial.k).rows
+        found = collection.search(vectors, trial.k, settings=trial.settings).rows
         trial.shares = np.array([_share(a, b) for a, b in zip(found, truth[trial.k], strict=True)])
     total = REPEATS * len(single)
     for repeat in range(REPEATS):
@@ -128,7 +128,7 @@ def _share(found: NDArray[np.int64], true: NDArray[np.int64]) -> float:
 
 def _time(searcher: Searcher, trial: _Trial, query: SparseMatrix) -> float:
     started = time.perf_counter()
-    searcher.collection.search_with(trial.settings, query, trial.k)
+    searcher.collection.search(query, trial.k, settings=trial.settings)
     return time.perf_counter() - started
 
 

@@ -257,7 +257,7 @@ def test_filters_hold_over_several_segments(tmp_path):
     collection = Collection(tmp_path / "index")
     for rows in (range(0, 300, 3), (7, 250)):
         allowed = Allowed.of_rows(list(rows), 300)
-        expected = ExactIndex(vectors).search(queries, 10, allowed)
+        expected = ExactIndex(vectors).search(queries, 10, allowed=allowed)
         for arguments in ({"exact": True}, {"recall": 1.0}, {"exact": True, "threads": 2}):
             found = collection.search(queries, 10, allowed=allowed, **arguments)
             assert found.rows.tolist() == expected.rows.tolist()
@@ -271,8 +271,8 @@ def test_search_without_kernels_is_exact_search(tmp_path, signed):
     write(tmp_path / "index", vectors, 400)
     segment = Collection(tmp_path / "index")._segments[0]
     for allowed in (None, Allowed.of_rows(range(0, 400, 3), 400)):
-        by_kernels = segment.search(queries, 15, None, allowed)
-        scanned = segment.search(queries, 15, None, allowed, scan=True)
+        by_kernels = segment.search(queries, 15, exact=True, allowed=allowed)
+        scanned = segment.search(queries, 15, exact=True, allowed=allowed, scan=True)
         assert scanned.rows.tolist() == by_kernels.rows.tolist()
         assert scanned.scores.tolist() == by_kernels.scores.tolist()
 

@@ -144,6 +144,6 @@ def test_signed_vectors_fill_k(threads):
         )
         allowed = Allowed(rng.random(rows) < 0.7) if seed % 2 else None
         found = WindowedIndex.build(documents).search(queries, k, threads=threads, allowed=allowed)
-        exact = ExactIndex(documents).search(queries, k, allowed)
+        exact = ExactIndex(documents).search(queries, k, allowed=allowed)
         assert ((found.rows >= 0).sum(1) == (exact.rows >= 0).sum(1)).all()
         assert (found.rows >= -1).all()

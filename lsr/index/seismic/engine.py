@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lsr.arrays import load_array, save_array
 from lsr.errors import VectorError
 from lsr.index.allowed import Allowed
+from lsr.index.exact import ExactIndex
 from lsr.index.kernels import Forward
 from lsr.index.results import TopK, checked_k, mask_of
 from lsr.index.seismic.build import aligned, build_blocks, build_records, records_in
@@ -84,23 +85,28 @@ class SeismicIndex:
         self,
         queries: SparseMatrix,
         k: int,
-        threads: int = 1,
+        *,
+        exact: bool = False,
         allowed: Allowed | None = None,
         settings: SeismicSettings | None = None,
+        threads: int = 1,
     ) -> TopK:
         """About the best k documents of each query; scores are exact inner products, ties go to the lower row.
 
         Args:
             queries: one row a query.
             k: at least 1, cut to the number of documents.
-            threads: queries are spread over so many; results are equal for any number.
+            exact: ask `ExactIndex` in its place.
             allowed: the documents that may be found; None means all.
             settings: of this search; None takes those of the index.
+            threads: queries are spread over so many; results are equal for any number.
 
         Raises:
             MismatchError: queries over another vocabulary, or ``allowed`` for another number of documents.
             InputError: k or threads below 1.
         """
+        if exact:
+            return ExactIndex(self._documents).search(queries, k, allowed=allowed)
         k = checked_k(queries, self._documents, k)
         mask = mask_of(allowed, len(self._documents))
         n = len(queries)

@@ -13,17 +13,15 @@ from lsr.arrays import load_array, save_array
 from lsr.corpus import Document
 from lsr.errors import VectorError
 from lsr.index.allowed import Allowed
-from lsr.index.engines import IndexSettings
+from lsr.index.engines import Engine, IndexSettings
 from lsr.index.exact import ExactIndex
-from lsr.index.plan import scores_directly
 from lsr.index.results import TopK
 from lsr.index.storage.documents import DocumentStore, DocumentWriter
 from lsr.index.storage.manifest import unreadable
-from lsr.index.windowed.engine import WindowedIndex
 from lsr.sparse import SparseMatrix, indptr_of, term_dtype
 
 if TYPE_CHECKING:
-    from lsr.index.seismic.engine import SeismicIndex
+    pass
 
 DOCUMENTS = "documents.arrow"
 VECTORS = {"indptr": ("int64",), "terms": ("uint16", "uint32"), "weights": ("float32", "uint8")}
@@ -45,9 +43,7 @@ class Segment:
         try:
             arrays = [load_array(folder / f"vectors.{name}.npy", *dtypes) for name, dtypes in VECTORS.items()]
             self.vectors = SparseMatrix(arrays[0], arrays[1], arrays[2], dim)
-            self._engine: WindowedIndex | SeismicIndex = settings.choice.index.load(
-                folder, self.vectors, settings.settings
-            )
+            self._engine: Engine = settings.choice.index.load(folder, self.vectors, settings.settings)
             self.documents = DocumentStore(folder / DOCUMENTS)
             if len(self.documents) != len(self.vectors):
                 raise ValueError(f"{len(self.documents):,} documents but {len(self.vectors):,} vectors")
@@ -62,26 +58,16 @@ class Segment:
         self,
         queries: SparseMatrix,
         k: int,
-        settings: Any | None,
+        *,
+        exact: bool = False,
         allowed: Allowed | None = None,
+        settings: Any | None = None,
         threads: int = 1,
         scan: bool = False,
     ) -> TopK:
-        """The best k rows of this segment for each query, the fastest way.
-
-        ``settings`` None means exactly, and ``scan`` without a kernel then.
-        """
-        exact = settings is None
-        if exact and scan:
-            return self._exact.search(queries, k, allowed)
-        engine = self._engine
-        if isinstance(engine, WindowedIndex):
-            if allowed is not None and scores_directly(len(self), allowed.count, exact):
-                return engine.score(queries, k, allowed)
-            return engine.search(queries, k, exact, threads, allowed, settings)
-        if exact:
-            return self._exact.search(queries, k, allowed)
-        return engine.search(queries, k, threads, allowed, settings)
+        """As `Engine.search`, over the rows of this segment; with ``exact`` and ``scan`` without a kernel."""
+        engine: Engine = self._exact if exact and scan else self._engine
+        return engine.search(queries, k, exact=exact, allowed=allowed, settings=settings, threads=threads)
 
 
 class SegmentWriter:

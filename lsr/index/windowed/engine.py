@@ -11,6 +11,7 @@ import numpy as np
 from lsr.arrays import load_array, save_array
 from lsr.errors import InputError
 from lsr.index.allowed import Allowed
+from lsr.index.plan import scores_directly
 from lsr.index.results import TopK, checked_k, mask_of
 from lsr.index.settings import WindowedSettings
 from lsr.index.windowed.build import COLUMNS, Windows, build_windows, check_windows, shape_of
@@ -71,10 +72,11 @@ class WindowedIndex:
         self,
         queries: SparseMatrix,
         k: int,
+        *,
         exact: bool = False,
-        threads: int = 1,
         allowed: Allowed | None = None,
         settings: WindowedSettings | None = None,
+        threads: int = 1,
     ) -> TopK:
         """The best k documents of each query; scores are exact inner products, ties go to the lower row.
 
@@ -82,14 +84,16 @@ class WindowedIndex:
             queries: one row a query.
             k: at least 1, cut to the number of documents.
             exact: leave nothing out that could matter; then equal to `ExactIndex.search`.
-            threads: queries are spread over so many; results are equal for any number.
-            allowed: the documents that may be found; None means all.
+            allowed: the documents that may be found; None means all. Few of them are all scored, which is exact.
             settings: of this search; None takes those of the index.
+            threads: queries are spread over so many; results are equal for any number.
 
         Raises:
             MismatchError: queries over another vocabulary, or ``allowed`` for another number of documents.
             InputError: k or threads below 1, or a query of more than 32,766 terms.
         """
+        if allowed is not None and scores_directly(len(self._documents), allowed.count, exact):
+            return self.score(queries, k, allowed)
         k = checked_k(queries, self._documents, k)
         limits = self._limits(k, exact, settings or self.settings)
         mask = mask_of(allowed, len(self._documents))
