@@ -96,7 +96,7 @@ class SparseMatrix:
     def unchecked(
         cls, indptr: NDArray[np.int64], terms: TermArray, weights: WeightArray, dim: int, scale: float = 1.0
     ) -> SparseMatrix:
-        """A matrix whose maker vouches for the rules: saves 40 us, as long as the rest of a served query.
+        """A matrix that is not checked: the caller keeps the rules. Saves 40 us, as much as the rest of a query.
 
         ``indptr`` is int64[N + 1], ``terms`` and ``weights`` are [nnz].
         """

@@ -54,7 +54,7 @@ def convert(
         path: the new file; names that it cannot hold go into ``path.ids`` and ``path.terms``.
         format_name: None takes what the name of the file says.
         quantiser: how weights become whole numbers.
-        progress: hears how many vectors are done.
+        progress: called with the number of vectors done.
 
     Raises:
         InputError: what the source raises, or what the format cannot hold.

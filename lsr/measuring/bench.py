@@ -105,7 +105,7 @@ class Bench:
     Args:
         suite: what to measure.
         folder: of the results; made where it is not there.
-        listener: hears how it goes on.
+        listener: told of every step.
         seconds: after so many, `run` stops at the next batch; None means never.
     """
 

@@ -46,7 +46,7 @@ def encode_documents(
         encoder: dense.
         texts: the same at every start; ``folder`` is for them and this encoder alone.
         folder: of the parts.
-        progress: hears how many documents are done.
+        progress: called with the number of documents done.
 
     Raises:
         StorageError: a part is damaged.

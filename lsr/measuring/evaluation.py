@@ -124,7 +124,7 @@ def evaluate_system(
 
     Args:
         question: what to measure; without encoder and index the default model.
-        listener: hears how it goes on; None means nobody.
+        listener: told of every step; None means nobody.
         prepare: changes what a system is asked: other queries, and for an index (None: dense vectors) another encoder
             for them.
         with_sweep: also search an approximate index in every way that it knows.

@@ -136,7 +136,7 @@ class DenseSystem:
         encoder: with ``encode_dense``.
         documents: to encode; read once.
         folder: where vectors are kept in parts, so that a stopped run goes on.
-        progress: hears how many documents are encoded.
+        progress: called with the number of documents encoded.
     """
 
     def __init__(
@@ -200,7 +200,7 @@ def build_system(
         folder: for the index alone.
         way: to search a sparse index.
         settings: of the engine.
-        progress: hears how it goes on.
+        progress: told of every step.
         observe: as for `index_documents`.
     """
     if is_dense(encoder):

@@ -80,7 +80,7 @@ def index_documents(
             it is: the index gets a copy that learns from these documents alone.
         folder: of the index.
         settings: of the engine.
-        progress: hears how it goes on.
+        progress: told of every step.
         observe: gives the vectors of each batch of texts in order, where they were computed before; None asks
             ``encoder``.
 
@@ -151,7 +151,7 @@ def write_index(
         encoder: makes the queries.
         folder: of the index.
         settings: of the engine.
-        progress: hears how it goes on.
+        progress: told of every step.
         weigh: makes document vectors of the rows; None asks the encoder.
 
     Raises:

@@ -38,7 +38,7 @@ def index_vectors(
         encoder: the one that made the vectors; it will encode the queries. None takes that of an index whose vectors
             they are, or keeps the vocabulary alone: queries are vectors then, or tokens.
         settings: of the index.
-        progress: hears how it goes.
+        progress: told of every step.
 
     Raises:
         InputError: what the source raises, an id twice, weights that could make a score infinite, numbers of terms

@@ -69,7 +69,7 @@ def write_vectors(
         documents: in an order that does not change from run to run.
         encoder: one that weighs documents by their corpus has seen it (`observe_all`).
         path: the file; one that is there is replaced at the very end.
-        progress: hears how many documents are done.
+        progress: called with the number of documents done.
         run: turns batches of texts into observations in order; None means this process does it.
 
     Raises:

@@ -1,4 +1,4 @@
-"""By which rules is a run measured? Ties, self-retrieval and missing queries, each said aloud."""
+"""By which rules is a run measured? Ties, self-retrieval and missing queries, each of them reported."""
 
 from __future__ import annotations
 

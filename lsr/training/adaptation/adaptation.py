@@ -116,7 +116,7 @@ def adapt(
         out: new folder for everything.
         settings: how.
         judged: real queries to report on; they decide nothing.
-        progress: hears how it goes on.
+        progress: told of every step.
 
     Raises:
         InputError: ``out`` is in use.

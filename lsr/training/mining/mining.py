@@ -24,7 +24,7 @@ from lsr.training.mining.miners import Miner, miner
 
 BATCH = 4096  # queries searched for together
 NOBODY = 2**31 - 1  # number of no text
-Progress = Callable[[str, int, int], None]  # hears (what is done, how far, of how much)
+Progress = Callable[[str, int, int], None]  # called with (what is done, how far, of how much)
 Rows = NDArray[np.int64]
 
 

@@ -17,11 +17,11 @@ from lsr.replacing import replace_file
 from lsr.sparse import SparseMatrix, concatenate, indptr_of
 
 Vectors = SparseMatrix | NDArray[np.float32]
-Count = Callable[[int, int], None]  # hears (done, of how many)
+Count = Callable[[int, int], None]  # called with (done, of how many)
 
 
 def ignore(done: int, total: int) -> None:
-    """A `Count` that hears nothing."""
+    """A `Count` that does nothing."""
 
 
 def is_dense(encoder: Encoder) -> bool:
