@@ -198,7 +198,9 @@ def test_a_request_to_end_leaves_nothing_temporary(tmp_path, number, code):
         [LSR, "eval", tmp_path, "--encoder", "bm25"], stderr=subprocess.PIPE, env=environment
     ) as process:
         deadline = time.monotonic() + 60
-        while not list((tmp_path / "tmp").iterdir()) and time.monotonic() < deadline and process.poll() is None:
+        while (
+            not list((tmp_path / "tmp").glob("lsr-eval-*")) and time.monotonic() < deadline and process.poll() is None
+        ):
             time.sleep(0.02)
         assert list((tmp_path / "tmp").glob("lsr-eval-*"))
         process.send_signal(number)
