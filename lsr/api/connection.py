@@ -30,6 +30,7 @@ class _Connection(HttpToolsProtocol):
     limits: Settings
     _timer: asyncio.TimerHandle | None = None  # until the headers are there
     _reader: asyncio.TimerHandle | None = None  # until the client reads on
+    _fault = "what arrived is no HTTP request"
     _header_bytes = 0
     _unanswered = 0  # requests whose headers are there
     _refusal: bytes | None = None  # waits for the answers to earlier requests
@@ -67,7 +68,8 @@ class _Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
-            raise ValueError("Host")  # ends the parsing; RFC 9112, section 3.2
+            self._fault = f"found {hosts} headers Host, wanted one: send the name of this server in it"
+            raise ValueError(self._fault)  # ends the parsing; RFC 9112, section 3.2
         self._headers_are_there()
         self._unanswered += 1
         super().on_headers_complete()
@@ -79,7 +81,7 @@ class _Connection(HttpToolsProtocol):
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(400, "what arrived is no HTTP request")
+        self._refuse(400, self._fault)
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -119,10 +119,10 @@ class Root(Group):
 
 def _built(name: str, entry: Entry) -> Any:
     module = import_module(f"lsr.cli.{entry.home}")
-    holder = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
     if hasattr(module, "app"):
         holder = module.app
     else:
+        holder = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
         holder.command(name, cls=getattr(module, "COMMAND", Command), rich_help_panel=entry.panel)(module.command)
     command = typer.main.get_command(holder)
     command.name = name

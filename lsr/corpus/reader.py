@@ -48,9 +48,9 @@ class DocumentReader:
         """
         self.place = "the first source"
         self._fields = FieldReader(fields or Fields())
-        named = paths_of(sources)
-        self._paths = [path for source in named for path in files_of(source)]
-        self._left_out = [note for note in map(left_out, named) if note]
+        named = [(source, files_of(source)) for source in paths_of(sources)]
+        self._paths = [path for _, files in named for path in files]
+        self._left_out = [note for source, files in named if (note := left_out(source, files))]
         self._headers: list[str] = []
         self._current: ByteStream | None = None
         self._done = 0

@@ -55,11 +55,11 @@ def files_of(source: Path) -> list[Path]:
     return [source]
 
 
-def left_out(source: Path) -> str | None:
-    """What in a folder may hold documents, and is not among its `files_of`, in words."""
+def left_out(source: Path, files: Sequence[Path]) -> str | None:
+    """What in a folder may hold documents, and is not among ``files``, its `files_of`, in words."""
     if str(source) == "-" or irds.is_irds(source) or products.esci_locale(source) or not source.is_dir():
         return None
-    read = {path.name for path in files_of(source)}
+    read = {path.name for path in files}
     others = [path for path in sorted(source.iterdir()) if path.name not in read and _looks_like_documents(path)]
     if not others:
         return None

@@ -131,13 +131,22 @@ class ByteStream:
         Raises:
             InputError: as `lines`, and a line that is not UTF-8.
         """
-        for number, line in self.lines():
+        for place, text in self.whole_lines():
+            yield place, text.removesuffix("\n").removesuffix("\r")
+
+    def whole_lines(self, blank: bool = False) -> Iterator[tuple[str, str]]:
+        """The same with their ends; blank lines too where they are wanted.
+
+        Raises:
+            InputError: as `text_lines`.
+        """
+        for number, line in self.lines(blank):
             place = f"{self.name}, line {number}"
             try:
                 text = decoded(line)
             except InputError as fault:
                 raise InputError(f"{place}: {fault}") from None
-            yield place, text.removesuffix("\n").removesuffix("\r")
+            yield place, text
 
     def _ended_lines(self) -> Iterable[bytes]:
         first, second = next(self.stream, b""), next(self.stream, b"")

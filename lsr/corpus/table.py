@@ -6,7 +6,6 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 
 from lsr.corpus.streams import ByteStream
-from lsr.corpus.values import decoded
 from lsr.errors import InputError
 
 SEPARATORS = ",;\t|"
@@ -29,7 +28,7 @@ def csv_records(stream: ByteStream, choose: Choice) -> Iterator[tuple[str, dict[
         InputError: a row of another width, a quote that is never closed, bytes that are not UTF-8, or what ``choose``
             refuses.
     """
-    lines = _lines(stream)
+    lines = (line for _, line in stream.whole_lines(blank=True))
     first = next(lines, "")
     csv.field_size_limit(LARGEST_CELL)
     separator = max(SEPARATORS, key=first.count)
@@ -51,14 +50,6 @@ def tab_records(stream: ByteStream, choose: Choice) -> Iterator[tuple[str, dict[
     wanted = [(name, names.index(name)) for name in _chosen(choose, names, place)]
     for place, line in lines:
         yield _record(line.split("\t"), names, wanted, place)
-
-
-def _lines(stream: ByteStream) -> Iterator[str]:
-    for number, line in stream.lines(blank=True):
-        try:
-            yield decoded(line)
-        except InputError as fault:
-            raise InputError(f"{stream.name}, line {number}: {fault}") from None
 
 
 def _chosen(choose: Choice, names: Sequence[str], place: str) -> Sequence[str]:

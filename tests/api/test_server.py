@@ -111,6 +111,11 @@ def test_whatever_arrives_is_answered_by_the_book(port, sent, status):
         assert json.loads(body)["status"] == status
 
 
+def test_a_request_without_a_host_is_told_what_it_lacks(port):
+    found = exchange(port, RAW["no host"][0])
+    assert "found 0 headers Host, wanted one" in json.loads(found.partition(b"\r\n\r\n")[2])["detail"]
+
+
 def test_a_kept_connection_has_no_delay(port):
     with listen("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP  # asyncio sets TCP_NODELAY on what this accepts
