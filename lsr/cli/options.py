@@ -16,7 +16,9 @@ TitleField = Annotated[
 ]
 Language = Annotated[
     str | None,
-    typer.Option(help="Of bm25's stemmer and stop words: german, french, ..., or none.  [default: english]"),
+    typer.Option(
+        help="Of bm25's stemmer and stop words: german or de, french or fr, ..., or none.  [default: english]"
+    ),
 ]
 Download = Annotated[bool, typer.Option("--download", help="Let ir_datasets fetch what irds:NAME lacks.")]
 

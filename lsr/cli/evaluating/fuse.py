@@ -33,4 +33,4 @@ def run(paths: Sequence[Path], out: Path, method: str, weights: Sequence[float] 
     write_run(out, merged, f"fused-{method}")
     say(f"wrote {out}: {len(merged):,} queries, {sum(map(len, merged.values())):,} results ({method})")
     if some := sum(not all(query in run for run in runs) for query in merged):
-        say(f"note: {some:,} queries are not in every run")
+        say(f"note: {some:,} {'query is' if some == 1 else 'queries are'} not in every run")
