@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from lsr.encoders.parts.fused import fits, fused_max
-from lsr.encoders.parts.heads import max_logits, sliced_max
+from lsr.encoders.parts.products.fused import fits, fused_max
+from lsr.encoders.parts.products.torch_products import max_logits, sliced_max
 
 VOCABULARY = 30522
 WIDTHS = (128, 384, 768)

@@ -9,9 +9,10 @@ put together from parts, as a few lines of TOML say; `system_names` lists the pu
 from typing import TYPE_CHECKING
 
 from lsr.encoders.base import Encoder, Observation, Origin, Span
-from lsr.encoders.declaration import Declaration, Side, read_system, system_names
+from lsr.encoders.declaration import Declaration, read_system, system_names
 from lsr.encoders.lexical.bm25 import BM25Encoder
 from lsr.encoders.registry import DEFAULT, load
+from lsr.encoders.side import Side
 from lsr.on_first_use import on_first_use
 
 if TYPE_CHECKING:

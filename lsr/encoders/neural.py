@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from lsr.encoders.base import Encoder, Observation, Origin, Span, as_texts, by_weight
-from lsr.encoders.declaration import Side, write_declaration
+from lsr.encoders.declaration import write_declaration
 from lsr.encoders.lexical.stems import WORDS, Stems, read_stems
+from lsr.encoders.parts.registry import head_of
 from lsr.encoders.parts.scorers import scales_to_one, unit_rows
 from lsr.encoders.runners.table_runner import CorpusTable, TableRunner
+from lsr.encoders.side import Side
 from lsr.encoders.storage.files import file_hashes, small_parts, write_tensors
 from lsr.encoders.storage.layout import BODY, FORMAT, PARTS, SideSource, Source, network_files, weight_files, width_of
 from lsr.encoders.storage.reader import fingerprint
@@ -74,7 +76,7 @@ class NeuralEncoder(Encoder):
         self.learns = self._corpus is not None
         # Faults show now, not at the first text, and queries go on when the folder is replaced.
         _ = self.tokenizer, self.queries
-        if source.asking.side.head != "table":
+        if head_of(source.asking.side).reads_states:
             _ = self.documents
 
     @cached_property
@@ -105,7 +107,7 @@ class NeuralEncoder(Encoder):
         """Names of the columns: word-pieces by id, stems, or numbered latents of an autoencoder."""
         if self.source.document.side.stems:
             return self._stems.names()
-        if self.source.document.side.head == "autoencoder":
+        if head_of(self.source.document.side).columns_are == "latents":
             return [f"latent {i}" for i in range(self.documents.terms)]
         return [self.tokenizer.id_to_token(i) or f"[{i}]" for i in range(self.dim)]
 
@@ -113,7 +115,7 @@ class NeuralEncoder(Encoder):
     def dim(self) -> int:
         """Number of columns: of a query table beside a network, the wider of both."""
         asking = self.source.asking
-        if asking.side.head != "table":
+        if head_of(asking.side).reads_states:
             return self.documents.terms
         return max(asking.parts["table"].size, width_of(self.source.document))
 
@@ -126,7 +128,7 @@ class NeuralEncoder(Encoder):
     def longest(self) -> int | None:
         """Word-pieces read of a document, special ones included."""
         side = self.source.document.side
-        return None if side.head == "table" else side.max_length
+        return side.max_length if head_of(side).reads_states else None
 
     def hashed(self, term: int) -> bool:
         """Whether stems without a name of their own share ``term``."""
@@ -191,7 +193,7 @@ class NeuralEncoder(Encoder):
         Raises:
             EncoderError: the system is sparse.
         """
-        if not self.declaration.document.dense:
+        if not self.declaration.dense:
             raise EncoderError(f"{self.name} makes sparse vectors: call encode_documents or encode_queries")
         vectors = (self.queries if query else self.documents).dense(as_texts(texts))  # type: ignore[attr-defined]
         if scales_to_one(self.declaration.scorer, query):
@@ -211,7 +213,7 @@ class NeuralEncoder(Encoder):
         if self.source.document.side.stems:
             found = ((word, self._stems.term(word.text)) for word in WORDS.placed(text, document=False))
             return [Span(word.start, word.end, term) for word, term in found if term >= 0]
-        if self.source.document.side.head == "autoencoder":
+        if head_of(self.source.document.side).columns_are == "latents":
             return []
         encoding = self.tokenizer.encode(text, add_special_tokens=False)
         return [Span(start, end, term) for (start, end), term in zip(encoding.offsets, encoding.ids, strict=True)]
@@ -228,7 +230,7 @@ class NeuralEncoder(Encoder):
         write_manifest(folder, source.stated)
 
     def _run(self, texts: Sequence[str], query: bool) -> tuple[SparseMatrix, int]:
-        if self.declaration.document.dense:
+        if self.declaration.dense:
             raise EncoderError(f"{self.name} makes dense vectors, which no sparse index holds: call encode_dense")
         matrix, cut = (self.queries if query else self.documents).run(as_texts(texts))
         matrix = matrix.widened(self.dim)

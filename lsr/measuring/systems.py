@@ -180,7 +180,7 @@ class DenseSystem:
 
 def is_dense(encoder: Encoder) -> bool:
     """Whether its vectors go into no inverted index."""
-    return isinstance(encoder, NeuralEncoder) and encoder.declaration.document.dense
+    return isinstance(encoder, NeuralEncoder) and encoder.declaration.dense
 
 
 def build_system(

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from lsr.encoders.declaration import NEEDS_POSITIVE_K, read_system, system_names
+from lsr.encoders.declaration import read_system, system_names
+from lsr.encoders.parts.registry import sparsifier_of
 from lsr.errors import InputError, TrainingError
 from lsr.training.schedules import Course, Schedule
 
@@ -278,7 +279,7 @@ def _fault_of_sides(recipe: Recipe) -> str | None:
     for name, side in (("document", declaration.document), ("query", declaration.asking)):
         if (penalty := recipe.document) and penalty.scored and declaration.asking.head != "table":
             return f"document.scored weighs by the query table, but system {recipe.system!r} has none"
-        if name in recipe.k and side.sparsifier not in NEEDS_POSITIVE_K:
+        if name in recipe.k and not sparsifier_of(side).needs_k:
             return f"k of the {name} side, but system {recipe.system!r} has sparsifier {side.sparsifier!r} there"
     return None
 

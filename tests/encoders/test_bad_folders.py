@@ -120,7 +120,10 @@ def test_without_torch_the_extra_is_named(folder, monkeypatch):
     ("text", "match"),
     [
         ("title = ", "not a declaration"),
-        ('title = "x"\npaper = "y"\n[document]\nhead = "magic"', "not a declaration of an encoder"),
+        (
+            'title = "x"\npaper = "y"\n[document]\nhead = "magic"',
+            "unknown head 'magic': wanted one of vocabulary, token-weight, ",
+        ),
         ('title = "x"\npaper = "y"\n[document]\nhead = "vocabulary"\nvelocity = 3', "unknown field `velocity`"),
         ('title = "x"\npaper = "y"\n[document]\nhead = "vocabulary"', "needs a backbone"),
         ('title = "x"\npaper = "y"\n[document]\nhead = "table"\nbackbone = "encoder"', "takes no backbone"),
@@ -135,7 +138,7 @@ def test_without_torch_the_extra_is_named(folder, monkeypatch):
         ),
         (
             'title = "x"\npaper = "y"\n[document]\nhead = "token-weight"\nbackbone = "encoder"\ngates = ["quality"]',
-            "need head 'vocabulary'",
+            "gate 'quality' needs head 'vocabulary', found 'token-weight'",
         ),
     ],
 )

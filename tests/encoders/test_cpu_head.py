@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.encoders.parts.cpu_head import BLOCK_BYTES, CpuHead
+from lsr.encoders.parts.products.cpu_head import BLOCK_BYTES, CpuHead
 
 
 def random(*shape, seed=0):

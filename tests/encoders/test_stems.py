@@ -16,10 +16,11 @@ torch = pytest.importorskip("torch")
 
 from lsr.encoders.convert.export import export_onnx  # noqa: E402
 from lsr.encoders.network.assemble import read_network  # noqa: E402
-from lsr.encoders.network.side_network import Batch  # noqa: E402
 from lsr.encoders.neural import NeuralEncoder  # noqa: E402
-from lsr.encoders.runners.numpy_heads import ArrayHead  # noqa: E402
+from lsr.encoders.parts.part import Sizes  # noqa: E402
+from lsr.encoders.runners.array_side import ArraySide  # noqa: E402
 from lsr.encoders.storage.reader import read_source  # noqa: E402
+from lsr.encoders.tokens.batch import Batch  # noqa: E402
 from lsr.encoders.tokens.stem_tokens import view_of  # noqa: E402
 from lsr.encoders.tokens.word_pieces import collate  # noqa: E402
 from lsr.training.data.token_store import TokenStore  # noqa: E402
@@ -141,7 +142,7 @@ def test_before_training_documents_are_bm25(start):
 def test_numpy_and_torch_give_one_vector_and_one_origin(start):
     source = varied(start)
     network = read_network(source.document)
-    head = ArrayHead(source.document.side, source.document.parts, network.terms)
+    head = ArraySide(source.document.side, source.document.parts, Sizes(0, network.terms))
     view = view_of(start / "tokenizer.json", source.document.side)
     for text in [*CORPUS, "", "the of"]:
         tokens = view([text])[0]

@@ -227,7 +227,8 @@ def test_inference_free_scores_are_idf_weighted_sums(name, times, bert):
 
 
 def test_li_lsr_queries_are_a_projection_of_word_embeddings(bert):
-    from lsr.encoders.network.side_network import Batch, SideNetwork
+    from lsr.encoders.network.side_network import SideNetwork
+    from lsr.encoders.tokens.batch import Batch
     from lsr.encoders.tokens.word_pieces import View, collate, read_tokenizer
 
     side = read_system("li-lsr").asking
@@ -397,7 +398,7 @@ def test_every_system_is_saved_and_comes_back(name, bert, llama, tmp_path):
     again = load(tmp_path, device="cpu")
     assert isinstance(again, NeuralEncoder)
     assert again.fingerprint == encoder.fingerprint
-    if declaration.document.dense:
+    if declaration.dense:
         assert np.array_equal(again.encode_dense(TEXTS, query=True), encoder.encode_dense(TEXTS, query=True))
     else:
         assert again.encode_documents(TEXTS).to_dicts() == encoder.encode_documents(TEXTS).to_dicts()

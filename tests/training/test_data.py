@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lsr.encoders import load
-from lsr.encoders.declaration import Side
+from lsr.encoders.side import Side
 from lsr.errors import InputError, TrainingError
 from lsr.training.data.sampling_order import Order
 from lsr.training.data.sources import read_data

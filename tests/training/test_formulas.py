@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from lsr.encoders.parts.heads import table_weights
-from lsr.encoders.parts.sparsifiers import choose, topk
+from lsr.encoders.parts.heads.table import table_weights
+from lsr.encoders.parts.registry import SPARSIFIERS
 from lsr.errors import InputError
 from lsr.training.objective import autoencoder, losses
 from lsr.training.objective.regularisers import (
@@ -251,7 +251,7 @@ def test_reconstruction_equals_its_formula():
 def test_gathered_rows_give_the_states_and_gradients_of_the_whole_product():
     _, codes, decoder = autoencoder_parts()
     few, all_of_them = (codes.clone().requires_grad_() for _ in range(2))
-    gathered, whole = decoder.of_chosen(few, 1), decoder(topk(all_of_them, 1))
+    gathered, whole = decoder.of_chosen(few, 1), decoder(SPARSIFIERS["topk"].choose(all_of_them, 1))
     gathered.square().sum().backward()
     whole.square().sum().backward()
     assert torch.allclose(gathered, whole, atol=1e-6)
@@ -270,7 +270,7 @@ def test_auxiliary_loss_uses_chosen_latents_only_and_does_not_change_its_input(k
     found.backward()
     assert torch.equal(codes.detach(), before)
     assert not codes.grad[:, ~chosen].any()
-    rest = states - decoder(choose(before, kind, 3)) + decoder.centre
+    rest = states - decoder(SPARSIFIERS[kind].choose(before, 3)) + decoder.centre
     error = (before * chosen) @ decoder.weight + decoder.centre - rest
     wanted = error.square().mean() / (rest - rest.mean(0)).square().mean()
     assert float(found.detach()) == pytest.approx(float(wanted), rel=1e-5)
@@ -298,7 +298,7 @@ def test_under_zipf_finds_latents_below_the_law():
 
 def test_topk_lets_gradients_through_what_it_keeps_only():
     reps = torch.tensor([[3.0, 1.0, 2.0]], requires_grad=True)
-    topk(reps, 2).sum().backward()
+    SPARSIFIERS["topk"].choose(reps, 2).sum().backward()
     assert reps.grad is not None
     assert reps.grad.tolist() == [[1, 0, 1]]
 

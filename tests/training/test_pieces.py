@@ -14,8 +14,8 @@ from lsr.encoders import load  # noqa: E402
 from lsr.encoders.declaration import read_system  # noqa: E402
 from lsr.encoders.network.assemble import read_network  # noqa: E402
 from lsr.encoders.network.backbone import read_body  # noqa: E402
-from lsr.encoders.network.side_network import Batch  # noqa: E402
 from lsr.encoders.storage.reader import read_source  # noqa: E402
+from lsr.encoders.tokens.batch import Batch  # noqa: E402
 from lsr.encoders.tokens.stem_tokens import view_of  # noqa: E402
 from lsr.encoders.tokens.word_pieces import collate, read_tokenizer  # noqa: E402
 from lsr.errors import TrainingError  # noqa: E402

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lsr.encoders.declaration import system_names
-from lsr.encoders.parts.sparsifiers import topk
+from lsr.encoders.parts.registry import SPARSIFIERS
 from lsr.errors import InputError, TrainingError
 from lsr.training.loop.session import Plan, prepare
 from lsr.training.objective import losses
@@ -104,5 +104,5 @@ scale = { value = 8.0, kind = "linear", share = 1.0 }
     labels = Labels(both, both, teacher, rows, rows)
     for step, k in ((1, 6), (2, 5), (4, 3), (8, 3)):
         found = made.objective(Encoded(queries), Encoded(documents), labels, step)
-        scores = queries @ topk(documents, k).T
+        scores = queries @ SPARSIFIERS["topk"].choose(documents, k).T
         assert torch.allclose(found["kl"], 2.0 * step / 8 * losses.kl(scores, teacher * 8.0 * step / 8))

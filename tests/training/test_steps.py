@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from lsr.encoders.declaration import Side
-from lsr.encoders.network.side_network import Batch
-from lsr.encoders.parts import heads
+from lsr.encoders.parts.heads.table import table_of
+from lsr.encoders.parts.products import torch_products
+from lsr.encoders.side import Side
+from lsr.encoders.tokens.batch import Batch
 from lsr.encoders.tokens.word_pieces import View, collate, read_tokenizer
 from lsr.errors import TrainingError
 from lsr.sparse import SparseMatrix
@@ -74,12 +75,12 @@ def test_an_ensemble_is_the_formula_where_some_have_no_opinion(tmp_path, kind):
 
 
 def test_gradients_of_maxima_by_products_are_those_by_pairs(monkeypatch):
-    monkeypatch.setattr(heads, "PLACES", 1)
+    monkeypatch.setattr(torch_products, "PLACES", 1)
     hidden, weight = torch.randn(3, 6, 8), torch.randn(300, 8)
     positions, gradient = torch.randint(6, (3, 300), dtype=torch.int32), torch.randn(3, 300)
     for a, b in zip(
-        heads.back_by_slices(gradient, hidden, weight, positions),
-        heads.back_by_pairs(gradient, hidden, weight, positions, gradient.nonzero(as_tuple=True)),
+        torch_products.back_by_slices(gradient, hidden, weight, positions),
+        torch_products.back_by_pairs(gradient, hidden, weight, positions, gradient.nonzero(as_tuple=True)),
         strict=True,
     ):
         assert torch.allclose(a, b, atol=1e-5)
@@ -159,7 +160,7 @@ def test_a_scored_penalty_is_that_of_what_documents_bring_to_scores(tmp_path):
         made.student.query.parts["table"].copy_(torch.linspace(0, 3, made.student.query.terms))
     reps = torch.rand(6, made.student.document.terms)
     plain, scored = Penalty(2.0), Penalty(2.0, scored=True)
-    table = made.student.query.table().detach()
+    table = table_of(made.student.query).detach()
     found = [float(made.objective._penalty(one, reps, 1, 1)) for one in (plain, scored)]
     wanted = [2 * (means**2).sum() for means in (reps.numpy().mean(0), (reps * table).detach().numpy().mean(0))]
     assert found == pytest.approx(wanted, rel=1e-5)

@@ -111,7 +111,7 @@ def test_a_saved_encoder_gives_the_vectors_of_the_student(tmp_path, system):
         store = TokenStore(texts, made.student.source.document.tokenizer, side)
         wanted = made.student.vectors(store, query).to_scipy().toarray()
         assert wanted.any()
-        dense = encoder.declaration.document.dense
+        dense = encoder.declaration.dense
         found = encoder.encode_dense(texts, query) if dense else run(texts).to_scipy().toarray()
         assert np.allclose(found, wanted, atol=1e-4)
 

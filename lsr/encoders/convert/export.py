@@ -19,7 +19,9 @@ from lsr.encoders.network.assemble import read_network
 from lsr.encoders.network.onnx_weights import BYTES, describe
 from lsr.encoders.network.side_network import SideNetwork
 from lsr.encoders.neural import NeuralEncoder, copy_vocabulary, save_side, write_manifest
-from lsr.encoders.parts.initial import Parts
+from lsr.encoders.parts.heads.table import table_of
+from lsr.encoders.parts.heads.vocabulary import rows_of
+from lsr.encoders.parts.part import Parts
 from lsr.encoders.storage.files import LARGE, SCALE, as_bytes
 from lsr.encoders.storage.layout import BODY, SideSource
 from lsr.encoders.storage.writer import new_folder
@@ -55,7 +57,7 @@ def _export_side(source: SideSource, folder: Path, int8: bool, pruning: Pruning 
     if source.side.backbone == "none":
         network = read_network(source)
         with torch.no_grad():
-            table = network.table().numpy()
+            table = table_of(network).numpy()
         kept = {} if "embedding" in source.parts else source.parts
         save_side(replace(source, parts={**kept, "table": table}), folder, int8=int8)
         return
@@ -69,12 +71,11 @@ def _export_side(source: SideSource, folder: Path, int8: bool, pruning: Pruning 
 def _vocabulary(network: SideNetwork, pruning: Pruning | None) -> Parts:
     if network.vocabulary is None:
         return {}  # what a head of stems needs is among the parts
-    weight, bias = (tensor.detach().numpy().astype(np.float32) for tensor in network.head())
+    weight, bias = (tensor.detach().numpy().astype(np.float32) for tensor in rows_of(network))
     if pruning is None:
         return {"vocabulary_weight": weight, "vocabulary_bias": bias}
     rows = pruning.rows
-    size = np.array([bias.size], np.float32)
-    named = {"vocabulary_rows": rows.astype(np.float32), "vocabulary_size": size}  # whole numbers below 2^24
+    named = {"vocabulary_rows": rows.astype(np.int32), "vocabulary_size": np.array([bias.size], np.int32)}
     return {"vocabulary_weight": weight[rows], "vocabulary_bias": bias[rows], **named}
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lsr.encoders.declaration import Side
 from lsr.encoders.neural import NeuralEncoder
+from lsr.encoders.side import Side
 from lsr.encoders.storage.files import read_object
 from lsr.encoders.storage.layout import SideSource, weight_files
 from lsr.encoders.storage.sentence_transformers import ACTIVATIONS

@@ -8,11 +8,14 @@ import msgspec
 import torch
 from torch import nn
 
-from lsr.encoders.declaration import Declaration, Side
+from lsr.encoders.declaration import Declaration
 from lsr.encoders.network.backbone import Body, read_body
 from lsr.encoders.network.onnx_weights import read_exported
 from lsr.encoders.network.side_network import SideNetwork
-from lsr.encoders.parts.initial import Parts, check_parts, untrained_parts
+from lsr.encoders.parts.part import Parts, Sizes
+from lsr.encoders.parts.registry import gates_of, head_of, sparsifier_of
+from lsr.encoders.parts.tensors import check_parts, untrained_parts
+from lsr.encoders.side import Side
 from lsr.encoders.storage.layout import SideSource, Source
 from lsr.encoders.tokens.stem_tokens import terms_of
 from lsr.encoders.tokens.word_pieces import read_tokenizer, special_ids
@@ -67,7 +70,7 @@ def untrained(declaration: Declaration, folder: Path, codes: int = 0, seed: int 
     def side(part: Side) -> SideSource:
         part = msgspec.structs.replace(part, max_length=min(part.max_length, positions))
         model = folder if part.backbone != "none" else None
-        parts = untrained_parts(part, width, tokens, codes, seed)
+        parts = untrained_parts(part, Sizes(width, tokens, codes), seed)
         if "table" in parts:
             parts["table"][list(special_ids(read_tokenizer(folder / "tokenizer.json")))] = 0
         return SideSource(part, folder / "tokenizer.json", model, None, parts)
@@ -84,7 +87,8 @@ def untrained(declaration: Declaration, folder: Path, codes: int = 0, seed: int 
 
 def shares(document: Side, query: Side) -> bool:
     """Whether queries can be encoded by the documents' weights: same backbone, head and gates with tensors."""
-    gates = {gate for gate in query.gates if gate != "literal-only"}
+    sizes = Sizes(1, 1)
+    gates = {gate.name for gate in gates_of(query) if gate.shapes(query, sizes)}
     return (document.backbone, document.head) == (query.backbone, query.head) and gates <= set(document.gates)
 
 
@@ -105,7 +109,7 @@ def _sizes(source: SideSource, body: Body | None, vocabulary: nn.Linear | None) 
         width, tokens = body.width, body.tokens
     if vocabulary is not None:
         width, tokens = vocabulary.in_features, vocabulary.out_features
-    if source.side.head == "table":
+    if not head_of(source.side).reads_states:
         tokens = source.parts["table"].size if "table" in source.parts else tokens
     known = terms_of(source.tokenizer, source.side)
     if source.side.stems:
@@ -119,10 +123,7 @@ def _sizes(source: SideSource, body: Body | None, vocabulary: nn.Linear | None) 
 
 
 def _network(side: Side, parts: Parts, body: Body | None, vocabulary: nn.Linear | None, tokens: int) -> SideNetwork:
-    terms = tokens
-    if side.head == "autoencoder":
-        terms = parts["code_bias"].size * (2 if side.sparsifier == "abs-topk" else 1)
-    elif side.head == "dense" and body is not None:
-        terms = body.width
+    sizes = Sizes(body.width if body is not None else 0, tokens)
+    terms = sparsifier_of(side).columns(head_of(side).columns(side, parts, sizes))
     tensors = {name: torch.from_numpy(part.copy()) for name, part in parts.items()}
     return SideNetwork(side, terms, tensors, body, vocabulary).eval()

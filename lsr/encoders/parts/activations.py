@@ -16,6 +16,7 @@ class Activation(NamedTuple):
 
     base: str  # identity, relu or softplus
     log1p: int
+    about: str = ""
 
     def array(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Of a numpy array, any shape. float32[...] in and out."""
@@ -41,11 +42,11 @@ class Activation(NamedTuple):
 
 
 ACTIVATIONS = {
-    "identity": Activation("identity", 0),
-    "relu": Activation("relu", 0),
-    "log1p": Activation("relu", 1),  # SPLADE
-    "log1p2": Activation("relu", 2),  # OpenSearch v3: arXiv 2504.14839, section 3
-    "log1p3": Activation("relu", 3),
-    "softplus": Activation("softplus", 0),
-    "softplus-log1p": Activation("softplus", 1),  # EPIC
+    "identity": Activation("identity", 0, "the logit itself"),
+    "relu": Activation("relu", 0, "what is above 0"),
+    "log1p": Activation("relu", 1, "log(1 + relu(x)), SPLADE"),
+    "log1p2": Activation("relu", 2, "the logarithm of that, OpenSearch v3"),  # arXiv 2504.14839, section 3
+    "log1p3": Activation("relu", 3, "and once more"),
+    "softplus": Activation("softplus", 0, "log(1 + exp(x))"),
+    "softplus-log1p": Activation("softplus", 1, "the logarithm of that, EPIC"),
 }

@@ -11,6 +11,8 @@ from lsr.sparse import SparseMatrix
 if TYPE_CHECKING:
     import torch
 
+SCORERS = {"dot": "the dot product", "cosine": "both sides of length 1", "query-l2": "queries of length 1"}
+
 
 def scales_to_one(scorer: str, query: bool) -> bool:
     """Whether vectors of this side have length 1."""

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.runners.numpy_heads import ArrayHead
+from lsr.encoders.parts.part import Sizes
+from lsr.encoders.parts.registry import head_of
+from lsr.encoders.runners.array_side import ArraySide
 from lsr.encoders.runners.rows import Rows
 from lsr.encoders.storage.layout import SideSource
 from lsr.encoders.tokens.stem_tokens import terms_of, view_of
@@ -39,11 +41,10 @@ class OnnxRunner:
         self._view = view_of(source.tokenizer, source.side)
         self._session = _session(source)
         known = terms_of(source.tokenizer, source.side)
-        self._head = ArrayHead(source.side, source.parts, known)
-        self._dense = source.side.dense
+        self._head = ArraySide(source.side, source.parts, Sizes(0, known))
         self.terms = self._head.terms
         self._threads = threads or len(os.sched_getaffinity(0))
-        if source.side.head == "vocabulary" and self.terms < known:
+        if head_of(source.side).columns_are == "tokens" and self.terms < known:
             raise EncoderError(
                 f"{source.onnx}: the head has {self.terms:,} outputs but the tokenizer "
                 f"{known:,} word-pieces; weights and tokenizer do not belong together"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.declaration import Side
-from lsr.encoders.parts.initial import Parts
+from lsr.encoders.parts.part import Parts
+from lsr.encoders.side import Side
 from lsr.encoders.tokens.stem_tokens import StemView, terms_of, view_of
 from lsr.encoders.tokens.word_pieces import Tokens, read_tokenizer
 from lsr.errors import EncoderError

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsr.encoders.network.side_network import Batch, SideNetwork
+from lsr.encoders.network.side_network import SideNetwork
 from lsr.encoders.runners.rows import Rows
+from lsr.encoders.tokens.batch import Batch
 from lsr.encoders.tokens.stem_tokens import view_of
 from lsr.encoders.tokens.word_pieces import Tokens, buckets, collate, read_tokenizer
 from lsr.sparse import SparseMatrix
@@ -65,7 +66,7 @@ class TorchRunner:
         tokens = self._view([text])[0]
         terms = torch.from_numpy(matrix.terms.astype(np.int64)).to(self.device)
         with torch.inference_mode():
-            positions = self._positions(Batch.of(collate([tokens]), self.device), terms)
+            positions = self.network.positions(Batch.of(collate([tokens]), self.device), terms)
         return matrix, tokens, positions.cpu().numpy()
 
     def _vectors(self, tokens: list[Tokens]) -> Iterator[tuple[list[int], torch.Tensor]]:
@@ -73,21 +74,3 @@ class TorchRunner:
             with torch.inference_mode():
                 batch = Batch.of(collate([tokens[i] for i in bucket]), self.device)
                 yield bucket, self.network(batch).float()
-
-    def _positions(self, batch: Batch, terms: torch.Tensor) -> torch.Tensor:
-        """For each term the position with the largest weight, int64[T]."""
-        side, pooled = self.network.side, batch.pooled[0]
-        if side.head in ("token-weight", "table"):
-            own = batch.terms[0][:, None] == terms
-            if side.head == "table":
-                return own.long().argmax(0)
-            own &= (pooled & batch.literal[0])[:, None]
-            return self.network.token_logits(self.network.states(batch))[0][:, None].where(own, -torch.inf).argmax(0)
-        if side.head != "vocabulary" or side.pool not in ("max", "sum", "mean"):
-            return torch.full_like(terms, -1)
-        rows = self.network.head()[1].shape[0]
-        logits = self.network.term_logits(self.network.states(batch), terms.clamp(max=rows - 1))[0]
-        if "literal-counts" in side.gates:  # a term that stands in the text comes from there
-            own = (batch.terms[0][:, None] == terms) & batch.literal[0][:, None]
-            logits = logits.masked_fill(own, torch.inf)
-        return logits.masked_fill(~pooled[:, None], -torch.inf).argmax(0)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus.values import NOT_JSON
-from lsr.encoders.parts.initial import Parts
+from lsr.encoders.parts.part import Parts
 from lsr.errors import EncoderError
 
 SCALE = ".scale"
@@ -87,10 +87,16 @@ def write_tensors(path: Path, tensors: dict[str, NDArray[Any]]) -> None:
 
 
 def read_parts(path: Path) -> Parts:
-    """The tensors of a safetensors file as float32; bytes are multiplied by the scale of their row."""
+    """The tensors of a safetensors file as float32; bytes are multiplied by the scale of their row.
+
+    Row numbers, int32[n], stay what they are. Shapes are those of the file, [...].
+    """
     found = read_tensors(path)
     scales = {name.removesuffix(SCALE): found.pop(name) for name in list(found) if name.endswith(SCALE)}
-    whole = {name: tensor.astype(np.float32, copy=False) for name, tensor in found.items()}
+    whole = {
+        name: tensor if tensor.dtype == np.int32 else tensor.astype(np.float32, copy=False)
+        for name, tensor in found.items()
+    }
     return whole | {name: whole[name] * scale for name, scale in scales.items()}
 
 
@@ -109,7 +115,7 @@ def small_parts(parts: Parts) -> dict[str, NDArray[Any]]:
     """
     found: dict[str, NDArray[Any]] = {}
     for name, part in parts.items():
-        if part.size < LARGE:
+        if part.size < LARGE or part.dtype == np.int32:
             found[name] = part
         elif part.min() >= 0 and (part == np.rint(part)).all():
             found[name] = part.astype(np.min_scalar_type(int(part.max())))

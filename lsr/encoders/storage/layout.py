@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lsr.encoders.declaration import Declaration, Side
-from lsr.encoders.parts.initial import Parts
+from lsr.encoders.declaration import Declaration
+from lsr.encoders.parts.part import Parts
+from lsr.encoders.parts.registry import head_of
+from lsr.encoders.side import Side
 from lsr.encoders.storage.files import read_object
 
 FORMAT = 1
@@ -69,7 +71,7 @@ def network_files(model: Path) -> list[Path]:
 
 def width_of(source: SideSource) -> int:
     """Columns of one side's vectors as its files say, no network read; 0 where only the network knows."""
-    if source.side.stems or source.side.head not in ("vocabulary", "token-weight"):
+    if source.side.stems or head_of(source.side).columns_are != "tokens":
         return 0
     if source.onnx:
         size, bias = source.parts.get("vocabulary_size"), source.parts.get("vocabulary_bias")

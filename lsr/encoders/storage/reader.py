@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lsr.encoders.declaration import Side, parse_declaration, read_system
+from lsr.encoders.declaration import parse_declaration, read_system
+from lsr.encoders.side import Side
 from lsr.encoders.storage import sentence_transformers
 from lsr.encoders.storage.files import file_hash, read_object, read_parts, refuse_remote_code
 from lsr.encoders.storage.idf import read_idf

@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lsr.encoders.declaration import Activation, Declaration, Side, fault_of
+from lsr.encoders.declaration import Declaration, fault_of
+from lsr.encoders.parts.registry import head_of
+from lsr.encoders.side import Side
 from lsr.encoders.storage.files import read_json, read_object, read_parts, refuse_remote_code
 from lsr.encoders.storage.idf import read_idf
 from lsr.encoders.storage.layout import SideSource, Source
@@ -29,7 +31,7 @@ CLASSES = {
     "normalize": "Normalize",
 }
 MODULES = tuple(CLASSES.values())
-ACTIVATIONS: dict[str, Activation] = {"relu": "log1p", "log1p_relu": "log1p2"}
+ACTIVATIONS: dict[str, str] = {"relu": "log1p", "log1p_relu": "log1p2"}
 POOLINGS = ("max", "sum")
 
 
@@ -54,7 +56,7 @@ def read(folder: Path) -> Source:
         return _read_router(folder, modules[0].path, prompts, most)
     document = _side(folder, modules, prompts.get("document", ""), most)
     query = msgspec.structs.replace(document.side, prompt=prompts.get("query", ""))
-    cosine = document.side.dense or settings.get("similarity_fn_name") == "cosine"
+    cosine = head_of(document.side).dense or settings.get("similarity_fn_name") == "cosine"
     declaration = Declaration(
         folder.resolve().name,
         "sentence-transformers",
@@ -141,7 +143,7 @@ def _read_router(folder: Path, home: Path, prompts: dict[str, str], most: int | 
 
 def _side(folder: Path, modules: list[Module], prompt: str, most: int | None) -> SideSource:
     source = _side_of(folder, modules, prompt)
-    if most is None or source.side.dense:
+    if most is None or head_of(source.side).dense:
         return source
     return replace(source, side=msgspec.structs.replace(source.side, sparsifier="topk", k=most))
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from lsr.encoders.declaration import Side
 from lsr.encoders.lexical.stems import NO_TERM, WORDS, Stems, read_stems
 from lsr.encoders.lexical.words import plain
+from lsr.encoders.side import Side
 from lsr.encoders.tokens.word_pieces import Tokens, View, read_tokenizer
 
 STEMS = "stems.txt"  # beside tokenizer.json

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
-from lsr.encoders.declaration import Side
+from lsr.encoders.side import Side
 from lsr.errors import EncoderError
 
 SEPARATORS = ("[SEP]", "</s>", "<|im_end|>", "<|end_of_text|>", "<|endoftext|>", "<eos>")

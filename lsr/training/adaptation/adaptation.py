@@ -178,7 +178,7 @@ def _begin(encoder: Path, out: Path, settings: Adaptation) -> tuple[Path, Recipe
         raise InputError(f"{out} is in use: choose a new folder for --out")
     found = load(encoder)
     found = found.base if isinstance(found, FoldedEncoder) else found  # the second encoder stays what it is
-    if not isinstance(found, NeuralEncoder) or found.declaration.document.dense:
+    if not isinstance(found, NeuralEncoder) or found.declaration.dense:
         raise TrainingError(f"{encoder} is no sparse network, the only kind that adapts: give --encoder one")
     before = out / "before"
     before.mkdir(parents=True)

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsr.encoders.declaration import Side
-from lsr.encoders.network.side_network import Batch
+from lsr.encoders.side import Side
+from lsr.encoders.tokens.batch import Batch
 from lsr.encoders.tokens.stem_tokens import STEMS, arrays_of, begin
 from lsr.encoders.tokens.word_pieces import View, read_tokenizer, special_ids
 from lsr.replacing import save_array

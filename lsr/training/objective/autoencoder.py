@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from lsr.encoders.parts.heads import decode
-from lsr.encoders.parts.sparsifiers import choose
+from lsr.encoders.parts.heads.autoencoder import decode
+from lsr.encoders.parts.registry import SPARSIFIERS
 
 FIRES = 1e-5  # a latent above it is active
 GATHERED = 8  # a product by gathered rows beats the whole one while this many times k are fewer than all latents
@@ -28,7 +28,7 @@ class Decoder:
         """States float[B, H] of what the sparsifier ``kind`` keeps of codes float[B, h]."""
         k = min(k, codes.shape[1])
         if kind != "topk" or k * GATHERED > codes.shape[1]:
-            return self(choose(codes, kind, k))
+            return self(SPARSIFIERS[kind].choose(codes, k))
         values, latents = codes.float().topk(k, 1)
         bag = torch.nn.functional.embedding_bag
         return bag(latents, self.weight, per_sample_weights=values, mode="sum") + self.centre

@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 import torch
 
+from lsr.encoders.parts.heads.table import table_of
+from lsr.encoders.parts.registry import sparsifier_of
 from lsr.encoders.parts.scorers import scales_to_one, unit_tensor
-from lsr.encoders.parts.sparsifiers import OVER_A_BATCH, sparsify, thresholds
+from lsr.encoders.parts.sparsifiers.over_batch import OverBatch
 from lsr.training.distributed import ALONE, Ranks
 from lsr.training.objective import losses
 from lsr.training.objective.autoencoder import DeadLatents, Decoder, auxiliary, reconstruction, under_zipf
@@ -99,13 +101,14 @@ class Objective:
         side = self.student.side(query).side
         course = self.recipe.k.get("query" if query else "document")
         k = self.k(step) or (course.whole(step, self.recipe.steps) if course else side.k)
-        return sparsify(base, side.sparsifier, k, side.threshold)
+        return sparsifier_of(side).tensor(base, k, side.threshold)
 
     def _follow_thresholds(self, codes: torch.Tensor, step: int) -> None:
         """Move the values that a choice over a batch stands for towards those of this batch."""
         side, parts = self.student.document.side, self.student.document.parts
-        if side.sparsifier in OVER_A_BATCH and "thresholds" in parts:
-            found = thresholds(codes, side.sparsifier, self.k(step) or side.k)
+        sparsifier = sparsifier_of(side)
+        if isinstance(sparsifier, OverBatch) and "thresholds" in parts:
+            found = sparsifier.thresholds(codes, self.k(step) or side.k)
             parts["thresholds"].lerp_(found, max(1 / step, 1 - KEEP_THRESHOLDS))
 
     def _scores(self, queries: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
@@ -152,7 +155,7 @@ class Objective:
     def _penalty(self, penalty: Penalty, reps: torch.Tensor, step: int, groups: int) -> torch.Tensor:
         weights = frequency_weights(self.fired) if penalty.frequency else None
         if penalty.scored:
-            table = self.student.query.table().detach()
+            table = table_of(self.student.query).detach()
             weights = table if weights is None else weights * table
         regulariser = Regulariser(penalty.norm, weights, penalty.above, groups)
         return self._now(penalty.weight, step) * regulariser(reps)

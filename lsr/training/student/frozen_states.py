@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from lsr.encoders.network.side_network import SideNetwork
+from lsr.encoders.parts.heads.autoencoder import pooled_states
 from lsr.encoders.storage.layout import SideSource, network_files
 from lsr.replacing import save_array
 from lsr.training.data.ragged import home
@@ -67,7 +68,7 @@ def encode_states(store: TokenStore, rows: range, network: SideNetwork) -> NDArr
         part = order[at : at + size]
         batch = store.batch(part, device)
         with torch.no_grad():
-            found[part - rows.start] = network.code_states(network.states(batch), batch).cpu().numpy()
+            found[part - rows.start] = pooled_states(network, network.states(batch), batch).cpu().numpy()
     network.train(training)
     return found
 

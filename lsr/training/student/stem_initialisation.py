@@ -21,13 +21,13 @@ from lsr.encoders.declaration import Declaration, write_declaration
 from lsr.encoders.lexical.stems import FUNCTION_WORDS, K1, WORDS, B, Stems, stem
 from lsr.encoders.lexical.words import plain
 from lsr.encoders.network.backbone import Body, read_body, write_body
-from lsr.encoders.network.side_network import Batch
 from lsr.encoders.neural import save_side, write_manifest
-from lsr.encoders.parts.heads import sliced_max
-from lsr.encoders.parts.initial import Parts
-from lsr.encoders.parts.pools import pool_states
+from lsr.encoders.parts.part import Parts
+from lsr.encoders.parts.pools import state_pool
+from lsr.encoders.parts.products.torch_products import sliced_max
 from lsr.encoders.parts.scorers import unit_tensor
 from lsr.encoders.storage.layout import SideSource
+from lsr.encoders.tokens.batch import Batch
 from lsr.encoders.tokens.stem_tokens import STEMS, StemView, view_of
 from lsr.encoders.tokens.word_pieces import collate
 from lsr.errors import TrainingError
@@ -174,7 +174,7 @@ def _states(
 
 
 def _mean_of_one(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    return unit_tensor(pool_states(states, mask, "mean"))
+    return unit_tensor(state_pool("mean").tensor(states, mask))
 
 
 def _largest(states: torch.Tensor, mask: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:

@@ -14,17 +14,24 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from lsr.encoders.declaration import Side, read_system
+from lsr.encoders.declaration import read_system
 from lsr.encoders.network.assemble import read_network, untrained, with_side
 from lsr.encoders.network.backbone import write_body
-from lsr.encoders.network.side_network import Batch, SideNetwork
+from lsr.encoders.network.side_network import SideNetwork
 from lsr.encoders.neural import NeuralEncoder
+from lsr.encoders.parts.heads import autoencoder
+from lsr.encoders.parts.heads.table import table_of
+from lsr.encoders.parts.heads.token_weight import token_scores
+from lsr.encoders.parts.heads.vocabulary import stem_logits, widened
+from lsr.encoders.parts.registry import head_of, sparsifier_of
 from lsr.encoders.parts.scorers import scales_to_one, unit_rows
-from lsr.encoders.parts.sparsifiers import OVER_A_BATCH
+from lsr.encoders.parts.sparsifiers.over_batch import OverBatch
 from lsr.encoders.runners.rows import Rows
 from lsr.encoders.runners.table_runner import CorpusTable
+from lsr.encoders.side import Side
 from lsr.encoders.storage.layout import SideSource, Source
 from lsr.encoders.storage.reader import read_source
+from lsr.encoders.tokens.batch import Batch
 from lsr.encoders.tokens.word_pieces import read_tokenizer, special_ids
 from lsr.errors import TrainingError
 from lsr.sparse import SparseMatrix
@@ -87,16 +94,16 @@ class Student(nn.Module):
             return Encoded(network.gated(plain, hidden, batch), None, plain)
         if _fires_stems(network.side):
             hidden = network.states(batch)
-            logits = network.stem_logits(hidden, batch)
-            plain = network.widened(network.activation.tensor(logits))
+            logits = stem_logits(network, hidden, batch)
+            plain = widened(network, network.activation.tensor(logits))
             return Encoded(network.gated(plain, hidden, batch), None, plain, logits if self.copies else None)
         if self.recalls and not query:
-            plain = network.token_scores(network.states(batch), batch)
+            plain = token_scores(network, network.states(batch), batch)
             return Encoded(network.activation.tensor(plain), None, plain)
         if network.side.head != "autoencoder":
             return Encoded(network.base(batch))
-        states = network.code_states(network.states(batch), batch)
-        return Encoded(network.codes(states), states)
+        states = autoencoder.pooled_states(network, network.states(batch), batch)
+        return Encoded(autoencoder.activated_codes(network, states), states)
 
     def encode_rows(self, store: TokenStore, rows: Sequence[int] | NDArray[np.int64], query: bool) -> Encoded:
         """Vectors of some texts of ``store``, with gradients; a frozen body reads a text only once.
@@ -110,14 +117,14 @@ class Student(nn.Module):
         with torch.autocast(device.type, enabled=False):  # kept states are of full precision, whoever asks first
             known = self.frozen.of(store, network, self.source.asking if query else self.source.document)
             states = known.index_select(0, moved(as_rows(rows), known.device)).to(device)
-            return Encoded(network.codes(states), states)
+            return Encoded(autoencoder.activated_codes(network, states), states)
 
     def vectors(self, store: TokenStore, query: bool, k: int = 0) -> SparseMatrix:
         """Vectors of all texts, as a saved encoder gives them; ``k`` above 0 takes the place of the declared one."""
         network, rows = self.side(query), Rows(len(store), self.side(query).terms)
         for part, encoded in self._encoded(store, query):
             found = network.sparse(encoded.base, k)
-            texts, terms = (found != 0 if network.side.dense else found > 0).nonzero(as_tuple=True)
+            texts, terms = (found != 0 if head_of(network.side).dense else found > 0).nonzero(as_tuple=True)
             counts, weights = torch.bincount(texts, minlength=len(part)), found[texts, terms].float()
             rows.put(part, *(values.cpu().numpy() for values in (counts, terms, weights)))
         matrix = rows.matrix()
@@ -201,8 +208,9 @@ def _first_weights(source: SideSource) -> None:
     if source.side.head == "token-weight":
         source.parts["token_weight"] *= np.float32(0.1)
         source.parts["token_bias"] += np.float32(1)
-    if source.side.sparsifier in OVER_A_BATCH:
-        columns = source.parts["code_bias"].size if source.side.sparsifier == "feature-choice" else 1
+    sparsifier = sparsifier_of(source.side)
+    if isinstance(sparsifier, OverBatch):
+        columns = sparsifier.threshold_columns(source.parts["code_bias"].size)
         source.parts["thresholds"] = np.zeros(columns, np.float32)
 
 
@@ -237,7 +245,7 @@ def _side(source: SideSource, network: SideNetwork, folder: Path) -> SideSource:
     """Where the weights of one side are now."""
     parts = {name: value.detach().float().cpu().numpy() for name, value in network.parts.items()}
     if "embedding" in parts:
-        table = network.table().detach().float().cpu().numpy().copy()
+        table = table_of(network).detach().float().cpu().numpy().copy()
         table[list(special_ids(read_tokenizer(source.tokenizer)))] = 0
         parts = {"table": table}
     if network.body is None:

@@ -13,11 +13,12 @@ from typing import Any
 from tokenizers import Tokenizer
 from torch import nn
 
-from lsr.encoders.declaration import Side, write_declaration
+from lsr.encoders.declaration import write_declaration
 from lsr.encoders.lexical.stems import FUNCTION_WORDS, WORDS
 from lsr.encoders.lexical.words import plain
 from lsr.encoders.network.backbone import Body, read_body, write_body
 from lsr.encoders.neural import copy_vocabulary, save_side, write_manifest
+from lsr.encoders.side import Side
 from lsr.encoders.storage.layout import Source
 from lsr.encoders.storage.reader import read_source
 from lsr.encoders.storage.writer import new_folder

@@ -52,7 +52,7 @@ def fold(
     own, other, folder = load(base, device="cpu"), load(expander), folder_of(base)
     if isinstance(own, FoldedEncoder):
         own, folder = own.base, folder / BASE
-    if not isinstance(other, NeuralEncoder) or other.declaration.document.dense:
+    if not isinstance(other, NeuralEncoder) or other.declaration.dense:
         raise EncoderError(
             f"{expander} holds {other.name!r}: wanted the folder of a SPLADE, or of another sparse network"
         )

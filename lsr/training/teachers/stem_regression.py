@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from lsr.encoders.parts.scorers import unit_rows, unit_tensor
-from lsr.encoders.parts.sparsifiers import topk
+from lsr.encoders.parts.sparsifiers.topk import TopK
 from lsr.encoders.runners.rows import Rows
 from lsr.sparse import SparseMatrix, term_dtype
 from lsr.training.teachers.vector_cache import Vectors
@@ -64,7 +64,7 @@ def folded(documents: Vectors, table: torch.Tensor, above: float, kept: int) -> 
     """
     found = Rows(len(documents), len(table))
     for at, part in _parts(documents, table.device):
-        weights = topk((part @ table.T - above).relu(), kept)
+        weights = TopK().choose((part @ table.T - above).relu(), kept)
         fired = weights > 0
         rows, terms = fired.nonzero(as_tuple=True)
         arrays = (values.cpu().numpy() for values in (fired.sum(1), terms, weights[rows, terms]))

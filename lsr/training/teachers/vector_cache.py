@@ -26,7 +26,7 @@ def ignore(done: int, total: int) -> None:
 
 def is_dense(encoder: Encoder) -> bool:
     """Whether its vectors are dense."""
-    return isinstance(encoder, NeuralEncoder) and encoder.declaration.document.dense
+    return isinstance(encoder, NeuralEncoder) and encoder.declaration.dense
 
 
 def document_vectors(encoder: Encoder, texts: Sequence[str], count: Count = ignore) -> Vectors:

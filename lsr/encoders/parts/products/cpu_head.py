@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.parts import cpu_kernels as kernels
+from lsr.encoders.parts.products import cpu_kernels as kernels
 
 BLOCK_BYTES = 1 << 18  # states worked on at a time: half of a second-level cache
 

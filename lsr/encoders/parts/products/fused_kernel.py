@@ -1,6 +1,6 @@
 """What does the GPU run for a head that is never materialised? Product, bias, mask, maximum and arg-max in registers.
 
-Imported only where Triton and a CUDA device are; `lsr.encoders.parts.fused` calls it.
+Imported only where Triton and a CUDA device are; `lsr.encoders.parts.products.fused` calls it.
 """
 
 import triton

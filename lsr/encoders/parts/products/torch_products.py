@@ -1,4 +1,4 @@
-"""How do states become one weight a term? Vocabulary products in slices, token weights, codes, tables."""
+"""How does torch reduce L x V logits to V weights? In slices of the vocabulary, with gradients of the maxima only."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def max_values(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, m
 
     ``hidden`` float[B, L, D], ``weight`` float[V, D], ``bias`` float[V], ``mask`` bool[B, L]; float[B, V].
     """
-    from lsr.encoders.parts.fused import fits, fused_max
+    from lsr.encoders.parts.products.fused import fits, fused_max
 
     if fits(hidden, weight):
         return fused_max(hidden, weight, bias, mask, positions=False)[0]
@@ -56,44 +56,15 @@ def compacted(hidden: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, t
     return hidden.gather(1, order[..., None].expand(-1, -1, hidden.shape[2])), mask.gather(1, order)
 
 
-def token_weights(
-    weights: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, terms: int, pool: str, signed: bool = False
-) -> torch.Tensor:
-    """Weights float[B, L] put at their own term, float[B, V]; repeated tokens by ``pool``, "max" or "sum".
+def scale_logits(
+    hidden: torch.Tensor, factors: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """States, rows and bias whose logits are the old ones times ``factors`` float[B, L].
 
-    Without ``signed`` no maximum is below 0.
-
-    The token heads of uniCOIL, DeepImpact, DeepCT and TILDEv2 (arXiv 2303.13416, section 3, "MLP").
+    The bias becomes one more column, so that a product that knows nothing of factors can be used.
     """
-    kept = torch.where(mask, weights, torch.zeros_like(weights))
-    reps = kept.new_zeros(ids.shape[0], terms)
-    return reps.scatter_reduce(1, ids, kept, reduce="amax" if pool == "max" else "sum", include_self=not signed)
-
-
-def table_weights(table: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, pool: str = "max") -> torch.Tensor:
-    """``table[t]`` for every token t that counts, float[B, V]: once or each time.
-
-    Once, ``pool`` "max", is eq. 2 of arXiv 2411.04403; each time, "sum", is what BM25 does.
-    """
-    present = torch.zeros(ids.shape[0], table.shape[0], dtype=table.dtype, device=table.device)
-    present = present.scatter_reduce(1, ids, mask.to(table.dtype), reduce="amax" if pool == "max" else "sum")
-    return present * table
-
-
-def codes(states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
-    """Logits of a tied autoencoder, float[B, h]: ``(x - centre) W^T + bias`` (CSR, arXiv 2503.01776, eq. 1)."""
-    return torch.nn.functional.linear(states - centre, weight, bias)
-
-
-def decode(sparse: torch.Tensor, weight: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
-    """States float[B, H] that codes float[B, h] stand for: ``z W + centre``, by the same matrix."""
-    return sparse @ weight + centre
-
-
-def standardise(states: torch.Tensor, epsilon: float = 1e-5) -> torch.Tensor:
-    """Each state less its mean, over its standard deviation. float[..., D] in and out."""
-    centred = states - states.mean(-1, keepdim=True)
-    return centred / (centred.std(-1, keepdim=True) + epsilon)
+    scaled = torch.cat([hidden * factors[..., None], factors[..., None].to(hidden.dtype)], -1)
+    return scaled, torch.cat([weight, bias[:, None]], 1), torch.zeros_like(bias)
 
 
 class _MaxLogits(torch.autograd.Function):
@@ -101,7 +72,7 @@ class _MaxLogits(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, mask: torch.Tensor) -> Any:
-        from lsr.encoders.parts.fused import fits, fused_max
+        from lsr.encoders.parts.products.fused import fits, fused_max
 
         run = fused_max if fits(hidden, weight) else sliced_max
         values, positions = run(hidden, weight, bias, mask)

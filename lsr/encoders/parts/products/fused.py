@@ -36,7 +36,7 @@ def fused_max(
     """
     import triton
 
-    from lsr.encoders.parts.fused_kernel import GROUP, max_kernel
+    from lsr.encoders.parts.products.fused_kernel import GROUP, max_kernel
 
     (texts, length, width), terms = hidden.shape, weight.shape[0]
     values = torch.empty(texts, terms, dtype=torch.float32, device=hidden.device)

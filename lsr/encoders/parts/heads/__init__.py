@@ -1,0 +1,1 @@
+"""How do states become weights of terms? One module a head, in torch and in numpy."""

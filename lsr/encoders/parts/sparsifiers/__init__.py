@@ -1,0 +1,1 @@
+"""Which entries of a vector stay? One module a sparsifier."""
