@@ -152,6 +152,7 @@ class IndexSettings:
         rest = dict(values)
         engine = str(rest.pop("engine", None))
         kind = cls(engine).choice.settings
+        rest.pop("n_knn", None)  # kept by older indexes: neighbours, which gained nothing
         if unknown := rest.keys() - {field.name for field in fields(kind)}:
             raise InputError(f"unknown setting {min(unknown)!r} of the engine {engine}")
         try:

@@ -45,8 +45,6 @@ class SeismicSettings:
         min_cluster_size: clusters of this size or smaller are dissolved.
         summary_energy: share of its mass that a block's summary keeps, in (0, 1].
         seed: of the random centroids.
-        n_knn: nearest documents kept of each document; a search looks at those of the best k it met. Building takes a
-            search for every document. 0 for none.
         query_cut: heaviest query terms whose lists are read.
         heap_factor: the search ends at the first block whose estimate is below this times the k-th best first look;
             lower is safer and slower.
@@ -64,15 +62,14 @@ class SeismicSettings:
     min_cluster_size: int = 2
     summary_energy: float = 0.5
     seed: int = 42
-    n_knn: int = 0
     query_cut: int = 10
     heap_factor: float = 0.8
     first_look: float = 0.25
 
     def __post_init__(self) -> None:
-        if min(self.n_postings, self.min_cluster_size, self.query_cut - 1, self.n_knn, self.seed) < 0:
-            raise InputError(f"{self}: wanted n_postings, min_cluster_size, n_knn and seed >= 0, query_cut >= 1")
-        if max(self.n_postings, self.min_cluster_size, self.query_cut, self.n_knn, self.seed) >= 2**31:
+        if min(self.n_postings, self.min_cluster_size, self.query_cut - 1, self.seed) < 0:
+            raise InputError(f"{self}: wanted n_postings, min_cluster_size and seed >= 0, query_cut >= 1")
+        if max(self.n_postings, self.min_cluster_size, self.query_cut, self.seed) >= 2**31:
             raise InputError(f"{self}: wanted whole numbers below 2^31")
         if not 0 < self.max_fraction <= 2**20:
             raise InputError(f"{self}: wanted max_fraction above 0, at most {2**20:,}")

@@ -17,7 +17,7 @@ from lsr.corpus import Document
 from lsr.encoders import load
 from lsr.errors import EncoderError, LsrError, StorageError, VectorError
 from lsr.formats import VectorSource
-from lsr.index import Collection, IndexSettings, SeismicSettings
+from lsr.index import Collection, IndexSettings
 from lsr.retrieval import Searcher, index_documents, index_vectors
 from lsr.sparse import SparseMatrix
 from tests.conftest import NOBODY
@@ -25,7 +25,7 @@ from tests.conftest import NOBODY
 WORDS = "bee flower honey hive dance castle wall moat knight tower".split()
 TEXTS = [" ".join(WORDS[(i * j + j) % len(WORDS)] for j in range(1, 3 + i % 9)) for i in range(60)]
 DOCUMENTS = [Document(f"d{i}", f"Title {i}", text) for i, text in enumerate(TEXTS)]
-NEIGHBOURS = IndexSettings("seismic", SeismicSettings(n_knn=2))
+SEISMIC = IndexSettings("seismic")
 FORMAT_2 = Path(__file__).parent / "format-2"
 
 
@@ -38,7 +38,7 @@ def index(request, tmp_path_factory):
         source.write_text("".join(json.dumps(line) + "\n" for line in lines))
         index_vectors(VectorSource([str(source)], "auto"), folder)
     else:
-        index_documents(DOCUMENTS, load("bm25"), folder, NEIGHBOURS if request.param == "seismic" else None)
+        index_documents(DOCUMENTS, load("bm25"), folder, SEISMIC if request.param == "seismic" else None)
     return folder
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +15,9 @@ from lsr.index.exact import ExactIndex
 from lsr.index.kernels import Forward
 from lsr.index.results import TopK, checked_k, mask_of
 from lsr.index.seismic.build import aligned, build_blocks, build_records, records_in
-from lsr.index.seismic.kernels import BINS, MOST_BLOCKS, RECORD, Blocks, Scratch, search_blocks
+from lsr.index.seismic.kernels import BINS, MOST_BLOCKS, RECORD, Blocks, Index, Limits, Queries, Scratch, search_blocks
 from lsr.index.settings import SeismicSettings
-from lsr.index.work import Span, equal_spans, on_all_cores, spread
+from lsr.index.work import Span, spread
 from lsr.sparse import MOST_WEIGHT, SparseMatrix, check_summable
 
 CHECKED_AT_ONCE = 2**17
@@ -33,8 +31,7 @@ class SeismicIndex:
     get a first look at their heaviest terms; the best of these are scored exactly.
 
     Source: Bruch, Nardini, Rulli, Venturini, "Efficient Inverted Indexes for Approximate Retrieval over Learned
-    Sparse Representations", SIGIR 2024, sections 4 and 5; neighbours after "Pairing Clustered Inverted Indexes with
-    k-NN Graphs for Fast Approximate Retrieval over Learned Sparse Representations", CIKM 2024.
+    Sparse Representations", SIGIR 2024, sections 4 and 5.
     """
 
     def __init__(
@@ -42,13 +39,12 @@ class SeismicIndex:
         documents: SparseMatrix,
         blocks: Blocks,
         records: NDArray[np.uint8],
-        neighbours: NDArray[np.uint32],
         settings: SeismicSettings,
     ) -> None:
         self._documents, self._blocks, self.settings = documents, blocks, settings
-        self._records, self._neighbours = aligned(records), neighbours
-        self._forward = Forward(documents.indptr, documents.terms, documents.weights)
-        self._arrays = self._forward, blocks, records_in(self._records)
+        self._records = aligned(records)
+        forward = Forward(documents.indptr, documents.terms, documents.weights)
+        self._arrays = Index(forward, blocks, records_in(self._records))
         self._unit = np.float32(documents.scale)
         self._longest_list = int(np.diff(blocks.lists).max(initial=0))
         self._spare: dict[str, list[Scratch]] = {"uint8": [], "uint16": [], "uint32": []}
@@ -76,10 +72,7 @@ class SeismicIndex:
         check_summable(documents)
         forward = Forward(documents.indptr, documents.terms, documents.weights)
         blocks = build_blocks(forward, documents.dim, settings, progress or (lambda done, total: None))
-        index = cls(documents, blocks, build_records(forward), _no_neighbours(documents), settings)
-        if settings.n_knn:
-            index._neighbours = index._find_neighbours(settings.n_knn)
-        return index
+        return cls(documents, blocks, build_records(forward), settings)
 
     def search(
         self,
@@ -111,18 +104,20 @@ class SeismicIndex:
         mask = mask_of(allowed, len(self._documents))
         n = len(queries)
         found = TopK(np.empty((n, k), np.int64), np.empty((n, k), np.float32))
-        arrays = queries.indptr, queries.terms.astype(np.int64), queries.values * self._unit
+        arrays = Queries(queries.indptr, queries.terms.astype(np.int64), queries.values * self._unit)
         spread(lambda span: self._run(span, arrays, mask, found, settings or self.settings), n, threads)
         return found
 
-    def _run(self, span: Span, arrays: Any, allowed: NDArray[np.int8], found: TopK, settings: SeismicSettings) -> None:
+    def _run(
+        self, span: Span, queries: Queries, allowed: NDArray[np.int8], found: TopK, settings: SeismicSettings
+    ) -> None:
         """Search for a range of the queries on this thread."""
-        indptr = arrays[0]
+        indptr = queries.indptr
         longest = int(indptr[-1]) if indptr.size == 2 else int((indptr[1:] - indptr[:-1]).max(initial=0))
-        limits = settings.query_cut, settings.heap_factor, settings.first_look
+        limits = Limits(settings.query_cut, settings.heap_factor, settings.first_look)
         dtype = "uint8" if longest < 2**8 else "uint16" if longest < 2**16 else "uint32"
         scratch = self._take_scratch(dtype, min(settings.query_cut, longest), found.rows.shape[1])
-        search_blocks(*span, arrays, limits, self._arrays, self._neighbours, allowed, scratch, found)
+        search_blocks(*span, queries, limits, self._arrays, allowed, scratch, found)
         self._spare[dtype].append(scratch)
 
     def _take_scratch(self, dtype: str, lists: int, k: int) -> Scratch:
@@ -136,22 +131,9 @@ class SeismicIndex:
             return _new_scratch(self._documents, dtype, blocks, k)
         return kept
 
-    def _find_neighbours(self, n_knn: int) -> NDArray[np.uint32]:
-        """About the nearest ``n_knn`` other documents of each, uint32[n, n_knn]; the document itself where too few."""
-        neighbours = np.repeat(np.arange(len(self._documents), dtype=np.uint32)[:, None], n_knn, axis=1)
-
-        def find(span: Span) -> None:
-            found = self.search(self._documents.slice(*span), n_knn + 1).rows
-            for row, near in zip(range(*span), found, strict=True):
-                others = near[(near >= 0) & (near != row)][:n_knn]
-                neighbours[row, : others.size] = others
-
-        list(on_all_cores(find, equal_spans(np.arange(len(self._documents) + 1), 64)))
-        return neighbours
-
     def save(self, folder: Path) -> None:
         """Write the arrays of the engine into ``folder``; the document vectors are saved by their owner."""
-        arrays = {**self._blocks._asdict(), "records": self._records, "neighbours": self._neighbours}
+        arrays = {**self._blocks._asdict(), "records": self._records}
         for name, array in arrays.items():
             save_array(folder / f"blocks.{name}.npy", array)
 
@@ -171,15 +153,10 @@ class SeismicIndex:
             )
         )
         records = load_array(folder / "blocks.records.npy", "uint8", columns=RECORD)
-        neighbours = load_array(folder / "blocks.neighbours.npy", "uint32", columns=0)
         _check_borders(blocks, documents)
         if len(records) != len(documents):
             raise ValueError(f"records of {len(records):,} documents, wanted {len(documents):,}")
-        if len(neighbours) != len(documents):
-            raise ValueError(f"neighbours of shape {neighbours.shape}, wanted a row for each of {len(documents):,}")
-        if neighbours.size and int(neighbours.max()) >= len(documents):
-            raise ValueError(f"a neighbour is {neighbours.max()}, beyond the last of {len(documents):,}")
-        return cls(documents, blocks, records, neighbours, replace(settings, n_knn=neighbours.shape[1]))
+        return cls(documents, blocks, records, settings)
 
 
 def check_positive(documents: SparseMatrix) -> None:
@@ -190,10 +167,6 @@ def check_positive(documents: SparseMatrix) -> None:
     """
     if documents.signed:
         raise VectorError("documents with negative weights: the seismic engine takes none, use the windowed one")
-
-
-def _no_neighbours(documents: SparseMatrix) -> NDArray[np.uint32]:
-    return np.zeros((len(documents), 0), np.uint32)
 
 
 def _new_scratch(documents: SparseMatrix, slots: str, blocks: int, k: int) -> Scratch:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.index.intrinsics import four_at, prefetch
-from lsr.index.kernels import AHEAD, LINE, push, score_documents, sort_heap
+from lsr.index.kernels import AHEAD, LINE, Forward, push, score_documents, sort_heap
 from lsr.kernel import kernel
 
 LOOKED = 60  # heaviest terms of a document that a first look sees: 60 terms, 60 weights and a scale fill three lines
@@ -61,6 +61,30 @@ class Records(NamedTuple):
     terms: NDArray[np.uint16]
     weights: NDArray[np.uint8]
     scales: NDArray[np.float32]
+
+
+class Queries(NamedTuple):
+    """Sparse queries; weights are multiplied by the value of one document weight."""
+
+    indptr: NDArray[np.int64]
+    terms: NDArray[np.int64]
+    weights: NDArray[np.float32]
+
+
+class Limits(NamedTuple):
+    """What a search leaves out; see `lsr.index.settings.SeismicSettings`."""
+
+    query_cut: int
+    heap_factor: float
+    first_look: float
+
+
+class Index(NamedTuple):
+    """All arrays of an index."""
+
+    forward: Forward
+    blocks: Blocks
+    records: Records
 
 
 class Scratch(NamedTuple):
@@ -261,9 +285,7 @@ def _ask_for_block(at: int, size: int, order: Any, starts: Any, postings: Any) -
 
 
 @kernel
-def _walk(
-    size: int, factor: Any, epoch: Any, blocks: Any, records: Any, neighbours: Any, allowed: Any, scratch: Any, k: int
-) -> Any:
+def _walk(size: int, factor: Any, epoch: Any, blocks: Any, records: Any, allowed: Any, scratch: Any, k: int) -> Any:
     """Look at the documents of the blocks in order until one promises too little; documents met, looks kept.
 
     ``factor`` turns looks into estimates below which the walk ends.
@@ -285,12 +307,6 @@ def _walk(
             held = _look(head, tail - AHEAD, queue, scratch.table, records, looks, best, best_rows, held)
             head = tail - AHEAD
     held = _look(head, tail, queue, scratch.table, records, looks, best, best_rows, held)
-    if neighbours.shape[1] > 0:
-        head = tail
-        for i in range(held):
-            rows = neighbours[best_rows[i]]
-            tail = _meet(rows, epoch, scratch.epochs, allowed, records.weights, queue, tail)
-        held = _look(head, tail, queue, scratch.table, records, looks, best, best_rows, held)
     return tail, held
 
 
@@ -315,17 +331,14 @@ def _begin(terms: Any, weights: Any, scratch: Any) -> Any:
 
 
 @kernel
-def _search_one(
-    terms: Any, weights: Any, limits: Any, index: Any, neighbours: Any, allowed: Any, scratch: Any, scores: Any
-) -> int:
+def _search_one(terms: Any, weights: Any, limits: Any, index: Any, allowed: Any, scratch: Any, scores: Any) -> int:
     """Fill the scratch's queue with the documents to score exactly; their number."""
-    query_cut, heap_factor, first_look = limits
-    forward, blocks, records = index
+    forward, blocks = index.forward, index.blocks
     cut = scratch.cut[: terms.size]
     for j in range(terms.size):
         cut[j] = j
     _sort_falling(weights, cut)
-    cut = cut[:query_cut]
+    cut = cut[: limits.query_cut]
     for j in range(cut.size):
         cut[j] = terms[cut[j]]
     unit, epoch = _begin(terms, weights, scratch)
@@ -340,9 +353,9 @@ def _search_one(
         _sum(list_, terms, weights, blocks, scratch.sums[at:])
         at += blocks.lists[list_ + 1] - blocks.lists[list_]
     _order_blocks(cut, blocks.lists, size, scratch.sums, scratch.bins, scratch.estimates, scratch.order)
-    factor = np.float32(heap_factor) * unit
-    met, held = _walk(size, factor, epoch, blocks, records, neighbours, allowed, scratch, scores.size)
-    least = np.float32(first_look) * scratch.best[0] if held == scores.size else np.float32(0)
+    factor = np.float32(limits.heap_factor) * unit
+    met, held = _walk(size, factor, epoch, blocks, index.records, allowed, scratch, scores.size)
+    least = np.float32(limits.first_look) * scratch.best[0] if held == scores.size else np.float32(0)
     n = 0
     for at in range(met):
         if scratch.looks[at] >= least:
@@ -359,25 +372,23 @@ def search_blocks(
     queries: Any,
     limits: Any,
     index: Any,
-    neighbours: Any,
     allowed: Any,
     scratch: Any,
     found: Any,
 ) -> None:
     """Search for the queries first:last.
 
-    ``queries`` = (indptr, terms int64, weights float32 times the value of one document weight), ``limits`` =
-    (query_cut, heap_factor, first_look), ``index`` = (Forward, Blocks, Records), ``neighbours`` uint32[n, n_knn],
-    ``allowed`` int8[n] or [0], ``found`` = (rows int64[queries, k], scores float32[queries, k]).
+    ``allowed`` is int8[n] or [0]; ``found`` has rows int64[queries, k] and scores float32[queries, k].
     """
-    indptr, query_terms, query_weights = queries
-    rows, scores = found
+    indptr, rows, scores = queries.indptr, found.rows, found.scores
     for q in range(first, last):
-        terms = query_terms[indptr[q] : indptr[q + 1]]
-        weights = query_weights[indptr[q] : indptr[q + 1]]
-        n = _search_one(terms, weights, limits, index, neighbours, allowed, scratch, scores[q])
+        terms = queries.terms[indptr[q] : indptr[q + 1]]
+        weights = queries.weights[indptr[q] : indptr[q + 1]]
+        n = _search_one(terms, weights, limits, index, allowed, scratch, scores[q])
         size = np.int64(0)
-        size = score_documents(scratch.queue, n, scratch.slots, scratch.weights, index[0], scores[q], rows[q], size)
+        size = score_documents(
+            scratch.queue, n, scratch.slots, scratch.weights, index.forward, scores[q], rows[q], size
+        )
         sort_heap(scores[q], rows[q], size)
         for j in range(terms.size):
             scratch.slots[terms[j]] = 0

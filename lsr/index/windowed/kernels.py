@@ -22,6 +22,62 @@ ZERO, TOP = np.int64(0), np.int64(1 << 16)
 SHORT = -2  # in the last place of a query's rows: see `search_windows`
 
 
+class Queries(NamedTuple):
+    """Sparse queries; a weight counts ``unit`` times."""
+
+    indptr: NDArray[np.int64]
+    terms: NDArray[Any]
+    weights: NDArray[np.float32]
+    unit: np.float32
+
+
+class Shape(NamedTuple):
+    """Windows of ``width`` documents, over ``dim`` terms."""
+
+    windows: int
+    width: int
+    dim: int
+
+
+class Limits(NamedTuple):
+    """What a search leaves out: contributions below ``share`` of the largest, all but ``wanted`` documents.
+
+    ``exact`` search sums upper bounds instead and checks all that they leave.
+    """
+
+    share: float
+    wanted: int
+    exact: bool
+
+
+class Plan(NamedTuple):
+    """What is read for a query: ``lists`` of posting lists, ``takers`` of which take from scores.
+
+    Contributions below ``floor`` are left out; the lists left out add ``rest`` to a document at most, those that are
+    read add ``gained`` and take ``lost`` at most.
+    """
+
+    lists: int
+    takers: int
+    floor: np.float32
+    rest: np.float32
+    gained: np.float32
+    lost: np.float32
+
+
+class SumScale(NamedTuple):
+    """How contributions become whole numbers.
+
+    Those below ``floor`` are left out; ``unit`` is the value of 1 in the sums, which start at ``base``; ``edge`` is the
+    place within a level that stands for its weights: 0.5, or 1 for upper bounds, which are then rounded up.
+    """
+
+    floor: np.float32
+    unit: np.float32
+    edge: np.float32
+    base: int
+
+
 class Scratch(NamedTuple):
     """Room that one thread needs for searching; ``slots`` is all zeros between queries.
 
@@ -54,11 +110,9 @@ def _column_maxima(sums: Any, maxima: Any) -> None:
 
 @kernel
 def _choose_lists(terms: Any, weights: Any, windows: Any, dim: int, share: Any, exact: bool, scratch: Any) -> Any:
-    """Write the lists that matter to the scratch, with what one level of each adds to a score.
+    """Write the lists that matter to the scratch, with what one level of each adds to a score; the `Plan`.
 
-    Returns how many lists and how many of them take from scores, the floor below which contributions are left out,
-    what the lists left out may add to a document, and the most that the lists chosen may add and take. Exact search
-    leaves out what takes: its sums are upper bounds.
+    Exact search leaves out what takes: its sums are upper bounds.
     """
     signs = windows.steps.size // dim
     largest = np.float32(0)
@@ -66,14 +120,14 @@ def _choose_lists(terms: Any, weights: Any, windows: Any, dim: int, share: Any, 
         for sign in range(signs):
             largest = max(largest, abs(weights[j]) * windows.steps[terms[j] + sign * dim] * np.float32(LEVELS))
     floor = share * largest
-    left, gained, lost = np.float32(0), np.float32(0), np.float32(0)
+    rest, gained, lost = np.float32(0), np.float32(0), np.float32(0)
     size, takers = 0, 0
     for j in range(terms.size):
         for sign in range(signs):
             gain = (weights[j] if sign == 0 else -weights[j]) * windows.steps[terms[j] + sign * dim]
             most = gain * np.float32(LEVELS)
             if abs(most) < floor or (exact and most <= 0) or most == 0:
-                left += max(most, np.float32(0))
+                rest += max(most, np.float32(0))
                 continue
             scratch.lists[size] = terms[j] + sign * dim
             scratch.gains[size] = gain
@@ -81,7 +135,7 @@ def _choose_lists(terms: Any, weights: Any, windows: Any, dim: int, share: Any, 
             lost -= min(most, np.float32(0))
             size += 1
             takers += most < 0
-    return (size, takers), floor, left, (gained, lost)
+    return Plan(size, takers, floor, rest, gained, lost)
 
 
 @kernel
@@ -96,22 +150,15 @@ def _ask_for_lists(n_lists: int, n_windows: int, windows: Any, scratch: Any) -> 
 
 
 @kernel
-def _accumulate(
-    window: int, n_lists: int, windows: Any, n_windows: int, limits: Any, base: int, sums: Any, scratch: Any
-) -> None:
-    """Add up one window in ``sums``, which start at ``base``.
-
-    ``limits`` = (floor below which contributions are left out, value of 1 in the sums, the place within a level that
-    stands for its weights: 0.5, or 1 for upper bounds, which are then rounded up). ``scratch.left`` keeps the most
-    that the tail of each list may add.
-    """
+def _accumulate(window: int, n_lists: int, windows: Any, n_windows: int, scale: Any, sums: Any, scratch: Any) -> None:
+    """Add up one window in ``sums``; ``scratch.left`` keeps the most that the tail of each list may add."""
     heads, groups, ids = windows.heads, windows.groups, windows.ids
-    floor, unit, edge = limits
+    floor, edge = scale.floor, scale.edge
     rounding = np.float32(0.999) if edge == 1 else np.float32(0.5)
-    per_unit = np.float32(1) / unit
+    per_unit = np.float32(1) / scale.unit
     four, sixteen, mask = np.uint64(4), np.uint64(16), np.uint64(0xFFFF)
     for row in range(np.uint64(sums.size)):
-        sums[row] = base
+        sums[row] = scale.base
     for j in range(n_lists):
         at = scratch.lists[j] * n_windows + window
         g, first = np.uint64(heads[at, 0]), np.uint64(heads[at, 1])
@@ -169,9 +216,8 @@ def _raise_floor(maxima: Any, low: int, wanted: int, histogram: Any) -> Any:
 
 
 @kernel
-def _collect(sums: Any, maxima: Any, first: int, between: Any, size: int, scratch: Any, indptr: Any) -> int:
+def _collect(sums: Any, maxima: Any, first: int, low: int, high: int, size: int, scratch: Any, indptr: Any) -> int:
     """Append the rows of one window whose sum is in low:high to the candidates; the number of all."""
-    low, high = between
     size_here = min(sums.size, indptr.size - 1 - first)  # the last window is not full
     for c in range(COLUMNS):
         if maxima[c] < low:
@@ -194,14 +240,14 @@ def _leave_out(sums: Any, allowed: Any) -> None:
 
 @kernel
 def _candidates(
-    n_lists: int, windows: Any, shape: Any, limits: Any, base: int, wanted: int, keep: bool, indptr: Any, scratch: Any
+    n_lists: int, windows: Any, shape: Any, scale: Any, limits: Any, allowed: Any, indptr: Any, scratch: Any
 ) -> Any:
     """Add up all windows and collect the rows with the largest sums; their number and the least sum among them.
 
-    Sums of a window are overwritten by the next one's unless ``keep``.
+    Exact search keeps the sums of every window; otherwise the next one's take their place.
     """
-    n_windows, width, _, allowed = shape
-    low = base + 1
+    n_windows, width = shape.windows, shape.width
+    low = scale.base + 1
     n = ZERO
     for value in range(scratch.histogram.size):
         scratch.histogram[value] = 0
@@ -210,15 +256,15 @@ def _candidates(
     _ask_for_lists(n_lists, n_windows, windows, scratch)
     for window in range(n_windows):
         first = window * width
-        place = first if keep else 0
+        place = first if limits.exact else 0
         sums = scratch.sums[place : place + width]
         maxima = scratch.maxima[window * COLUMNS : (window + 1) * COLUMNS]
-        _accumulate(window, n_lists, windows, n_windows, limits, base, sums, scratch)
+        _accumulate(window, n_lists, windows, n_windows, scale, sums, scratch)
         if allowed.size:
             _leave_out(sums, allowed[first:])
         _column_maxima(sums, maxima)
-        low = _raise_floor(maxima, low, wanted, scratch.histogram)
-        n = _collect(sums, maxima, first, (low, TOP), n, scratch, indptr)
+        low = _raise_floor(maxima, low, limits.wanted, scratch.histogram)
+        n = _collect(sums, maxima, first, low, TOP, n, scratch, indptr)
     kept = 0
     for at in range(n):
         if scratch.found[at] >= low:
@@ -229,29 +275,38 @@ def _candidates(
 
 @kernel
 def _search_one(
-    terms: Any, weights: Any, windows: Any, shape: Any, forward: Any, limits: Any, scratch: Any, scores: Any, rows: Any
+    terms: Any,
+    weights: Any,
+    windows: Any,
+    shape: Any,
+    allowed: Any,
+    forward: Any,
+    limits: Any,
+    scratch: Any,
+    scores: Any,
+    rows: Any,
 ) -> None:
     """Search for one query whose weights are in the scratch; fills ``scores`` and ``rows``."""
-    n_windows, width, dim, _ = shape
+    n_windows, width, exact = shape.windows, shape.width, limits.exact
     candidates, slots, query = scratch.candidates, scratch.slots, scratch.weights
-    share, wanted, exact = limits
     top = 255 if scratch.sums.itemsize == 1 else 65535
     edge = np.float32(1) if exact else np.float32(0.5)
-    share = np.float32(share)
+    share = np.float32(limits.share)
     size, takers = ZERO, 0
     for _ in range(2):
-        numbers, floor, rest, most = _choose_lists(terms, weights, windows, dim, share, exact, scratch)
-        if most[0] == 0 and rest == 0:
+        plan = _choose_lists(terms, weights, windows, shape.dim, share, exact, scratch)
+        rest = plan.rest
+        if plan.gained == 0 and rest == 0:
             break
-        if most[0] == 0:  # all that adds is small beside what takes
+        if plan.gained == 0:  # all that adds is small beside what takes
             share = np.float32(0)
             continue
-        n_lists, takers = numbers
-        unit = (most[0] + most[1]) / np.float32(top - n_lists - 2)  # each list may round up by 1
-        base = np.int64(most[1] / unit) + takers + 1 if takers else 0
-        sums = floor, unit, edge
-        n, low = _candidates(n_lists, windows, shape, sums, base, wanted, exact, forward[0], scratch)
-        for j in range(n_lists):
+        takers = plan.takers
+        unit = (plan.gained + plan.lost) / np.float32(top - plan.lists - 2)  # each list may round up by 1
+        base = np.int64(plan.lost / unit) + takers + 1 if takers else 0
+        scale = SumScale(plan.floor, unit, edge, base)
+        n, low = _candidates(plan.lists, windows, shape, scale, limits, allowed, forward[0], scratch)
+        for j in range(plan.lists):
             rest += scratch.left[j]
         size = score_documents(candidates, n, slots, query, forward, scores, rows, ZERO)
         if not exact and (size == scores.size or rest == 0):
@@ -264,7 +319,7 @@ def _search_one(
             for window in range(n_windows):
                 sums_here = scratch.sums[window * width : (window + 1) * width]
                 maxima = scratch.maxima[window * COLUMNS : (window + 1) * COLUMNS]
-                n = _collect(sums_here, maxima, window * width, (least, low), n, scratch, forward[0])
+                n = _collect(sums_here, maxima, window * width, least, low, n, scratch, forward[0])
             size = score_documents(candidates, n, slots, query, forward, scores, rows, size)
             break
         share = np.float32(0)  # what was left out could still decide, or fill the places: add up everything
@@ -279,19 +334,18 @@ def search_windows(
 ) -> None:
     """Search for the queries span[0]:span[1].
 
-    ``queries`` = (indptr, terms, weights float32, their unit), ``shape`` = (windows, width, V), ``allowed`` = int8[n],
-    -1 where a document may be found and 0 elsewhere, or int8[0] for all, ``limits`` = (share of the largest
-    contribution below which contributions are left out, columns wanted, exact?), ``found`` = (rows int64[queries, k],
-    scores float32[queries, k]). Named tuples come as plain ones: numba takes those apart three times as fast.
+    ``allowed`` is int8[n], -1 where a document may be found and 0 elsewhere, or int8[0] for all; ``found`` is (rows
+    int64[queries, k], scores float32[queries, k]). Named tuples come as plain ones, which numba takes apart three
+    times as fast.
 
     The last row of a query is SHORT where documents may be missing because rounded sums hid what takes from scores.
     """
-    indptr, query_terms, query_weights, unit = queries
     rows, scores = found
-    windows, scratch = Windows(*windows), Scratch(*scratch)
+    queries, windows, scratch = Queries(*queries), Windows(*windows), Scratch(*scratch)
+    shape, limits = Shape(*shape), Limits(*limits)
     for q in range(span[0], span[1]):
-        terms, weights = _take(query_terms, query_weights, indptr[q], indptr[q + 1], unit, scratch)
-        _search_one(terms, weights, windows, (*shape, allowed), forward, limits, scratch, scores[q], rows[q])
+        terms, weights = _take(queries, q, scratch)
+        _search_one(terms, weights, windows, shape, allowed, forward, limits, scratch, scores[q], rows[q])
         for j in range(terms.size):
             scratch.slots[terms[j]] = 0
 
@@ -299,11 +353,10 @@ def search_windows(
 @kernel
 def score_rows(span: Any, queries: Any, chosen: Any, forward: Any, scratch: Any, found: Any) -> None:
     """As `search_windows`, over the rows uint32[m] alone, each of them scored."""
-    indptr, query_terms, query_weights, unit = queries
     rows, scores = found
-    scratch = Scratch(*scratch)
+    queries, scratch = Queries(*queries), Scratch(*scratch)
     for q in range(span[0], span[1]):
-        terms, _ = _take(query_terms, query_weights, indptr[q], indptr[q + 1], unit, scratch)
+        terms, _ = _take(queries, q, scratch)
         size = score_documents(chosen, chosen.size, scratch.slots, scratch.weights, forward, scores[q], rows[q], ZERO)
         sort_heap(scores[q], rows[q], size)
         for j in range(terms.size):
@@ -311,12 +364,13 @@ def score_rows(span: Any, queries: Any, chosen: Any, forward: Any, scratch: Any,
 
 
 @kernel
-def _take(query_terms: Any, query_weights: Any, start: int, stop: int, unit: Any, scratch: Any) -> Any:
+def _take(queries: Any, q: int, scratch: Any) -> Any:
     """Write one query to the scratch; its terms and weights."""
+    start, stop = queries.indptr[q], queries.indptr[q + 1]
     terms = scratch.terms[: stop - start]
     weights = scratch.weights[1 : stop - start + 1]
     for j in range(terms.size):
-        terms[j] = query_terms[start + j]
-        weights[j] = query_weights[start + j] * unit
+        terms[j] = queries.terms[start + j]
+        weights[j] = queries.weights[start + j] * queries.unit
         scratch.slots[terms[j]] = j + 1
     return terms, weights
