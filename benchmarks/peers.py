@@ -128,7 +128,7 @@ def seismic(bench: Bench) -> Iterator[Setting]:
     SeismicIndex.build(documents.slice(0, 1000))
     with bench.building("lsr seismic", "n_postings 300") as built:
         index = SeismicIndex.build(documents, SeismicSettings(n_postings=300))
-    arrays = (*index._blocks, index._records, *index._arrays.forward)
+    arrays = (*index._blocks, index._records, *index._arrays[0])
     built.bytes = sum(a.nbytes for a in arrays)
     queries = bench.vectors.single_queries
     for k, cuts, factors in ((10, (5, 8, 12, 20), (0.9, 0.8, 0.7)), (100, (8, 12, 20), (0.9, 0.8))):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lsr.errors import InputError, MismatchError, VectorError
 from lsr.index import Allowed, ExactIndex, IndexSettings, SeismicIndex, SeismicSettings
+from lsr.index.seismic.build import records_in
 from lsr.index.seismic.kernels import LOOKED
 from tests import reference
 from tests.conftest import random_matrix
@@ -197,7 +198,7 @@ def test_a_summary_keeps_its_share_of_the_largest_weights():
 def test_a_record_holds_the_heaviest_terms(dtype):
     documents = random_matrix(30, 50, 70_000, 150, dtype)
     index = SeismicIndex.build(documents)
-    terms, weights, scales = index._arrays[2]
+    terms, weights, scales = records_in(index._records)
     assert index._records.ctypes.data % 64 == 0
     for row in range(50):
         own, values = documents.row(row)

@@ -378,9 +378,14 @@ def search_blocks(
 ) -> None:
     """Search for the queries first:last.
 
-    ``allowed`` is int8[n] or [0]; ``found`` has rows int64[queries, k] and scores float32[queries, k].
+    ``allowed`` is int8[n] or [0]; ``found`` is (rows int64[queries, k], scores float32[queries, k]). Named tuples come
+    as plain ones, which numba takes apart three times as fast.
     """
-    indptr, rows, scores = queries.indptr, found.rows, found.scores
+    rows, scores = found
+    queries, limits, scratch = Queries(*queries), Limits(*limits), Scratch(*scratch)
+    forward, blocks, records = index
+    index = Index(Forward(*forward), Blocks(*blocks), Records(*records))
+    indptr = queries.indptr
     for q in range(first, last):
         terms = queries.terms[indptr[q] : indptr[q + 1]]
         weights = queries.weights[indptr[q] : indptr[q + 1]]
