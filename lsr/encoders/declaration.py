@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from importlib.resources import files
 from pathlib import Path
@@ -33,6 +34,9 @@ class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     query: Side | None = None
     scorer: str = "dot"
     separate: bool = False
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "scorer", sys.intern(self.scorer))  # as in `Side`
 
     @property
     def asking(self) -> Side:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Literal
 
 import msgspec
@@ -48,6 +49,11 @@ class Side(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     centred: bool = False
     prompt: str = ""
     max_length: int = 512
+
+    def __post_init__(self) -> None:
+        # What equals a default is left out of TOML and of fingerprints; msgspec asks whether it is the same object.
+        for name in ("head", "activation", "pool", "sparsifier"):
+            msgspec.structs.force_setattr(self, name, sys.intern(getattr(self, name)))
 
     @property
     def stems(self) -> bool:

@@ -17,6 +17,7 @@ from lsr.eval.collections.collection import (
     load_collection,
     load_judged,
     load_qrels,
+    load_topics,
     sub_collections,
 )
 from lsr.eval.collections.limit import LimitShape, extend_limit, invented_attributes, make_limit, read_limit
@@ -26,6 +27,7 @@ from lsr.eval.collections.writer import write_collection
 from lsr.eval.measures.diversity import alpha_ndcg, intra_list_distance
 from lsr.eval.measures.efficiency import Efficiency, Subject, flops, measure_efficiency, seconds_each, shared_share
 from lsr.eval.measures.evaluate import DEFAULT_MEASURES, Scores, depth_of, evaluate, is_sum
+from lsr.eval.measures.more_than_grades import Evidence, check_evidence
 from lsr.eval.measures.names import parse_measures
 from lsr.eval.measures.significance import Difference, Interval, compare, confidence_interval, holm, p_text
 from lsr.eval.provenance import provenance
@@ -53,6 +55,7 @@ __all__ = [
     "Convention",
     "Difference",
     "Efficiency",
+    "Evidence",
     "Interval",
     "LimitShape",
     "Line",
@@ -70,6 +73,7 @@ __all__ = [
     "TestCollection",
     "Values",
     "alpha_ndcg",
+    "check_evidence",
     "check_run_ids",
     "check_trec_ids",
     "collection_name",
@@ -94,6 +98,7 @@ __all__ = [
     "load_collection",
     "load_judged",
     "load_qrels",
+    "load_topics",
     "make_limit",
     "markdown",
     "measure_efficiency",

@@ -16,6 +16,7 @@ from lsr.corpus.json_text import json_value
 from lsr.errors import InputError, StorageError
 from lsr.eval.collections.collection import Qrels
 from lsr.eval.measures.evaluate import evaluate, is_sum
+from lsr.eval.measures.more_than_grades import Evidence
 from lsr.eval.measures.names import parse_measures
 from lsr.eval.measures.significance import confidence_interval
 from lsr.eval.runs.conventions import CONVENTIONS, convention, explain_oddities, oddities
@@ -80,15 +81,21 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     sweep: list[SweepPoint] = []
 
 
-def measured(qrels: Qrels, run: Run, names: Sequence[str], rules_name: str) -> Values:
+def measured(
+    qrels: Qrels,
+    run: Run,
+    names: Sequence[str],
+    rules_name: str,
+    evidence: Evidence = Evidence(),  # noqa: B008  immutable
+) -> Values:
     """How good ``run`` is by the convention called ``rules_name``, and the means by the others."""
     rules, measures = convention(rules_name), parse_measures(names)
-    scores = evaluate(qrels, run, measures, rules)
+    scores = evaluate(qrels, run, measures, rules, evidence)
     counted = {str(measure): len(scores.per_query[str(measure)]) if is_sum(measure) else 1 for measure in measures}
     intervals = {name: _interval([*scores.per_query[name].values()], times) for name, times in counted.items()}
     answered = any(run.get(query) for query in qrels)
     known = [other for other in CONVENTIONS.values() if answered or other.counts_missing]
-    means = {other.name: evaluate(qrels, run, measures, other).mean for other in known}
+    means = {other.name: evaluate(qrels, run, measures, other, evidence).mean for other in known}
     notes = explain_oddities(oddities(qrels, run, rules), rules)
     return Values(rules.name, scores.mean, intervals, scores.per_query, notes, means)
 

@@ -15,6 +15,7 @@ import msgspec
 from lsr.errors import InputError, reason
 from lsr.eval.cells import slug
 from lsr.eval.measures.evaluate import DEFAULT_MEASURES, depth_of
+from lsr.eval.measures.more_than_grades import Evidence, check_evidence
 from lsr.eval.measures.names import parse_measures
 from lsr.eval.runs.conventions import convention
 from lsr.eval.runs.fusion import METHODS
@@ -129,7 +130,7 @@ def _one_engine_each(spec: SystemSpec) -> Iterator[SystemSpec]:
 
 def _check(suite: Suite, path: Path) -> None:
     convention(suite.convention)
-    parse_measures(suite.measures)
+    check_evidence(parse_measures(suite.measures), Evidence())
     if not suite.system or not suite.collections:
         raise InputError(f"{path}: wanted one system and one collection at least")
     if not suite.measures:

@@ -20,11 +20,13 @@ from lsr.errors import InputError
 from lsr.eval import (
     DEFAULT_MEASURES,
     Certificate,
+    Evidence,
     Question,
     Run,
     SweepPoint,
     TestCollection,
     Values,
+    check_evidence,
     convention,
     data_checksums,
     depth_of,
@@ -32,6 +34,7 @@ from lsr.eval import (
     is_judgements,
     load_collection,
     load_judged,
+    load_topics,
     measured,
     parse_measures,
     provenance,
@@ -145,6 +148,8 @@ def evaluate_system(
     encoder = None if question.index else question.encoder or encoders.DEFAULT
     question = replace(question, measures=tuple(names), encoder=encoder, split=collection.split)
     depth = depth_of(measures) + rules.drops_self
+    topics = load_topics(collection.path, collection.split)
+    check_evidence([one for one in measures if one.NAME != "ILD"], Evidence(topics))  # before hours of encoding
     with _opened(question, collection, listener) as (system, rate):
         if prepare:
             asked = system.searcher if isinstance(system, SparseSystem) else None
@@ -152,12 +157,13 @@ def evaluate_system(
             system = SparseSystem(searcher, system.way) if searcher and isinstance(system, SparseSystem) else system
         texts = list(collection.queries.values())
         run = answer(system, collection.queries, depth, lambda done: listener.asked(done, len(texts)))
+        evidence = Evidence(topics, system.vectors)
+        values = measured(collection.qrels, run, names, question.convention, evidence)
         points = []
         if with_sweep and isinstance(system, SparseSystem) and not system.way.exact:
-            points = sweep(system.searcher, collection, measures, rules, depth)
+            points = sweep(system.searcher, collection, measures, rules, depth, evidence)
         costs = {"documents_per_second": rate, **system.costs(texts, question.threads)}
         known = (system.about(), histogram(system.lengths()), points)
-    values = measured(collection.qrels, run, names, question.convention)
     return Evaluation(question, collection, system.documents, run, values, costs, *known)
 
 

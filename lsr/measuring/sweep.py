@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lsr.eval import Convention, Run, SweepPoint, TestCollection, evaluate, seconds_each, shared_share
+from lsr.eval import Convention, Evidence, Run, SweepPoint, TestCollection, evaluate, seconds_each, shared_share
 from lsr.measuring.systems import SparseSystem, ways_of
 from lsr.retrieval.searcher import Searcher
 from lsr.sparse import SparseMatrix
@@ -17,7 +17,12 @@ TIMED = 300  # queries, one a call
 
 
 def sweep(
-    searcher: Searcher, collection: TestCollection, measures: Sequence[Any], rules: Convention, depth: int
+    searcher: Searcher,
+    collection: TestCollection,
+    measures: Sequence[Any],
+    rules: Convention,
+    depth: int,
+    evidence: Evidence = Evidence(),  # noqa: B008  immutable
 ) -> list[SweepPoint]:
     """One point for each of `ways_of`, on all queries of ``collection``; times on the first 300, one thread.
 
@@ -31,7 +36,7 @@ def sweep(
         ranked = searcher.named(system.search(vectors, depth))
         run: Run = dict(zip(collection.queries, ranked, strict=True))
         recall = shared_share(system.search(vectors, K).rows, true)
-        means = evaluate(collection.qrels, run, measures, rules).mean
+        means = evaluate(collection.qrels, run, measures, rules, evidence).mean
         points.append(SweepPoint(way.name, recall, _median_us(system, vectors), means))
     return points
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,6 +45,9 @@ class System(Protocol):
 
     def lengths(self) -> NDArray[np.int64]:
         """Terms of each document, int64[N]; of a dense system none, int64[0]."""
+
+    def vectors(self, ids: Sequence[str]) -> SparseMatrix:
+        """The vectors of documents, one row each, [len(ids), dim]."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,15 @@ class SparseSystem:
         """Terms of each document. int64[N]."""
         return self.searcher.collection.terms_per_document()
 
+    def vectors(self, ids: Sequence[str]) -> SparseMatrix:
+        """As indexed, [len(ids), dim]."""
+        return concatenate([self.searcher.collection.vector(self._rows[name]) for name in ids])
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        index = self.searcher.collection
+        return {index.document_id(row): row for row in range(len(index))}
+
 
 class DenseSystem:
     """A dense encoder and the vectors of all documents, every one of which is scored.
@@ -173,6 +186,14 @@ class DenseSystem:
     def lengths(self) -> NDArray[np.int64]:
         """None. int64[0]."""
         return np.zeros(0, np.int64)
+
+    def vectors(self, ids: Sequence[str]) -> SparseMatrix:
+        """Every number is a term, [len(ids), H]."""
+        row = {name: at for at, name in enumerate(self._ids)}
+        found = np.ascontiguousarray(self._vectors[[row[name] for name in ids]], np.float32)
+        count, width = found.shape
+        terms = np.tile(np.arange(width, dtype=np.uint32), count)
+        return SparseMatrix(np.arange(count + 1) * width, terms, found.ravel(), width)
 
     def _encode(self, texts: Sequence[str]) -> DenseVectors:
         return DenseVectors(self.encoder.encode_dense(texts, query=True))

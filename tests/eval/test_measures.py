@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from lsr.errors import InputError
 from lsr.eval import (
+    Evidence,
     alpha_ndcg,
     confidence_interval,
     convention,
@@ -16,6 +17,8 @@ from lsr.eval import (
     holm,
     intra_list_distance,
     load_collection,
+    load_qrels,
+    load_topics,
     oddities,
     parse_measures,
 )
@@ -123,9 +126,54 @@ def test_a_run_of_another_set_is_refused():
         evaluate({"1": {"a": 1}}, {"2": []}, parse_measures(["RR"]), convention("beir"))
 
 
-def test_measures_that_need_more_than_grades_say_so():
-    with pytest.raises(InputError, match="needs document vectors: call intra_list_distance"):
-        parse_measures(["ILD@10"])
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [
+        ("ILD@10", "ILD@10 needs document vectors, and a run has none"),
+        ("alpha_nDCG@10", "alpha_nDCG@10 needs topics within queries, and these judgements have none"),
+    ],
+)
+def test_measures_that_need_more_than_grades_say_what(name, match):
+    evidence = Evidence({"1": {"a": ["0"]}})
+    with pytest.raises(InputError, match=match):
+        evaluate({"1": {"a": 1}}, {"1": [("a", 1.0)]}, parse_measures([name]), evidence=evidence)
+
+
+def test_measures_that_need_more_than_grades_are_computed_from_it():
+    topics = {"1": {"a": ["x"], "b": ["x"], "c": ["y"]}, "2": {"a": ["z"]}}
+    vectors = {"a": {0: 1.0}, "b": {0: 2.0}, "c": {1: 1.0}}
+    evidence = Evidence(topics, lambda ids: SparseMatrix.from_dicts([vectors[name] for name in ids], 3))
+    qrels = {"1": {"a": 1, "b": 1, "c": 1}, "2": {"a": 1}, "3": {"a": 0}}
+    run = {"1": [("a", 3.0), ("b", 2.0), ("c", 1.0)], "2": [("b", 1.0), ("a", 0.5)], "3": []}
+    names = ["alpha_nDCG@10", "alpha_nDCG(alpha=1)@2", "ILD@2", "nDCG@10"]
+    found = evaluate(qrels, run, parse_measures(names), evidence=evidence)
+    ranking = ["a", "b", "c"]
+    assert found.per_query["alpha_nDCG@10"] == {
+        "1": alpha_ndcg(ranking, topics["1"], 10),
+        "2": alpha_ndcg(["b", "a"], topics["2"], 10),
+        "3": 0.0,
+    }
+    assert found.per_query["alpha_nDCG(alpha=1.0)@2"]["1"] == alpha_ndcg(ranking, topics["1"], 2, 1.0)
+    assert found.per_query["ILD@2"] == {"1": 0.0, "2": 0.0, "3": 0.0}
+    three = evaluate(qrels, run, parse_measures(["ILD@3"]), evidence=evidence).per_query["ILD@3"]
+    assert three["1"] == pytest.approx(2 / 3)
+    assert set(found.mean) == {"alpha_nDCG@10", "alpha_nDCG(alpha=1.0)@2", "ILD@2", "nDCG@10"}
+
+
+@pytest.mark.parametrize("name", ["ILD", "alpha_nDCG", "alpha_nDCG(rel=2)@10", "ILD(alpha=1)@3", "ILD@0"])
+def test_a_wrong_parameter_of_such_a_measure_is_refused(name):
+    with pytest.raises(InputError, match="unknown measure"):
+        parse_measures([name])
+
+
+def test_judgements_by_topic_give_topics_and_the_highest_grade(tmp_path):
+    path = tmp_path / "qrels.txt"
+    path.write_text("1 1 a 1\n1 2 a 2\n1 1 b 0\n1 3 c 1\n")
+    assert load_qrels(path) == {"1": {"a": 2, "b": 0, "c": 1}}
+    assert load_topics(path) == {"1": {"a": ["1", "2"], "c": ["3"]}}
+    path.write_text("1 1 a 1\n1 1 a 2\n")
+    with pytest.raises(InputError, match="grade 2 for query '1' and document 'a', which had 1 before"):
+        load_topics(path)
 
 
 def oracle_alpha_ndcg(ranking, topics, k, alpha):

@@ -16,6 +16,7 @@ from lsr.errors import InputError
 from lsr.eval import (
     DEFAULT_MEASURES,
     Difference,
+    Evidence,
     Interval,
     Scores,
     compare,
@@ -26,6 +27,7 @@ from lsr.eval import (
     holm,
     is_sum,
     load_qrels,
+    load_topics,
     oddities,
     p_text,
     parse_measures,
@@ -70,7 +72,8 @@ def run(a: Path, others: Sequence[Path], judgements: str, names: Sequence[str], 
         if not qrels.keys() & answers.keys():
             there, judged = next(iter(answers)), next(iter(qrels))
             raise InputError(f"{path}: no query is judged; it has {there!r}, the judgements {judged!r}, for example")
-    scores = {path: evaluate(qrels, found, measures, rules) for path, found in runs.items()}
+    evidence = Evidence(load_topics(judgements))
+    scores = {path: evaluate(qrels, found, measures, rules, evidence) for path, found in runs.items()}
     if others:
         _print_differences(a, others, measures, scores)
     else:

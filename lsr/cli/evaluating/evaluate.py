@@ -23,14 +23,18 @@ from lsr.encoders.registry import in_language
 from lsr.errors import InputError, reason
 from lsr.eval import (
     Cell,
+    Evidence,
     Line,
     Question,
     SweepPoint,
     TestCollection,
+    check_evidence,
     check_run_ids,
     compare_certificates,
     load_collection,
+    load_topics,
     measured,
+    parse_measures,
     provenance,
     read_certificate,
     read_run,
@@ -182,6 +186,8 @@ def run(question: Question, outputs: Outputs) -> dict[str, Any]:
     """
     if outputs.baseline and not outputs.report:
         raise InputError("--baseline is what --report compares with: give --report FILE.html too")
+    if outputs.baseline:  # before hours of encoding
+        check_evidence([one for one in parse_measures(question.measures) if one.NAME == "ILD"], Evidence())
     if outputs.run and not question.topics:
         check_run_ids(outputs.run, load_collection(question.dataset, question.split).queries)
     found = _evaluate(question, with_sweep=outputs.report is not None)
@@ -311,7 +317,9 @@ def _report(found: Evaluation, baseline: Path | None) -> str:
     }
     cells = [Cell(system=found.about["encoder"], values=found.values, **facts, **shared)]
     if baseline:
-        values = measured(collection.qrels, read_run(baseline, collection.queries), names, found.values.convention)
+        run = read_run(baseline, collection.queries)
+        evidence = Evidence(load_topics(collection.path, collection.split))
+        values = measured(collection.qrels, run, names, found.values.convention, evidence)
         cells.append(Cell(system=baseline.stem, values=values, about={"run": str(baseline)}, **shared))
     title = f"{found.about['encoder']} on {collection.name}"
     one = Measured(collection.name, found.documents, collection.queries, cells, baseline.stem if baseline else None)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from zipfile import is_zipfile
 
 from lsr.corpus import ByteStream, has_member, irds, open_member
@@ -183,25 +184,61 @@ def _open_split(root: Path, split: str | None, order: Sequence[str], pattern: st
     raise InputError(f"{root}: no {pattern.format(split or order[0])}; {hint}")
 
 
+def load_topics(path: str | Path, split: str | None = None) -> dict[str, dict[str, list[str]]]:
+    """Topics of each relevant document, by query: the second column of TREC's judgements; none in other layouts.
+
+    Raises:
+        InputError: as `load_qrels`.
+    """
+    root = Path(path)
+    if trec := trec_files(root, split):
+        return _judged_topics(open_file(trec[2]))
+    return _judged_topics(open_file(root)) if is_judgements(root) and root.suffix != ".gt" else {}
+
+
+def _judged_topics(stream: ByteStream) -> dict[str, dict[str, list[str]]]:
+    found: dict[str, dict[str, list[str]]] = {}
+    for one in _judgements(stream):
+        if one.grade > 0 and one.topic:
+            found.setdefault(one.query, {}).setdefault(one.document, []).append(one.topic)
+    return found
+
+
 def _read_qrels(stream: ByteStream) -> Qrels:
-    """BEIR lines "query, document, grade", perhaps under a header, or TREC lines with a 0 in between."""
+    """The grade of each document: the highest where it has one a topic."""
     qrels: Qrels = {}
+    for one in _judgements(stream):
+        own = qrels.setdefault(one.query, {})
+        own[one.document] = max(one.grade, own.get(one.document, one.grade))
+    if not qrels:
+        raise InputError(f"{stream.name} holds no judgements")
+    return qrels
+
+
+class _Judgement(NamedTuple):
+    query: str
+    topic: str  # "" in BEIR's layout
+    document: str
+    grade: int
+
+
+def _judgements(stream: ByteStream) -> Iterator[_Judgement]:
+    """BEIR lines "query, document, grade", perhaps under a header, or TREC lines with a topic, mostly 0, in between."""
+    grades: dict[tuple[str, str, str], int] = {}
     first = True
     with closing(stream):
         for place, line in stream.text_lines():
             try:
                 found = columns(line, (3, 4))
                 if not (first and found[-1:] and found[-1] in GRADE_HEADERS):
-                    _add_grade(qrels, found)
+                    yield _judgement(found, grades)
             except InputError as fault:
                 raise InputError(f"{place}: {fault}") from None
             first = False
-    if not qrels:
-        raise InputError(f"{stream.name} holds no judgements")
-    return qrels
 
 
-def _add_grade(qrels: Qrels, found: list[str]) -> None:
+def _judgement(found: list[str], grades: dict[tuple[str, str, str], int]) -> _Judgement:
+    """One line; ``grades`` are those of the lines before."""
     try:
         if len(found) not in (3, 4):
             raise InputError(f"found {len(found)} columns")
@@ -212,12 +249,14 @@ def _add_grade(qrels: Qrels, found: list[str]) -> None:
             "wanted query id, document id, grade, with tabs; or query, 0, document, grade; the grade is a whole number "
             f"({fault})"
         ) from None
-    given = qrels.setdefault(query, {}).setdefault(document, grade)
-    if given != grade:
+    topic = found[1] if len(found) == 4 else ""
+    before = grades.setdefault((query, topic, document), grade)
+    if before != grade:
         raise InputError(
-            f"grade {grade} for query {query!r} and document {document!r}, which had {given} before: keep one of the "
+            f"grade {grade} for query {query!r} and document {document!r}, which had {before} before: keep one of the "
             "lines"
         )
+    return _Judgement(query, topic, document, grade)
 
 
 def _read_queries(root: Path) -> dict[str, str]:

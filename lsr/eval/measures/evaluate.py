@@ -1,4 +1,4 @@
-"""Which numbers say how good a run is? Those of ir-measures, by their names there."""
+"""Which numbers say how good a run is? Those of ir-measures, by their names there, alpha-nDCG and ILD."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import ir_measures
 
 from lsr.errors import InputError
 from lsr.eval.collections.collection import MOST_GRADE, Qrels
+from lsr.eval.measures.more_than_grades import Evidence, check_evidence, is_own, value_of
 from lsr.eval.measures.names import MOST_CUTOFF, check_measure
 from lsr.eval.runs.conventions import CONVENTIONS, Convention, apply_convention
 from lsr.eval.runs.run import Run
@@ -47,15 +48,24 @@ def is_sum(measure: Any) -> bool:
     return isinstance(measure.aggregator(), ir_measures.SumAgg)
 
 
-def evaluate(qrels: Qrels, run: Run, measures: Sequence[Any], rules: Convention = CONVENTIONS["trec"]) -> Scores:
+def evaluate(
+    qrels: Qrels,
+    run: Run,
+    measures: Sequence[Any],
+    rules: Convention = CONVENTIONS["trec"],
+    evidence: Evidence = Evidence(),  # noqa: B008  immutable
+) -> Scores:
     """Measure ``run`` by ``rules``; an unjudged query never counts.
 
+    ``evidence`` is what alpha_nDCG and ILD need beside the grades.
+
     Raises:
-        InputError: a measure that no installed program computes, a grade that it does not take, or no query of the
-            run is judged.
+        InputError: a measure that no installed program computes, one without its evidence, a grade that it does not
+            take, or no query of the run is judged.
     """
     for measure in measures:
         check_measure(measure)
+    check_evidence(measures, evidence)
     known = apply_convention(qrels, run, rules)
     if not known:
         raise InputError(f"the run answers none of the {len(qrels):,} judged queries: are run and qrels of one set?")
@@ -64,7 +74,10 @@ def evaluate(qrels: Qrels, run: Run, measures: Sequence[Any], rules: Convention 
     others = [f"x{place}" for place in range(max((len(known[query]) for query in answered), default=0))]
     numbered = [_numbered(query, qrels[query], known[query], others) for query in answered]
     _check_grades(measures, max((max(query.grades.values()) for query in numbered), default=0))
-    for group in _groups(measures):
+    for measure in filter(is_own, measures):
+        for query in answered:
+            per_query[str(measure)][query] = value_of(measure, query, [*known[query]], evidence)
+    for group in _groups([measure for measure in measures if not is_own(measure)]):
         for name, i, value in _values(group, numbered):
             per_query[name][answered[i]] = value
     return Scores({str(measure): _together(measure, per_query[str(measure)]) for measure in measures}, per_query)

@@ -11,12 +11,9 @@ import ir_measures
 
 from lsr.errors import InputError
 from lsr.eval.collections.collection import MOST_GRADE
+from lsr.eval.measures.more_than_grades import fault_of_own, is_own
 
 MOST_CUTOFF = 2**31 - 1
-NEEDS_MORE = {
-    "alpha_nDCG": "topics within queries: call alpha_ndcg",
-    "ILD": "document vectors: call intra_list_distance",
-}
 REGISTRY = ir_measures.measures.registry
 # What trec_eval, BEIR, MTEB, ranx and others say, in lower case; names of ir-measures itself are taken in any case,
 # but for Accuracy@k, which elsewhere is Success@k.
@@ -40,8 +37,8 @@ def parse_measures(names: Iterable[str]) -> list[Any]:
     Names of trec_eval and other tools are taken too: map, ndcg_cut_10, recall.100, P_10, MRR@10, ndcg_at_10.
 
     Raises:
-        InputError: an unknown name, a cutoff or parameter that makes no sense, or a measure that needs more than
-            relevance grades or a program that is not installed.
+        InputError: an unknown name, a cutoff or parameter that makes no sense, or a measure of a program that is not
+            installed.
     """
     words = [word for name in names for word in (BETWEEN.split(name.strip()) if name.strip() else [""])]
     return list(dict.fromkeys(_measure(word) for word in words))
@@ -58,8 +55,6 @@ def check_measure(measure: Any) -> None:
 
 
 def _measure(name: str) -> Any:
-    if need := NEEDS_MORE.get(name.partition("@")[0]):
-        raise InputError(f"the measure {name!r} needs {need}")
     measure = _parsed(name) or _parsed(_translated(name))
     if measure is None:
         raise InputError(f"unknown measure {name!r:.60}: {_advice(name)}")
@@ -113,6 +108,8 @@ def _fault(measure: Any) -> str | None:
         wanted, holds = WANTED.get(name, ("", lambda value: True))
         if type(value) is not known[name].dtype or not holds(value):
             return f"{name} is {value!r:.40}, wanted {wanted or WORDS[known[name].dtype]}"
+    if is_own(measure):
+        return fault_of_own(measure)
     if _is_computed(measure):
         return None
     if "cutoff" in known and "cutoff" not in measure.params and _is_computed(measure @ 10):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lsr.encoders.declaration import read_system, system_names
+from lsr.encoders.declaration import parse_declaration, read_system, system_names, write_declaration
 from lsr.encoders.parts.part import Sizes
 from lsr.encoders.parts.registry import GATES, HEADS, SPARSIFIERS, choices, fault_of_parts
 from lsr.encoders.side import Side
@@ -130,3 +130,12 @@ def test_tensors_of_two_parts_of_one_side_never_share_a_name():
     side, sizes = Side("vocabulary", "encoder", "stems"), Sizes(3, 5, 2, 2)
     names = [name for part in (*HEADS.values(), *GATES.values()) for name in part.shapes(side, sizes)]
     assert len(names) == len(set(names))
+
+
+def test_a_default_that_is_written_out_is_no_other_declaration():
+    plain = read_system("splade-v3")
+    text = write_declaration(plain)
+    assert "pool" not in text
+    spelt = text + 'pool = "max"\nsparsifier = "none"\ngates = []\nprompt = ""\n'
+    assert parse_declaration(spelt, "spelt") == plain
+    assert write_declaration(parse_declaration(f'scorer = "dot"\n{spelt}', "spelt")) == text
