@@ -181,3 +181,10 @@ def test_the_readme_names_only_commands_that_exist():
 
 def test_data_says_where_it_comes_from():
     assert "sample" in Path(ROOT / "data" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "lsr/cli").glob("*/*.py")), ids=lambda path: path.stem)
+def test_a_command_is_declared_and_done_in_one_file(path):
+    functions = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
+    assert "run" not in functions
+    assert not path.stem.endswith("_app")

@@ -65,9 +65,9 @@ COMMANDS = {
         "Tune an encoder on your own documents, without labels; exit code 3 where that did not make it better.",
     ),
     "encoders": Entry(
-        "encoding.encoders_app", ENCODING, "List the systems that encoders are declared as; convert encoders."
+        "encoding.encoders", ENCODING, "List the systems that encoders are declared as; convert encoders."
     ),
-    "data": Entry("evaluating.data_app", EVALUATING, "List judged collections; make some. Nothing is downloaded."),
+    "data": Entry("evaluating.data", EVALUATING, "List judged collections; make some. Nothing is downloaded."),
 }
 
 

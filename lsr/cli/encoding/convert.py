@@ -55,26 +55,25 @@ def command(
 
     Example: lsr convert vectors.parquet vectors.ciff --scale 100
     """
-    run(source, out, from_format, to_format, Quantiser(scale, bits))
-
-
-def run(source: Path, path: Path, from_format: str | None, to_format: str | None, quantiser: Quantiser) -> None:
-    """Convert ``source`` into ``path`` and say what became of it."""
     of_run = from_format or RUN_ENDINGS.get(source.suffix)
-    if of_run is None and (to_format in WRITERS or path.suffix in (".run", ".trec")):
+    if of_run is None and (to_format in WRITERS or out.suffix in (".run", ".trec")):
         of_run = TARGETS.get(source.suffix, "trec-run")
     if of_run in WRITERS:
-        _convert_run(source, path, of_run, to_format)
+        _convert_run(source, out, of_run, to_format)
         return
     started = time.perf_counter()
     vectors = vector_source(source, from_format)
     with progress_bars() as bars:
         task = bars.add_task("converting", total=vectors.size, items=0, unit="vectors")
         summary = convert(
-            vectors, path, to_format, quantiser, lambda n: bars.update(task, completed=vectors.position, items=n)
+            vectors,
+            out,
+            to_format,
+            Quantiser(scale, bits),
+            lambda n: bars.update(task, completed=vectors.position, items=n),
         )
         bars.update(task, completed=vectors.size)
-    _print(summary, path, time.perf_counter() - started)
+    _print(summary, out, time.perf_counter() - started)
 
 
 def _convert_run(source: Path, path: Path, from_format: str, to_format: str | None) -> None:

@@ -40,44 +40,33 @@ def command(  # noqa: PLR0913 - one parameter an option
 
     Example: lsr encode corpus.jsonl --encoder my-model --out vectors.parquet
     """
-    run(
-        sources,
-        out,
-        in_language(encoder, language) or encoder,
-        devices,
-        half,
-        Fields(id_field, text_field, title_field),
-    )
+    name, fields = in_language(encoder, language) or encoder, Fields(id_field, text_field, title_field)
+    _check(out, sources)
+    reader = DocumentReader(sources, fields)
+    chosen = _devices(name, devices)
+    loaded = encoders.load(name, device=chosen[0] if len(chosen) == 1 else "cpu", half=half)
+    started = time.perf_counter()
+    with progress_bars() as bars:
+        if isinstance(loaded, BM25Encoder) and not loaded.learned:
+            _observe(loaded, sources, fields, bars)
+        task = bars.add_task("encoding", total=reader.size, items=0, unit="documents")
+        summary = write_vectors(
+            reader,
+            loaded,
+            out,
+            lambda documents: bars.update(task, completed=reader.position, items=documents),
+            _spread(name, chosen, half) if len(chosen) > 1 else None,
+        )
+    _print(summary, out, loaded.name, time.perf_counter() - started)
+    for note in reader.notes:
+        say(note)
 
 
-def run(sources: Sequence[str], path: Path, encoder_name: str, devices: str | None, half: bool, fields: Fields) -> None:
-    """Encode ``sources`` into ``path`` and print a summary.
-
-    Raises:
-        InputError: a name that does not end in .parquet, or an index as the source.
-    """
+def _check(path: Path, sources: Sequence[str]) -> None:
     if path.suffix != ".parquet":
         raise InputError(f"--out {path}: wanted a name that ends in .parquet")
     if index := next((source for source in sources if is_index(Path(source))), None):
         raise InputError(f"{index} is an index, and has the vectors: lsr convert {index} {path}")
-    reader = DocumentReader(sources, fields)
-    chosen = _devices(encoder_name, devices)
-    encoder = encoders.load(encoder_name, device=chosen[0] if len(chosen) == 1 else "cpu", half=half)
-    started = time.perf_counter()
-    with progress_bars() as bars:
-        if isinstance(encoder, BM25Encoder) and not encoder.learned:
-            _observe(encoder, sources, fields, bars)
-        task = bars.add_task("encoding", total=reader.size, items=0, unit="documents")
-        summary = write_vectors(
-            reader,
-            encoder,
-            path,
-            lambda documents: bars.update(task, completed=reader.position, items=documents),
-            _spread(encoder_name, chosen, half) if len(chosen) > 1 else None,
-        )
-    _print(summary, path, encoder.name, time.perf_counter() - started)
-    for note in reader.notes:
-        say(note)
 
 
 def _observe(encoder: BM25Encoder, sources: Sequence[str], fields: Fields, bars: Progress) -> None:

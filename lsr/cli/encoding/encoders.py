@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.text import Text
 
-from lsr.cli.console import facts, out, readable_bytes, say
+from lsr.cli.console import facts, readable_bytes, say
+from lsr.cli.console import out as screen
+from lsr.cli.help import Command, Group
 from lsr.corpus import DocumentReader
 from lsr.encoders import Side, load, read_system, system_names
 from lsr.encoders.convert.prune import choose_rows
@@ -28,105 +31,177 @@ HEADING = (
 LAYOUTS = ("onnx", "sentence-transformers", "lsr")
 
 
-def list_systems() -> None:
-    """What comes with lsr; then name, title and parts of each system, which need weights."""
+app = typer.Typer(
+    cls=Group,
+    help="List the systems that encoders are declared as; convert encoders.\n\nExample: lsr encoders list",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+
+@app.command("list", cls=Command)
+def encoders_list_command() -> None:
+    """List every declared system and its parts.
+
+    Example: lsr encoders list
+    """
     for name, title, does in READY:
-        out.print(Text.assemble((f"{name:<20}", "bold"), title), soft_wrap=True)
-        out.print(Text(f"    {does}"), soft_wrap=True)
-    out.print(Text(HEADING, "dim"), soft_wrap=True)
+        screen.print(Text.assemble((f"{name:<20}", "bold"), title), soft_wrap=True)
+        screen.print(Text(f"    {does}"), soft_wrap=True)
+    screen.print(Text(HEADING, "dim"), soft_wrap=True)
     for name in system_names():
         declaration = read_system(name)
-        out.print(Text.assemble((f"{name:<20}", "bold"), declaration.title), soft_wrap=True)
-        out.print(Text(f"    documents  {_line(declaration.document)}"), soft_wrap=True)
+        screen.print(Text.assemble((f"{name:<20}", "bold"), declaration.title), soft_wrap=True)
+        screen.print(Text(f"    documents  {_line(declaration.document)}"), soft_wrap=True)
         queries = _line(declaration.query) if declaration.query else "like documents"
-        out.print(Text(f"    queries    {queries}"), soft_wrap=True)
+        screen.print(Text(f"    queries    {queries}"), soft_wrap=True)
 
 
-def show(name: str) -> None:
-    """The declaration of one system."""
+@app.command("show", cls=Command)
+def encoders_show_command(name: Annotated[str, typer.Argument(metavar="SYSTEM", help="Name from the list.")]) -> None:
+    """Show the declaration of one system.
+
+    Example: lsr encoders show splade-v3
+    """
     from lsr.encoders.declaration import write_declaration
 
-    out.print(Text(write_declaration(read_system(name)).strip()))
+    screen.print(Text(write_declaration(read_system(name)).strip()))
 
 
-def export(folder: Path, target: Path, layout: str, int8: bool, sample: str | None = None) -> None:
-    """Write the encoder in ``folder`` to ``target`` in another layout.
+@app.command("export", cls=Command)
+def encoders_export_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an encoder.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
+    layout: Annotated[
+        str, typer.Option("--to", help="onnx (runs without torch), sentence-transformers, or lsr.")
+    ] = "onnx",
+    int8: Annotated[bool, typer.Option("--int8", help="With onnx: a byte a number, a quarter of the size.")] = False,
+    keep_terms_of: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="With onnx: leave out terms that these documents never fire."),
+    ] = None,
+) -> None:
+    """Write an encoder in another layout.
 
-    Raises:
-        InputError: an unknown layout, or options of another one.
-        EncoderError: an encoder without a network.
+    Example: lsr encoders export my-model --out my-model-onnx
     """
-    if layout not in LAYOUTS:
-        raise InputError(f"--to {layout}: wanted {', '.join(LAYOUTS)}")
-    if (int8 or sample) and layout != "onnx":
-        raise InputError("--int8 and --keep-terms-of go with --to onnx")
-    encoder = load(folder, device="cpu")
-    if not isinstance(encoder, NeuralEncoder):
-        raise EncoderError(f"{folder}: {encoder.name} cannot be exported; wanted an encoder that lsr train wrote")
+    _check_options(layout, int8 or bool(keep_terms_of))
+    encoder = _network(folder)
     if layout == "onnx":
-        _export_onnx(encoder, target, int8, sample)
+        _export_onnx(encoder, out, int8, keep_terms_of)
     elif layout == "sentence-transformers":
         from lsr.encoders.convert.to_sentence_transformers import write
 
-        write(encoder, target)
+        write(encoder, out)
     else:
-        with new_folder(target) as new:
+        with new_folder(out) as new:
             encoder.save(new)
-    _say_written(target, ("layout", layout))
+    _say_written(out, ("layout", layout))
 
 
-def average(folders: Sequence[Path], target: Path) -> None:
-    """Write the mean of several encoders to ``target``."""
+@app.command("average", cls=Command)
+def encoders_average_command(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR", help="Encoders of several runs from one start.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
+) -> None:
+    """Average the weights of several runs: often better than each, at the cost of one.
+
+    Example: lsr encoders average run-0/encoder run-1/encoder --out averaged
+    """
     from lsr.encoders.convert.average import average as write_average
 
-    write_average(folders, target)
-    rows = [("encoder", str(target)), ("runs", str(len(folders))), ("fingerprint", load(target, "cpu").fingerprint)]
-    out.print(facts(rows))
+    write_average(folders, out)
+    rows = [("encoder", str(out)), ("runs", str(len(folders))), ("fingerprint", load(out, "cpu").fingerprint)]
+    screen.print(facts(rows))
 
 
-def rescale(folder: Path, target: Path, expansions: float, threshold: float | None) -> None:
-    """Write an encoder of stems with other weights of expansions to ``target``."""
+@app.command("rescale", cls=Command)
+def encoders_rescale_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A trained encoder of stems.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
+    expansions: Annotated[float, typer.Option(help="What logits of fired stems are multiplied by.")] = 1.0,
+    threshold: Annotated[
+        float | None, typer.Option(help="Share of a document's largest weight below which a weight is left out.")
+    ] = None,
+) -> None:
+    """Set after training how much expansions weigh, and how many stay; choose by queries of a dev set.
+
+    Example: lsr encoders rescale averaged --expansions 1.3 --threshold 0.15 --out scaled
+    """
     from lsr.encoders.convert.rescale import rescale as write_rescaled
 
-    write_rescaled(folder, target, expansions, threshold)
-    out.print(facts([("encoder", str(target)), ("fingerprint", load(target, "cpu").fingerprint)]))
+    write_rescaled(folder, out, expansions, threshold)
+    screen.print(facts([("encoder", str(out)), ("fingerprint", load(out, "cpu").fingerprint)]))
 
 
-def fold(base: str, expander: Path, sources: Sequence[str], target: Path, factor: float, int8: bool, most: int) -> None:
-    """Write an encoder of stems that holds what another says of documents to ``target``.
+@app.command("fold", cls=Command)
+def encoders_fold_command(
+    expander: Annotated[Path, typer.Argument(metavar="DIR", help="A SPLADE, or another sparse encoder.")],
+    data: Annotated[list[str], typer.Option(help="Queries with documents, as lsr train reads them; repeat it.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
+    base: Annotated[str, typer.Option(help="Encoder of stems that gets more terms.")] = "default",
+    factor: Annotated[float, typer.Option(help="Of what a stem adds to the other encoder's scores.")] = 0.2,
+    int8: Annotated[bool, typer.Option("--int8", help="Store the other encoder as bytes.")] = False,
+    most: Annotated[int, typer.Option(min=0, help="Terms that a document keeps, the heaviest; 0 keeps all.")] = 180,
+) -> None:
+    """Let a SPLADE add stems to documents, folded so that queries need no network.
 
-    Raises:
-        MissingExtraError: torch is not installed.
+    Example: lsr encoders fold splade-tiny --data pairs.parquet --out folded
     """
-    try:
-        from lsr.training.data.sources import read_data
-        from lsr.training.teachers.expander import fold as write_folded
-    except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "train", "fitting vectors of stems") from None
-    write_folded(base, expander, read_data(sources), target, factor, int8, most)
-    _say_written(target)
+    _require_training("fitting vectors of stems")
+    from lsr.training.data.sources import read_data
+    from lsr.training.teachers.expander import fold
+
+    fold(base, expander, read_data(data), out, factor, int8, most)
+    _say_written(out)
 
 
-def cut(folder: Path, sources: Sequence[str], target: Path, least: int) -> None:
-    """Write an encoder without rare word-pieces to ``target``.
+@app.command("cut", cls=Command)
+def encoders_cut_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A trained encoder of stems, or a SPLADE.")],
+    data: Annotated[list[str], typer.Option(help="Texts to count words in, as lsr train reads them; repeat it.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
+    least: Annotated[int, typer.Option(help="How often words of a piece stand in the texts, for it to stay.")] = 40,
+) -> None:
+    """Take rare word-pieces out of an encoder: each costs a row, and words are spelt by others.
 
-    Raises:
-        MissingExtraError: torch is not installed.
+    Example: lsr encoders cut splade-tiny --data pairs.parquet --least 200 --out smaller
     """
+    _require_training("reading a network")
+    from lsr.training.data.sources import read_data
+    from lsr.training.student.word_piece_pruning import cut
+
+    pieces = cut(folder, read_data(data).documents, least, out)
+    _say_written(out, ("word-pieces", f"{pieces:,}"))
+
+
+def _check_options(layout: str, of_onnx: bool) -> None:
+    if layout not in LAYOUTS:
+        raise InputError(f"--to {layout}: wanted {', '.join(LAYOUTS)}")
+    if of_onnx and layout != "onnx":
+        raise InputError("--int8 and --keep-terms-of go with --to onnx")
+
+
+def _network(folder: Path) -> NeuralEncoder:
+    encoder = load(folder, device="cpu")
+    if not isinstance(encoder, NeuralEncoder):
+        raise EncoderError(f"{folder}: {encoder.name} cannot be exported; wanted an encoder that lsr train wrote")
+    return encoder
+
+
+def _require_training(purpose: str) -> None:
     try:
-        from lsr.training.data.sources import read_data
-        from lsr.training.student.word_piece_pruning import cut as write_cut
+        import lsr.training.data.sources
+        import lsr.training.student.student  # noqa: F401
     except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "train", "reading a network") from None
-    pieces = write_cut(folder, read_data(sources).documents, least, target)
-    _say_written(target, ("word-pieces", f"{pieces:,}"))
+        raise MissingExtraError(error.name or "torch", "train", purpose) from None
 
 
 def _say_written(target: Path, *more: tuple[str, str]) -> None:
     """Name, fingerprint and size of a new encoder."""
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     rows = [("encoder", str(target)), *more, ("fingerprint", load(target, device="cpu").fingerprint)]
-    out.print(facts([*rows, ("bytes", f"{size:,} ({readable_bytes(size)})")]))
+    screen.print(facts([*rows, ("bytes", f"{size:,} ({readable_bytes(size)})")]))
 
 
 def _export_onnx(encoder: NeuralEncoder, target: Path, int8: bool, sample: str | None) -> None:

@@ -44,24 +44,19 @@ def command(
 
     Example: lsr bench benchmarks/suites/sample.toml
     """
-    run(suite, out, results, stop_after)
-
-
-def run(path: Path, out: Path | None, results: Path | None, minutes: float | None) -> None:
-    """Run, write and print."""
-    suite = read_suite(path)
-    folder = out or Path(f"{path.stem}.bench")
+    plan = read_suite(suite)
+    folder = out or Path(f"{suite.stem}.bench")
     with progress_bars() as bars:
-        outcome = Bench(suite, folder, SuiteBars(bars), None if minutes is None else 60 * minutes).run()
-    tables = _tables(suite, outcome)
+        outcome = Bench(plan, folder, SuiteBars(bars), None if stop_after is None else 60 * stop_after).run()
+    tables = _tables(plan, outcome)
     _print(tables[0])
     for note in _notes(outcome):
         say(note)
-    target = results or folder
-    _write(target / f"{path.stem}.md", _page(suite, tables, outcome).encode())
-    _write(target / f"{path.stem}.json", msgspec.json.format(msgspec.json.encode(_values(suite, outcome))))
-    _write(target / f"{path.stem}.html", _report(suite, tables[0], outcome).encode())
-    say(f"wrote {target / path.stem}.md, .json and .html")
+    target = (results or folder) / suite.stem
+    _write(target.with_name(f"{suite.stem}.md"), _page(plan, tables, outcome).encode())
+    _write(target.with_name(f"{suite.stem}.json"), msgspec.json.format(msgspec.json.encode(_values(plan, outcome))))
+    _write(target.with_name(f"{suite.stem}.html"), _report(plan, tables[0], outcome).encode())
+    say(f"wrote {target}.md, .json and .html")
 
 
 class SuiteBars:

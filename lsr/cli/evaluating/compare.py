@@ -18,10 +18,11 @@ from lsr.eval import (
     Difference,
     Evidence,
     Interval,
+    Qrels,
+    Run,
     Scores,
     compare,
     confidence_interval,
-    convention,
     evaluate,
     explain_oddities,
     holm,
@@ -33,6 +34,7 @@ from lsr.eval import (
     parse_measures,
     read_run,
 )
+from lsr.eval import convention as conventions
 
 COLUMNS = ("measure", "A", "B", "B - A", "95 %", "w/l/t", "t-test", "bootstrap", "Holm")  # 80 characters in all
 
@@ -56,33 +58,29 @@ def command(
 
     Example: lsr compare bm25.run splade.run --qrels scifact.zip
     """
-    run(a, b or [], qrels, measures or [], convention, shown)
-
-
-def run(a: Path, others: Sequence[Path], judgements: str, names: Sequence[str], rules_name: str, shown: int) -> None:
-    """Compare and print; one run alone is measured.
-
-    Raises:
-        InputError: a run without a judged query, or files that cannot be read.
-    """
-    measures, rules = parse_measures(names or DEFAULT_MEASURES), convention(rules_name)
-    qrels = load_qrels(judgements)
-    runs = {path: read_run(path) for path in (a, *others)}
-    for path, answers in runs.items():
-        if not qrels.keys() & answers.keys():
-            there, judged = next(iter(answers)), next(iter(qrels))
-            raise InputError(f"{path}: no query is judged; it has {there!r}, the judgements {judged!r}, for example")
-    evidence = Evidence(load_topics(judgements))
-    scores = {path: evaluate(qrels, found, measures, rules, evidence) for path, found in runs.items()}
+    wanted, rules = parse_measures(measures or DEFAULT_MEASURES), conventions(convention)
+    judged, others = load_qrels(qrels), b or []
+    runs = {path: _read_judged(path, judged) for path in (a, *others)}
+    evidence = Evidence(load_topics(qrels))
+    scores = {path: evaluate(judged, found, wanted, rules, evidence) for path, found in runs.items()}
     if others:
-        _print_differences(a, others, measures, scores)
+        _print_differences(a, others, wanted, scores)
     else:
         out.print(_means(scores[a]))
     for path, answers in runs.items():
-        for note in explain_oddities(oddities(qrels, answers, rules), rules):
+        for note in explain_oddities(oddities(judged, answers, rules), rules):
             say(f"{path.name}: {note}")
-    for b in others:
-        _print_extremes(b, *_common(scores[a], scores[b], str(measures[0])), str(measures[0]), shown)
+    for other in others:
+        _print_extremes(other, *_common(scores[a], scores[other], str(wanted[0])), str(wanted[0]), shown)
+
+
+def _read_judged(path: Path, qrels: Qrels) -> Run:
+    """A run with a judged query at least."""
+    found = read_run(path)
+    if not qrels.keys() & found.keys():
+        there, judged = next(iter(found)), next(iter(qrels))
+        raise InputError(f"{path}: no query is judged; it has {there!r}, the judgements {judged!r}, for example")
+    return found
 
 
 def _means(scores: Scores) -> Table:

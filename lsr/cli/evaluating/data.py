@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.table import Table
 from rich.text import Text
 
 from lsr.cli.console import out as screen
 from lsr.cli.console import say
+from lsr.cli.help import Command, Group
 from lsr.corpus import DocumentReader
 from lsr.corpus.streams import open_file
 from lsr.eval import (
@@ -27,9 +29,23 @@ from lsr.eval import (
 ATTRIBUTES = 1850
 
 
-def list_collections(folders: Sequence[Path]) -> None:
-    """Print what is there and what is not."""
-    found = find_collections(folders)
+app = typer.Typer(
+    cls=Group,
+    help="List judged collections; make some. Nothing is downloaded.\n\nExample: lsr data list",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+
+@app.command("list", cls=Command)
+def data_list_command(
+    folders: Annotated[list[Path] | None, typer.Argument(metavar="DIR", help="Where to look.  [default: .]")] = None,
+) -> None:
+    """List judged collections: those in the folders, and where to get others that are known.
+
+    Example: lsr data list ~/beir
+    """
+    found = find_collections(folders or [Path()])
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("collection", "split", "licence", "note"):
         table.add_column(name, overflow="fold")
@@ -45,8 +61,26 @@ def list_collections(folders: Sequence[Path]) -> None:
     say("nothing was downloaded; irds:NAME reads what ir_datasets has on this disk")
 
 
-def limit(out: Path, people: int, attributes: Path | None, names: Path | None, seed: int, source: Path | None) -> None:
-    """Make a LIMIT collection, around the wanted people of ``source`` where there is one."""
+@app.command("limit", cls=Command)
+def data_limit_command(
+    out: Annotated[Path, typer.Option("--out", help="New folder, written in BEIR layout.")],
+    people: Annotated[int, typer.Option(help="Documents.", min=2)] = 50_000,
+    attributes: Annotated[
+        Path | None, typer.Option(help="File with one attribute a line.  [default: 1,850 invented words]")
+    ] = None,
+    names: Annotated[
+        Path | None, typer.Option(help="File with words for names, one a line; two are a name.  [default: invented]")
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Keep people and queries of this LIMIT collection, and add others around them."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same collection.")] = 42,
+) -> None:
+    """Make a LIMIT collection: 1,000 queries, each about one of the pairs of 46 people among many.
+
+    Example: lsr data limit --out limit-50k
+    """
     shape, called = LimitShape(people=people, seed=seed), _lines(names) if names else []
     if source:
         base = read_limit(source)
@@ -59,13 +93,25 @@ def limit(out: Path, people: int, attributes: Path | None, names: Path | None, s
     say(f"wrote {out}: {count:,} documents, {len(queries):,} queries")
 
 
-def task(source: str, out: Path, kind: str, n: int, seed: int) -> None:
-    """Make a collection whose queries are words of its documents."""
-    queries, qrels = self_task(DocumentReader([source]), kind, n, seed)
-    if len(queries) < n:
-        say(f"note: {len(queries):,} queries, {n:,} were wanted: no more documents are long enough")
-    count = write_collection(out, DocumentReader([source]), queries, qrels)
-    say(f"wrote {out}: {count:,} documents, {len(queries):,} queries")
+@app.command("task", cls=Command)
+def data_task_command(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Documents, in any layout of lsr index.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder, written in BEIR layout.")],
+    kind: Annotated[
+        str, typer.Option(help="keyword (5 rare words of a document) or part (8 to 20 in a row).")
+    ] = "part",
+    queries: Annotated[int, typer.Option(help="So many queries.", min=1)] = 1000,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same queries.")] = 0,
+) -> None:
+    """Make a judged collection of any corpus: its own words must find the document they are from.
+
+    Example: lsr data task corpus.jsonl --kind keyword --out my-task
+    """
+    texts, qrels = self_task(DocumentReader([source]), kind, queries, seed)
+    if len(texts) < queries:
+        say(f"note: {len(texts):,} queries, {queries:,} were wanted: no more documents are long enough")
+    count = write_collection(out, DocumentReader([source]), texts, qrels)
+    say(f"wrote {out}: {count:,} documents, {len(texts):,} queries")
 
 
 def _lines(path: Path) -> list[str]:

@@ -126,7 +126,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     encoder = in_language(encoder, language)
     place = str(index) if index else None
     if verify:
-        if not verified(verify, {"dataset": dataset, "encoder": encoder, "index": place}):
+        if not _verified(verify, {"dataset": dataset, "encoder": encoder, "index": place}):
             raise typer.Exit(1)
         return
     fetch([dataset] if download and dataset else [])
@@ -143,15 +143,11 @@ def command(  # noqa: PLR0913 - one parameter an option
         topic_field=topic_field,
     )
     outputs = Outputs(run_file, json_file, report, certificate, baseline)
-    start(question, outputs)
+    _start(question, outputs)
 
 
-def start(question: Question, outputs: Outputs) -> None:
-    """Evaluate one collection, or each of a folder; without a dataset, only ask.
-
-    Raises:
-        InputError: no dataset, and not all that a run without judgements needs.
-    """
+def _start(question: Question, outputs: Outputs) -> None:
+    """Evaluate one collection, or each of a folder; without a dataset, write a run."""
     for path in filter(None, outputs[:3]):
         make_room(path)
     if not question.dataset:
@@ -159,9 +155,9 @@ def start(question: Question, outputs: Outputs) -> None:
     elif parts := sub_collections(question.dataset):
         from lsr.cli.evaluating.evaluate_parts import run_parts
 
-        run_parts(parts, question, outputs, lambda part: run(part, Outputs()))
+        run_parts(parts, question, outputs, lambda part: _evaluate_one(part, Outputs()))
     else:
-        run(question, outputs)
+        _evaluate_one(question, outputs)
 
 
 def _run_only(question: Question, outputs: Outputs) -> None:
@@ -178,12 +174,8 @@ def _run_only(question: Question, outputs: Outputs) -> None:
     write_topics_run(question, outputs.run)
 
 
-def run(question: Question, outputs: Outputs) -> dict[str, Any]:
-    """Evaluate, print and write; what was measured.
-
-    Raises:
-        InputError: ``baseline`` without ``report``.
-    """
+def _evaluate_one(question: Question, outputs: Outputs) -> dict[str, Any]:
+    """Evaluate, print and write; what was measured."""
     if outputs.baseline and not outputs.report:
         raise InputError("--baseline is what --report compares with: give --report FILE.html too")
     if outputs.baseline:  # before hours of encoding
@@ -204,7 +196,7 @@ def run(question: Question, outputs: Outputs) -> dict[str, Any]:
     return _summary(found)
 
 
-def verified(path: Path, changes: Mapping[str, str | None]) -> bool:
+def _verified(path: Path, changes: Mapping[str, str | None]) -> bool:
     """Measure again what a certificate states, print what agrees and what differs; whether all that must agree does.
 
     Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -23,14 +22,9 @@ def command(
 
     Example: lsr fuse bm25.run splade.run --out fused.run
     """
-    run(runs, out, method, weights, depth)
-
-
-def run(paths: Sequence[Path], out: Path, method: str, weights: Sequence[float] | None, depth: int) -> None:
-    """Fuse and write."""
-    runs = [read_run(path) for path in paths]
-    merged = fuse(runs, method, weights or None, depth)
+    read = [read_run(path) for path in runs]
+    merged = fuse(read, method, weights or None, depth)
     write_run(out, merged, f"fused-{method}")
     say(f"wrote {out}: {len(merged):,} queries, {sum(map(len, merged.values())):,} results ({method})")
-    if some := sum(not all(query in run for run in runs) for query in merged):
+    if some := sum(not all(query in run for run in read) for query in merged):
         say(f"note: {some:,} {'query is' if some == 1 else 'queries are'} not in every run")

@@ -16,11 +16,6 @@ def command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder o
 
     Example: lsr check my-index
     """
-    run(folder)
-
-
-def run(folder: Path) -> None:
-    """Verify ``folder`` and print what it holds."""
     manifest = Collection.verify(folder)
     rows = [
         ("index", str(folder)),

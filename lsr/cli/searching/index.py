@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -50,40 +49,20 @@ def command(  # noqa: PLR0913 - one parameter an option
     Example: lsr index corpus.jsonl --out my-index
     """
     fetch(sources if download else [])
-    encoder = in_language(encoder, language)
-    run(sources, out, encoder, engine, Fields(id_field, text_field, title_field), vectors)
-
-
-def run(
-    sources: Sequence[str],
-    folder: Path,
-    encoder_name: str | None,
-    engine: str,
-    fields: Fields,
-    vectors: str | None = None,
-) -> None:
-    """Index ``sources`` into ``folder`` and print a summary.
-
-    Args:
-        sources: documents, or vectors, or the vectors of an index.
-        folder: of the index.
-        encoder_name: None means the default model for documents, and nobody for vectors.
-        engine: of the index.
-        fields: of documents.
-        vectors: format of the vectors, or "auto"; None takes documents, unless the first source can only hold vectors.
-    """
+    name = in_language(encoder, language)
+    fields = Fields(id_field, text_field, title_field)
     settings = IndexSettings(engine)
     if vectors or is_vector_file(Path(sources[0])) or is_index(Path(sources[0])):
-        _run_vectors(vector_source(sources, vectors), folder, encoder_name, settings)
+        _run_vectors(vector_source(sources, vectors), out, name, settings)
         return
     reader = DocumentReader(sources, fields)
-    encoder = encoders.load(encoder_name or encoders.DEFAULT)
+    loaded = encoders.load(name or encoders.DEFAULT)
     with progress_bars() as bars:
-        summary = index_documents(reader, encoder, folder, settings, IndexBars(bars, reader))
-    _print(summary, folder, encoder.name)
+        summary = index_documents(reader, loaded, out, settings, IndexBars(bars, reader))
+    _print(summary, out, loaded.name)
     for note in reader.notes:
         say(note)
-    warn_of_unread(summary, encoder)
+    warn_of_unread(summary, loaded)
 
 
 def _run_vectors(source: VectorSource, folder: Path, encoder_name: str | None, settings: IndexSettings) -> None:

@@ -35,26 +35,21 @@ def command(
 
     Example: lsr search my-index "rotten teeth from eating sweets" --explain
     """
-    run(folder, " ".join(query), k, as_json, explained, exact, recall)
-
-
-def run(folder: Path, query: str, k: int, as_json: bool, explained: bool, exact: bool, recall: float | None) -> None:
-    """Search and print."""
-    query = query.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # bytes of the shell that are no UTF-8
+    text = " ".join(query).encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # not UTF-8 in the shell
     searcher = Searcher.open(folder)
-    vector = searcher.encode(query)
+    vector = searcher.encode(text)
     # A process that asks once finds everything as soon: exact search of most indexes does without the compiler.
     hits = searcher.search(vector, k, exact or recall is None, recall)
     if as_json:
-        records = [_record(searcher, query, vector, hit, explained) for hit in hits]
-        print_json({"query": query, "hits": records})
+        records = [_record(searcher, text, vector, hit, explained) for hit in hits]
+        print_json({"query": text, "hits": records})
         return
     if not hits:
-        say(_why_nothing(searcher, query, vector))
+        say(_why_nothing(searcher, text, vector))
     for number, hit in enumerate(hits, 1):
         _print_hit(number, hit, searcher.snippet(vector, hit))
         if explained:
-            out.print(Padding(_shares_table(hit, searcher.explain(query, hit)), (0, 0, 1, 0), expand=False))
+            out.print(Padding(_shares_table(hit, searcher.explain(text, hit)), (0, 0, 1, 0), expand=False))
 
 
 def _why_nothing(searcher: Searcher, query: str, vector: SparseMatrix) -> str:

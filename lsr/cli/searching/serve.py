@@ -23,15 +23,6 @@ def command(
 
     Example: lsr serve my-index --port 8080
     """
-    run(folder, host, port)
-
-
-def run(folder: Path, host: str, port: int) -> None:
-    """Serve ``folder`` until SIGINT or SIGTERM.
-
-    Raises:
-        InputError: an address that cannot be taken, or a setting that does not fit.
-    """
     settings = read_settings()
     for line in misspelt_settings():
         say(f"warning: {line}")

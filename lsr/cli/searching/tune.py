@@ -29,11 +29,6 @@ def command(
 
     Example: lsr tune my-index --recall 0.95 --queries queries.jsonl
     """
-    run(folder, recall, queries, at_most)
-
-
-def run(folder: Path, recall: float, queries: str | None, at_most: int) -> None:
-    """Tune ``folder`` and print what was measured."""
     texts = [document.text for document in DocumentReader([queries])] if queries else None
     with progress_bars() as bars:
         task = bars.add_task("measuring", total=None, items=0, unit="queries")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from lsr.cli.console import out, progress_bars, say
+from lsr.cli import console
+from lsr.cli.console import progress_bars, say
 from lsr.corpus import DocumentReader
 
 if TYPE_CHECKING:
-    from lsr.training.adaptation.adaptation import Adaptation, Compared, Report
+    from lsr.training.adaptation.adaptation import Compared, Report
 
 REFUSED = 3  # exit code: done, and the encoder was not better
 
@@ -45,21 +45,11 @@ def command(  # noqa: PLR0913  one for each option
 
     require("accelerate", "onnxscript", purpose="lsr adapt")
     from lsr.encoders.registry import folder_of
-    from lsr.training.adaptation.adaptation import Adaptation
-
-    run(corpus, folder_of(encoder), out, Adaptation(recipe, steps, minutes, seed, force), judged)
-
-
-def run(sources: Sequence[str], encoder: Path, folder: Path, settings: Adaptation, judged: Path | None) -> None:
-    """Adapt, print the comparison, and end with code 3 where nothing was written.
-
-    Raises:
-        typer.Exit: the adapted encoder was refused.
-    """
-    from lsr.training.adaptation.adaptation import adapt
+    from lsr.training.adaptation.adaptation import Adaptation, adapt
     from lsr.training.loop.validation import read_dev
 
-    documents, task = list(DocumentReader(sources)), read_dev(judged) if judged else None
+    settings = Adaptation(recipe, steps, minutes, seed, force)
+    documents, task = list(DocumentReader(corpus)), read_dev(judged) if judged else None
     with progress_bars() as bars:
         tasks = {}
 
@@ -68,12 +58,12 @@ def run(sources: Sequence[str], encoder: Path, folder: Path, settings: Adaptatio
                 tasks[stage] = bars.add_task(stage, total=total, items=0)
             bars.update(tasks[stage], completed=done, items=done)
 
-        report = adapt(documents, encoder, folder, settings, task, show)
+        report = adapt(documents, folder_of(encoder), out, settings, task, show)
     _print("questions kept back", report.held_out)
     if report.judged and judged:
         _print(f"judged queries of {judged.name}", report.judged)
-    say(f"{report.steps:,} steps on {report.pairs:,} pairs, {report.seconds:.0f} s in all; {folder / 'report.json'}")
-    _end(report, folder)
+    say(f"{report.steps:,} steps on {report.pairs:,} pairs, {report.seconds:.0f} s in all; {out / 'report.json'}")
+    _end(report, out)
 
 
 def _end(report: Report, folder: Path) -> None:
@@ -100,4 +90,4 @@ def _print(title: str, compared: Compared) -> None:
     for side in ("document", "query"):
         terms = [getattr(one, f"{side}_terms") for one in (compared.bm25, compared.before, compared.after)]
         table.add_row(f"terms a {side}", *(f"{value:.1f}" for value in terms), f"{terms[2] - terms[1]:+.1f}", "", "")
-    out.print(table)
+    console.out.print(table)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from lsr.cli.console import facts, out, progress_bars
+from lsr.cli import console
+from lsr.cli.console import facts, progress_bars
 from lsr.errors import InputError
 from lsr.training.data.sources import read_data
 from lsr.training.data.training_folder import EXAMPLES, write_row_folder
@@ -54,19 +54,10 @@ def command(  # noqa: PLR0913  one for each option
 
     Example: lsr mine pairs.parquet --out mined
     """
-    run(data, out, MiningSettings(tuple(encoder or ("bm25",)), negatives, depth, skip, share, judge, scored, seed))
-
-
-def run(sources: Sequence[str], folder: Path, settings: MiningSettings) -> None:
-    """Mine ``sources`` into ``folder`` and print what came of it.
-
-    Raises:
-        InputError: ``folder`` holds training data already.
-    """
-    if (folder / EXAMPLES).exists():
-        raise InputError(f"{folder} holds training data: choose a new folder for --out")
+    settings = MiningSettings(tuple(encoder or ("bm25",)), negatives, depth, skip, share, judge, scored, seed)
+    _check_new(out)
     started = time.perf_counter()
-    data = read_data(sources)
+    pairs = read_data(data)
     with progress_bars() as bars:
         tasks = {}
 
@@ -75,20 +66,25 @@ def run(sources: Sequence[str], folder: Path, settings: MiningSettings) -> None:
                 tasks[stage] = bars.add_task(stage, total=total, items=0, unit="texts")
             bars.update(tasks[stage], completed=done, items=done)
 
-        examples, report = mine(data, settings, show)
-    write_row_folder(folder, data.queries, data.documents, examples)
+        examples, report = mine(pairs, settings, show)
+    write_row_folder(out, pairs.queries, pairs.documents, examples)
     seconds = time.perf_counter() - started
     record = {
-        "data": list(sources),
+        "data": data,
         "settings": asdict(settings),
         "report": asdict(report),
         "seconds": round(seconds, 1),
     }
-    (folder / "mined.json").write_bytes(msgspec.json.format(msgspec.json.encode(record)))
-    _print(report, folder, seconds)
+    (out / "mined.json").write_bytes(msgspec.json.format(msgspec.json.encode(record)))
+    _print(report, out, seconds)
+
+
+def _check_new(folder: Path) -> None:
+    if (folder / EXAMPLES).exists():
+        raise InputError(f"{folder} holds training data: choose a new folder for --out")
 
 
 def _print(report: MiningReport, folder: Path, seconds: float) -> None:
     rows = [(WORDS[name], f"{value:,}") for name, value in report.rows()]
     rows[1] = (rows[1][0], f"{report.negatives:,} ({report.negatives / report.pairs:.2f} a pair)")
-    out.print(facts([*rows, ("training folder", str(folder)), ("seconds", f"{seconds:.1f}")]))
+    console.out.print(facts([*rows, ("training folder", str(folder)), ("seconds", f"{seconds:.1f}")]))

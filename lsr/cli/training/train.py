@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from lsr.cli.console import facts, out, progress_bars, say
+from lsr.cli import console
+from lsr.cli.console import facts, progress_bars, say
 from lsr.errors import InputError
 from lsr.training.data.sampling_order import Order
-from lsr.training.recipe import Penalty, read_recipe, recipe_names
+from lsr.training.recipe import Penalty, Recipe, read_recipe, recipe_names
 
 if TYPE_CHECKING:
     from lsr.training.loop.session import Plan
@@ -47,26 +48,31 @@ def command(  # noqa: PLR0913  one for each option
     Example: lsr train splade --data pairs.jsonl --dev scifact.zip --model my-weights --out my-run
     """
     if recipe == "list":
-        list_recipes()
-    else:
-        run_named(recipe, profile, (model, data, dev, out), tuple(teacher or ()), seed, resume, tuple(mix or ()))
+        _list_recipes()
+        return
+    from lsr.training.loop.session import Plan
+
+    start, sources, judged, folder = _places(model, data, dev, out)
+    if mix:
+        Order([1] * len(sources), tuple(mix))  # refuses weights that do not fit, before anything is read
+    plan = Plan(start, tuple(sources), tuple(judged), folder, tuple(teacher or ()), tuple(mix or ()) or None, seed)
+    _train(read_recipe(recipe, profile), plan, resume)
 
 
-def run(name: str, profile: str | None, plan: Plan, resume: bool) -> None:
+def _train(recipe: Recipe, plan: Plan, resume: bool) -> None:
     """Train and print what the dev set says."""
     from lsr.training.loop.session import prepare
 
-    recipe = read_recipe(name, profile)
     started = time.perf_counter()
     trainer = prepare(recipe, plan, resume)
     for fault in trainer.passed_over:
         say(f"{fault}; going on from step {trainer.step:,}")
-    latest: dict[str, float] = {}
     if not trainer.ranks.first:
         trainer.run()
         return
     with progress_bars() as bars:
         task = bars.add_task("training", total=recipe.steps, items=0, unit="steps")
+        latest: dict[str, float] = {}
 
         def show(step: int, values: dict[str, float]) -> None:
             latest.update({key: value for key, value in values.items() if key in SHOWN})
@@ -82,7 +88,7 @@ def run(name: str, profile: str | None, plan: Plan, resume: bool) -> None:
         ("encoder", str(plan.out / "encoder")),
         ("seconds", f"{time.perf_counter() - started:.1f}"),
     ]
-    out.print(facts(rows))
+    console.out.print(facts(rows))
 
 
 def _step(number: int) -> str:
@@ -90,34 +96,18 @@ def _step(number: int) -> str:
     return f"step {number:,}" if number else "step 0, the untouched start: training made it no better"
 
 
-def run_named(
-    name: str,
-    profile: str | None,
-    places: tuple[Path | None, list[str] | None, list[str] | None, Path | None],
-    teachers: tuple[str, ...],
-    seed: int,
-    resume: bool,
-    mix: tuple[float, ...] = (),
-) -> None:
-    """Train from ``places``: model, data, dev sets, folder.
-
-    Raises:
-        InputError: one of them was not given.
-        TrainingError: mixing weights that do not fit the data.
-    """
-    from lsr.training.loop.session import Plan
-
-    model, data, dev, folder = places
-    if model is None or not data or not dev or folder is None:
-        given = {"--model": model, "--data": data, "--dev": dev, "--out": folder}
+def _places(
+    model: Path | None, data: list[str] | None, dev: list[str] | None, out: Path | None
+) -> tuple[Path, list[str], list[str], Path]:
+    """All four, or a message that names what is missing."""
+    if model is None or not data or not dev or out is None:
+        given = {"--model": model, "--data": data, "--dev": dev, "--out": out}
         missing = ", ".join(option for option, value in given.items() if not value)
         raise InputError(f"training needs {missing}; see lsr train --help")
-    if mix:
-        Order([1] * len(data), mix)  # refuses weights that do not fit, before anything is read
-    run(name, profile, Plan(model, tuple(data), tuple(dev), folder, teachers, mix or None, seed), resume)
+    return model, data, dev, out
 
 
-def list_recipes() -> None:
+def _list_recipes() -> None:
     """Print every recipe, as a table of Markdown."""
     head = ("recipe", "system", "losses", "documents", "queries", "what it is")
     rows = [head, *(_row(name) for name in recipe_names())]
@@ -125,7 +115,7 @@ def list_recipes() -> None:
     rows.insert(1, tuple("-" * width for width in widths))  # type: ignore[arg-type]
     for row in rows:
         cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
-        out.print(Text(f"| {' | '.join(cells)} |"), soft_wrap=True)
+        console.out.print(Text(f"| {' | '.join(cells)} |"), soft_wrap=True)
 
 
 def _row(name: str) -> tuple[str, str, str, str, str, str]:
