@@ -31,7 +31,7 @@ TEXTS = 20_000  # that stems are counted in
 ALONE = 1e-6  # weight of teachers that say nothing
 POOLED, LARGEST = "pooled-stems", "stems"
 STARTS = {"base": POOLED, "largest": LARGEST, "other": POOLED}  # system of each untrained encoder
-(DENSE,) = msgspec.to_builtins(read_recipe("default"))["teaching"]["copies"]
+(DENSE,) = msgspec.to_builtins(read_recipe("default"))["teaching"]["targets"]
 SPARSE = {"teacher": 0, "factor": 0.25, "above": 0.1, "normed": True}
 STEMS = msgspec.structs.replace(read_recipe("default").stems, pieces=0)  # few texts say little of word-pieces
 # Name: what differs, the change in the recipe, and the start if it is another.
@@ -52,8 +52,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "S = 10": ("scale of the teachers, not 30", {"teaching": {"scale": 10.0}}, "base"),
     "S = 100": ("", {"teaching": {"scale": 100.0}}, "base"),
     "nothing copied": ("no SparseMSE", {"losses": {"sparse_mse": 0.0}}, "base"),
-    "both copied": ("splade-tiny too", {"teaching": {"copies": (DENSE, SPARSE)}}, "base"),
-    "splade-tiny copied": ("and not MiniLM", {"teaching": {"copies": (SPARSE,)}}, "base"),
+    "both copied": ("splade-tiny too", {"teaching": {"targets": (DENSE, SPARSE)}}, "base"),
+    "splade-tiny copied": ("and not MiniLM", {"teaching": {"targets": (SPARSE,)}}, "base"),
     "no ensemble": ("copies alone", {"losses": {"kl": 0.0, "info_nce": 0.0}}, "base"),
     "l0 mask": ("documents of 120 terms or fewer are left alone", {"document": {"above": 120}}, "base"),
     "L1": ("instead of FLOPS", {"document": {"norm": "l1"}}, "base"),

@@ -137,7 +137,7 @@ def dense(setting: Setting) -> dict[str, float]:
         vectors = []
         for store, query in ((one.documents, False), (one.queries, True)):
             assert student.frozen
-            source = student.source.asking if query else student.source.document
+            source = student.source.query_side if query else student.source.document
             states = student.frozen.of(store, student.side(query), source)
             vectors.append(unit_rows(SparseMatrix.from_scipy(csr_array(states.numpy()))))
         ndcg[name] = one.judge(vectors[0], vectors[1]).ndcg

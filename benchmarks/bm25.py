@@ -61,9 +61,9 @@ def theirs(collection: TestCollection) -> tuple[Callable[..., list[Ranking]], fl
 
 
 def measured(collection: TestCollection, rank: Callable[..., list[Ranking]], indexing: float) -> tuple[str, ...]:
-    run, asking = timed(lambda: run_queries(rank, collection.queries, DEPTH))
+    run, query_seconds = timed(lambda: run_queries(rank, collection.queries, DEPTH))
     value = evaluate(collection.qrels, run, parse_measures(["nDCG@10"])).mean["nDCG@10"]
-    return f"{value:.4f}", f"{indexing:.2f}", f"{1e3 * asking / len(collection.queries):.3f}"
+    return f"{value:.4f}", f"{indexing:.2f}", f"{1e3 * query_seconds / len(collection.queries):.3f}"
 
 
 def main(paths: list[str]) -> None:

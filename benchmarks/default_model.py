@@ -22,7 +22,7 @@ from rich.table import Table
 
 from lsr.corpus import DocumentReader
 from lsr.encoders import DEFAULT, Encoder, load
-from lsr.encoders.folded import FoldedEncoder
+from lsr.encoders.expanded import ExpandedEncoder
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.registry import folder_of
 from lsr.encoders.tokens.word_pieces import read_tokenizer
@@ -75,7 +75,7 @@ def main() -> None:
 
 def encoding(texts: Sequence[str], arguments: Any) -> dict[str, float]:
     encoder = load(DEFAULT, device="cpu")
-    assert isinstance(encoder, FoldedEncoder)
+    assert isinstance(encoder, ExpandedEncoder)
     some = cut_texts(texts, encoder.base, arguments.documents)
     encoder.observe(some[:32])
     seconds = []

@@ -110,7 +110,7 @@ def windowed(bench: Bench) -> Iterator[Setting]:
     built.bytes = sum(a.nbytes for a in (*index._windows, *index._forward))
     queries = bench.vectors.single_queries
 
-    def asking(settings: WindowedSettings | None) -> Ask:
+    def ask_with(settings: WindowedSettings | None) -> Ask:
         def ask(i: int, k: int) -> Any:
             return index.search(queries[i], k, exact=settings is None, settings=settings).rows[0]
 
@@ -119,8 +119,8 @@ def windowed(bench: Bench) -> Iterator[Setting]:
     grids = ((10, (0.3, 0.25, 0.22, 0.2, 0.17, 0.15, 0.12), (0.7, 1, 1.5)), (100, (0.2, 0.17, 0.15), (0.8, 1, 1.4)))
     for k, cuts, efforts in grids:
         for cut, effort in itertools.product(cuts, efforts):
-            yield Setting("lsr windowed", f"cut {cut} effort {effort}", k, asking(WindowedSettings(cut, effort)))
-    yield Setting("lsr exact", "exact", 10, asking(None))
+            yield Setting("lsr windowed", f"cut {cut} effort {effort}", k, ask_with(WindowedSettings(cut, effort)))
+    yield Setting("lsr exact", "exact", 10, ask_with(None))
 
 
 def seismic(bench: Bench) -> Iterator[Setting]:

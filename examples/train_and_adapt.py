@@ -61,7 +61,7 @@ def main(folder: Path) -> None:
     report = adapt(documents, folder / "run" / "encoder", folder / "adapted", settings, read_dev(SAMPLE))
     asked = report.held_out.differences["nDCG@10"]
     print(f"adapted in {report.steps} steps on {report.pairs} questions that the corpus asks of itself")
-    print(f"nDCG@10 on questions kept back: {asked.a:.4f} before, {asked.b:.4f} after: {report.verdict}")
+    print(f"nDCG@10 on questions kept back: {asked.a:.4f} before, {asked.b:.4f} after: {report.conclusion}")
     print("written" if report.written else "not written: only what is clearly better is")
 
 

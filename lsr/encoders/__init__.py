@@ -16,18 +16,20 @@ from lsr.encoders.side import Side
 from lsr.on_first_use import on_first_use
 
 if TYPE_CHECKING:
-    from lsr.encoders.lexical.precomputed import GivenVectors
+    from lsr.encoders.lexical.precomputed import PrecomputedVectors
 
-__getattr__ = on_first_use(__name__, {"lexical.precomputed": ("GivenVectors",)})  # it needs all formats of vectors
+__getattr__ = on_first_use(
+    __name__, {"lexical.precomputed": ("PrecomputedVectors",)}
+)  # it needs all formats of vectors
 
 __all__ = [
     "DEFAULT",
     "BM25Encoder",
     "Declaration",
     "Encoder",
-    "GivenVectors",
     "Observation",
     "Origin",
+    "PrecomputedVectors",
     "Side",
     "Span",
     "load",

@@ -134,7 +134,7 @@ class Encoder(ABC):
         return self.encoded(texts)
 
     def encoded(self, texts: Sequence[str]) -> Observation:
-        """Document vectors as `encode_documents` gives them, and how many texts were cut."""
+        """Document vectors as `encode_documents` gives them, and how many texts were truncated."""
         return Observation(self.encode_documents(texts), 0)
 
     def weigh(self, observed: SparseMatrix) -> SparseMatrix:

@@ -39,7 +39,7 @@ class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
         msgspec.structs.force_setattr(self, "scorer", sys.intern(self.scorer))  # as in `Side`
 
     @property
-    def asking(self) -> Side:
+    def query_side(self) -> Side:
         """The side that encodes queries."""
         return self.query or self.document
 
@@ -81,7 +81,7 @@ def parse_declaration(text: str, place: str | Path) -> Declaration:
         raise EncoderError(f"{place}: not a declaration of an encoder ({error})") from None
     if declaration.scorer not in SCORERS:
         raise EncoderError(f"{place}: unknown scorer {declaration.scorer!r}: wanted one of {', '.join(SCORERS)}")
-    for side in (declaration.document, declaration.asking):
+    for side in (declaration.document, declaration.query_side):
         if fault := fault_of(side):
             raise EncoderError(f"{place}: {fault}")
     return declaration

@@ -40,7 +40,7 @@ class Runner(Protocol):
     terms: int
 
     def run(self, texts: Sequence[str]) -> tuple[SparseMatrix, int]:
-        """Vectors, and how many texts were cut."""
+        """Vectors, and how many texts were truncated."""
 
     def origins(self, text: str) -> tuple[SparseMatrix, Tokens, NDArray[np.int64]]:
         """The vector of one text, its tokens, and which of them gave each term.
@@ -72,11 +72,11 @@ class NeuralEncoder(Encoder):
         self.source, self._device, self._half = source, device, half
         self.declaration = source.declaration
         self._check()
-        self._corpus = CorpusTable(source.asking.parts) if source.asking.side.table == "corpus" else None
+        self._corpus = CorpusTable(source.query_side.parts) if source.query_side.side.table == "corpus" else None
         self.learns = self._corpus is not None
         # Faults show now, not at the first text, and queries go on when the folder is replaced.
         _ = self.tokenizer, self.queries
-        if head_of(source.asking.side).reads_states:
+        if head_of(source.query_side.side).reads_states:
             _ = self.documents
 
     @cached_property
@@ -89,7 +89,7 @@ class NeuralEncoder(Encoder):
         """What encodes queries."""
         if self.source.query is not None:
             return self._runner(self.source.query)
-        side = self.declaration.asking
+        side = self.declaration.query_side
         if side == self.source.document.side:
             return self.documents
         return self._shared(side)
@@ -114,10 +114,10 @@ class NeuralEncoder(Encoder):
     @cached_property
     def dim(self) -> int:
         """Number of columns: of a query table beside a network, the wider of both."""
-        asking = self.source.asking
-        if head_of(asking.side).reads_states:
+        query_side = self.source.query_side
+        if head_of(query_side.side).reads_states:
             return self.documents.terms
-        return max(asking.parts["table"].size, width_of(self.source.document))
+        return max(query_side.parts["table"].size, width_of(self.source.document))
 
     @property
     def learned(self) -> bool:
@@ -177,7 +177,7 @@ class NeuralEncoder(Encoder):
         return Observation(*self._run(texts, query=False))
 
     def encode_documents(self, texts: Sequence[str]) -> SparseMatrix:
-        """Document vectors; a text longer than the model reads is cut."""
+        """Document vectors; a text longer than the model reads is truncated."""
         return self.encoded(texts).matrix
 
     def encode_queries(self, texts: Sequence[str]) -> SparseMatrix:
@@ -225,8 +225,8 @@ class NeuralEncoder(Encoder):
         copy_vocabulary(source.document, folder)
         save_side(source.document, folder / "document")
         if source.query is not None:
-            asking = source.query if self._corpus is None else replace(source.query, parts=self._corpus.parts())
-            save_side(asking, folder / "query", own_tokenizer=source.query.tokenizer != source.document.tokenizer)
+            query_side = source.query if self._corpus is None else replace(source.query, parts=self._corpus.parts())
+            save_side(query_side, folder / "query", own_tokenizer=source.query.tokenizer != source.document.tokenizer)
         write_manifest(folder, source.stated)
 
     def _run(self, texts: Sequence[str], query: bool) -> tuple[SparseMatrix, int]:
@@ -242,7 +242,7 @@ class NeuralEncoder(Encoder):
 
     def _check(self) -> None:
         """Faults that show without reading a network."""
-        for side in (self.source.document, self.source.asking):
+        for side in (self.source.document, self.source.query_side):
             size = terms_of(side.tokenizer, side.side)
             if side.side.head == "table" and "table" not in side.parts:
                 raise EncoderError(f"{self.source.folder}: the query table is missing")

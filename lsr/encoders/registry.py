@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lsr.encoders.base import Encoder
 from lsr.encoders.lexical.bm25 import ENGLISH, BM25Encoder
-from lsr.encoders.storage.layout import FOLDED
+from lsr.encoders.storage.layout import EXPANDED
 from lsr.errors import EncoderError
 
 DEFAULT = "default"
@@ -46,13 +46,13 @@ def load(
     if (folder / BM25).is_file():
         return BM25Encoder.load(folder)
     if (folder / VECTORS).is_file():
-        from lsr.encoders.lexical.precomputed import GivenVectors
+        from lsr.encoders.lexical.precomputed import PrecomputedVectors
 
-        return GivenVectors.load(folder)
-    if (folder / FOLDED).is_file():
-        from lsr.encoders.folded import FoldedEncoder
+        return PrecomputedVectors.load(folder)
+    if (folder / EXPANDED).is_file():
+        from lsr.encoders.expanded import ExpandedEncoder
 
-        return FoldedEncoder.load(folder, lambda part: load(part, device, half))
+        return ExpandedEncoder.load(folder, lambda part: load(part, device, half))
     from lsr.encoders.neural import NeuralEncoder
     from lsr.encoders.storage.reader import read_source
 
@@ -66,7 +66,7 @@ def fingerprint_of(name_or_dir: str | Path) -> str:
         EncoderError: as `load`.
     """
     folder = folder_of(name_or_dir)
-    if bm25_language(name_or_dir) or not folder.is_dir() or _has(folder, BM25, VECTORS, FOLDED):
+    if bm25_language(name_or_dir) or not folder.is_dir() or _has(folder, BM25, VECTORS, EXPANDED):
         return load(name_or_dir, "cpu").fingerprint
     from lsr.encoders.storage.reader import fingerprint, read_source
 

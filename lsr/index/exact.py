@@ -76,9 +76,9 @@ class ExactIndex:
             a, b, c, d = sums.T
             return np.asarray((a + b) + (c + d))
 
-    def _places(self, asked: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def _places(self, query_terms: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Where terms that are asked for stand in the vectors, int64, rising."""
         terms = self._documents.terms
         starts = range(0, terms.size, AT_ONCE)
-        parts = [first + np.flatnonzero(asked.take(terms[first : first + AT_ONCE])) for first in starts]
+        parts = [first + np.flatnonzero(query_terms.take(terms[first : first + AT_ONCE])) for first in starts]
         return np.concatenate([np.zeros(0, np.int64), *parts])

@@ -58,7 +58,7 @@ class Listener(Progress, Protocol):
     def reading(self, reader: DocumentReader) -> None:
         """Documents will be encoded from here."""
 
-    def asked(self, done: int, total: int) -> None:
+    def searched(self, done: int, total: int) -> None:
         """So many queries are answered."""
 
 
@@ -68,7 +68,7 @@ class Silence(Quiet):
     def reading(self, reader: DocumentReader) -> None:
         """Ignore it."""
 
-    def asked(self, done: int, total: int) -> None:
+    def searched(self, done: int, total: int) -> None:
         """Ignore it."""
 
 
@@ -156,7 +156,7 @@ def evaluate_system(
             searcher, collection = prepare(asked, collection)
             system = SparseSystem(searcher, system.way) if searcher and isinstance(system, SparseSystem) else system
         texts = list(collection.queries.values())
-        run = answer(system, collection.queries, depth, lambda done: listener.asked(done, len(texts)))
+        run = answer(system, collection.queries, depth, lambda done: listener.searched(done, len(texts)))
         evidence = Evidence(topics, system.vectors)
         values = measured(collection.qrels, run, names, question.convention, evidence)
         points = []

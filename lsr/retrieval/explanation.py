@@ -29,7 +29,7 @@ def common_terms(query: SparseMatrix, document: SparseMatrix) -> list[tuple[int,
 
 
 def explain(
-    query: SparseMatrix, document: SparseMatrix, encoder: Encoder, asked: str = "", texts: Iterable[str] = ()
+    query: SparseMatrix, document: SparseMatrix, encoder: Encoder, query_text: str = "", texts: Iterable[str] = ()
 ) -> list[TermShare]:
     """The shares of all terms that query and document have in common, largest first; they add up to the score.
 
@@ -40,18 +40,18 @@ def explain(
         query: one row.
         document: one row.
         encoder: names the terms.
-        asked: the query in words, if it was asked so.
+        query_text: the query in words, where it was given so.
         texts: of the document.
     """
     common = common_terms(query, document)
     hashed = any(encoder.hashed(term) for term, _, _ in common)
-    names = _own_names(encoder, asked, texts) if hashed else {}
+    names = _own_names(encoder, query_text, texts) if hashed else {}
     shares = [TermShare(names.get(term) or encoder.terms[term], q, d, q * d) for term, q, d in common]
     return sorted(shares, key=lambda share: -share.share)
 
 
-def _own_names(encoder: Encoder, asked: str, texts: Iterable[str]) -> dict[int, str]:
-    queried, written = _own_words(encoder, [asked]), _own_words(encoder, texts)
+def _own_names(encoder: Encoder, query_text: str, texts: Iterable[str]) -> dict[int, str]:
+    queried, written = _own_words(encoder, [query_text]), _own_words(encoder, texts)
     names = {term: words[0] for term, words in (written | queried).items()}
     for term in queried.keys() & written.keys():
         if names[term] not in written[term]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lsr.corpus.sources import Source
-from lsr.encoders import Encoder, GivenVectors
+from lsr.encoders import Encoder, PrecomputedVectors
 from lsr.errors import InputError
 from lsr.formats import Format, VectorBatch, VectorSource, Vocabulary
 from lsr.formats.source import size_of
@@ -40,7 +40,7 @@ def _read(path: Path, vocabulary: Vocabulary) -> Iterator[VectorBatch]:
     searcher = Searcher.open(path)
     collection, encoder, size = searcher.collection, searcher.encoder, size_of(path)
     new = vocabulary.renumber(_names(encoder), encoder.dim)
-    if not isinstance(encoder, GivenVectors):
+    if not isinstance(encoder, PrecomputedVectors):
         vocabulary.about.update(encoder=encoder.name, fingerprint=encoder.fingerprint)
     done = 0
     for documents, matrix in collection.batches(ROWS):
@@ -52,7 +52,7 @@ def _read(path: Path, vocabulary: Vocabulary) -> Iterator[VectorBatch]:
 
 def _names(encoder: Encoder) -> list[str] | None:
     """Of the terms; None where they are numbers."""
-    return None if isinstance(encoder, GivenVectors) and not encoder.named else list(encoder.terms)
+    return None if isinstance(encoder, PrecomputedVectors) and not encoder.named else list(encoder.terms)
 
 
 def _write(*_: object) -> None:

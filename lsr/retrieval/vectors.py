@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders import Encoder, GivenVectors, Span
+from lsr.encoders import Encoder, PrecomputedVectors, Span
 from lsr.errors import InputError, MismatchError
 from lsr.formats import VectorSource, Vocabulary
 from lsr.formats.vectors import sorted_rows
@@ -48,7 +48,7 @@ def index_vectors(
     """
     if encoder is not None and encoder.learns:
         raise InputError(f"--encoder {encoder.name} learns from texts: leave it out, or index the texts")
-    maker = encoder or encoder_of(source) or GivenVectors(source.vocabulary)
+    maker = encoder or encoder_of(source) or PrecomputedVectors(source.vocabulary)
     return write_index(_batches(source, encoder), lambda: maker, folder, settings, progress, weigh=lambda rows: rows)
 
 
@@ -143,7 +143,7 @@ def read_vector_topics(source: VectorSource, encoder: Encoder) -> Topics:
     parts = []
     for documents, matrix, *_ in source:
         check_summable(matrix, lambda row: f"query {documents[row].id!r}")  # noqa: B023
-        if not isinstance(encoder, GivenVectors):
+        if not isinstance(encoder, PrecomputedVectors):
             _check_maker(source, encoder)
         for document in documents:
             if document.id in ids:

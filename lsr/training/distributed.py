@@ -17,20 +17,20 @@ from lsr.errors import MissingExtraError
 
 
 @dataclass(frozen=True)
-class Ranks:
+class Processes:
     """One of ``size`` processes; alone, every method gives back what it got."""
 
-    rank: int = 0
+    index: int = 0
     size: int = 1
 
     @property
     def first(self) -> bool:
         """Whether this process logs, measures and writes."""
-        return self.rank == 0
+        return self.index == 0
 
     def gather(self, own: torch.Tensor) -> torch.Tensor:
         """The rows float[n, V] of all processes, float[size * n, V], differentiable; ``n`` is the same everywhere."""
-        return own if self.size == 1 else _Gather.apply(own.contiguous(), self.rank)  # type: ignore[no-untyped-call]
+        return own if self.size == 1 else _Gather.apply(own.contiguous(), self.index)  # type: ignore[no-untyped-call]
 
     def product(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """``left @ right.T``; every process multiplies its part of the rows of ``left``.
@@ -40,7 +40,7 @@ class Ranks:
         if self.size == 1:
             return left @ right.T
         step = -(-left.shape[0] // self.size)
-        part = left[self.rank * step : (self.rank + 1) * step]
+        part = left[self.index * step : (self.index + 1) * step]
         filled = torch.nn.functional.pad(part, (0, 0, 0, step - part.shape[0]))
         return self.gather(filled @ right.T)[: left.shape[0]]
 
@@ -62,7 +62,7 @@ class Ranks:
         return told.tolist()
 
 
-ALONE = Ranks()
+ALONE = Processes()
 
 
 def accelerator() -> Any:

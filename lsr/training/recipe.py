@@ -91,8 +91,8 @@ class StemChoice(Strict, frozen=True):
     pieces: int = 0
 
 
-class Copy(Strict, frozen=True):
-    """What documents of stems copy from one teacher; see `lsr.training.teachers.stem_targets`.
+class TargetChoice(Strict, frozen=True):
+    """What documents of stems learn from one teacher; see `lsr.training.teachers.stem_targets`.
 
     Attributes:
         teacher: its place among the teachers.
@@ -119,14 +119,14 @@ class Teaching(Strict, frozen=True):
         weights: of each; None means equal.
         normaliser: what brings them to one scale; see `lsr.training.teachers.scores.Ensemble`.
         scale: S, what the mean of normalised scores is multiplied by.
-        copies: what students of stems copy; others copy the vectors of the first teacher.
+        targets: what students of stems learn; others learn the vectors of the first teacher.
     """
 
     teachers: tuple[str, ...]
     weights: tuple[float, ...] | None = None
     normaliser: Normaliser = "minmax"
     scale: Course = 30.0
-    copies: tuple[Copy, ...] = ()
+    targets: tuple[TargetChoice, ...] = ()
 
 
 class Pretraining(Strict, frozen=True):
@@ -261,14 +261,14 @@ def _fault(recipe: Recipe) -> str | None:
 def _fault_of_teachers(recipe: Recipe) -> str | None:
     if taught := [name for name in TAUGHT if recipe.losses.get(name) and recipe.teaching is None]:
         return f"loss {taught[0]!r} needs a teacher; add [teaching] with teachers"
-    teachers, copies = (recipe.teaching.teachers, recipe.teaching.copies) if recipe.teaching else ((), ())
+    teachers, targets = (recipe.teaching.teachers, recipe.teaching.targets) if recipe.teaching else ((), ())
     stems = read_system(recipe.system).document.stems
-    if copies and not stems:
-        return f"teaching.copies are for systems of stems, which {recipe.system!r} is not"
-    if recipe.losses.get("sparse_mse") and stems and not copies:
-        return "loss 'sparse_mse' of stems copies what teaching.copies say; add one or more"
-    if recipe.losses.get("sparse_mse") and not copies and teachers[0] in ("scores", "bm25"):
-        return f"loss 'sparse_mse' copies the vectors of the first teacher: wanted an encoder, found {teachers[0]!r}"
+    if targets and not stems:
+        return f"teaching.targets are for systems of stems, which {recipe.system!r} is not"
+    if recipe.losses.get("sparse_mse") and stems and not targets:
+        return "loss 'sparse_mse' of stems learns what teaching.targets say; add one or more"
+    if recipe.losses.get("sparse_mse") and not targets and teachers[0] in ("scores", "bm25"):
+        return f"loss 'sparse_mse' learns the vectors of the first teacher: wanted an encoder, found {teachers[0]!r}"
     return None
 
 
@@ -276,8 +276,8 @@ def _fault_of_sides(recipe: Recipe) -> str | None:
     declaration = read_system(recipe.system)
     if "term_recall" in recipe.losses and declaration.document.head != "token-weight":
         return f"loss 'term_recall' weighs a document's own tokens, but system {recipe.system!r} does not"
-    for name, side in (("document", declaration.document), ("query", declaration.asking)):
-        if (penalty := recipe.document) and penalty.scored and declaration.asking.head != "table":
+    for name, side in (("document", declaration.document), ("query", declaration.query_side)):
+        if (penalty := recipe.document) and penalty.scored and declaration.query_side.head != "table":
             return f"document.scored weighs by the query table, but system {recipe.system!r} has none"
         if name in recipe.k and not sparsifier_of(side).needs_k:
             return f"k of the {name} side, but system {recipe.system!r} has sparsifier {side.sparsifier!r} there"

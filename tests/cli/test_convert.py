@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lsr.corpus import DocumentReader
-from lsr.encoders import GivenVectors, load
+from lsr.encoders import PrecomputedVectors, load
 from lsr.encoders.bulk.vector_file import write_vectors
 from lsr.errors import InputError, MismatchError
 from lsr.eval import load_collection
@@ -94,12 +94,12 @@ def test_vectors_of_another_encoder_are_refused(files):
     vocabulary = Vocabulary()
     vocabulary.learn(["bee", "moat", "castle"])
     with pytest.raises(MismatchError, match="the term '##s' is not in the vocabulary of given vectors"):
-        index_vectors(VectorSource([files / "docs.jsonl"]), files / "index", GivenVectors(vocabulary))
+        index_vectors(VectorSource([files / "docs.jsonl"]), files / "index", PrecomputedVectors(vocabulary))
     source = VectorSource([files / "docs.jsonl"])
     source.vocabulary.about.update(encoder="theirs", fingerprint="f" * 64)
     convert(source, files / "docs.parquet")
     with pytest.raises(MismatchError, match=r"the vectors come from theirs \(f{12}\), not from given vectors"):
-        index_vectors(VectorSource([files / "docs.parquet"]), files / "index", GivenVectors(vocabulary))
+        index_vectors(VectorSource([files / "docs.parquet"]), files / "index", PrecomputedVectors(vocabulary))
     assert not (files / "index").exists()
 
 

@@ -202,7 +202,7 @@ def test_weights_in_bfloat16_are_read(theirs, tmp_path):
     place = folder / "query_0_SparseStaticEmbedding" / "model.safetensors"
     save_file({"weight": load_file(place)["weight"].bfloat16()}, place)
     assert same(folder) < 1e-2  # the package keeps bfloat16 when it adds up
-    found = load(folder).source.asking.parts["table"]
+    found = load(folder).source.query_side.parts["table"]
     assert found.tolist() == load_file(place)["weight"].float().tolist()
 
 

@@ -119,7 +119,7 @@ def test_the_first_token_of_a_content_word_carries_its_term(start, view, words):
 def test_a_text_is_cut_between_words(start):
     side = msgspec.structs.replace(parts_of(start).side, max_length=4)
     tokens = view_of(start / "tokenizer.json", side)(["moat castle walls"])[0]
-    assert tokens.cut
+    assert tokens.truncated
     assert len(tokens.own_terms) == 2
 
 
@@ -218,7 +218,7 @@ def test_half_precision_changes_weights_little(start):
 
 def test_a_query_weighs_the_terms_that_stand_in_it_each_time(start):
     encoder = load(start, device="cpu")
-    network = read_network(read_source(start).asking)
+    network = read_network(read_source(start).query_side)
     view = view_of(start / "tokenizer.json", network.side)
     wanted = network(Batch.of(collate(view(["the walls of walls", "bees"])))).detach().numpy()
     assert dense(encoder.encode_queries(["the walls of walls", "bees"])) == pytest.approx(wanted, rel=1e-6)
@@ -239,7 +239,7 @@ def test_query_weights_follow_the_corpus_and_are_kept(start, tmp_path):
     first = encoder.encode_queries(["walls"]).to_dicts()[0][term]
     encoder.observe(["walls"] * 3000)
     second = encoder.encode_queries(["walls"]).to_dicts()[0][term]
-    prior = read_source(start).asking.parts["prior"][term]
+    prior = read_source(start).query_side.parts["prior"][term]
     share = (3000 + CorpusTable.STRENGTH * prior) / (3000 + CorpusTable.STRENGTH)
     assert first == pytest.approx(-math.log(prior), rel=1e-5)
     assert second == pytest.approx(-math.log(share), rel=1e-4)

@@ -40,7 +40,7 @@ def llama(tmp_path_factory):
 def build(name, folder, change=lambda parts: None, **options):
     """The system on that network, with untrained parts; ``change`` edits the tensors of both sides."""
     source = untrained(read_system(name), folder, **options)
-    for side in (source.document, source.asking):
+    for side in (source.document, source.query_side):
         change(side.parts)
     return NeuralEncoder(source, device="cpu")
 
@@ -142,7 +142,7 @@ def test_splade_lexical_keeps_only_words_of_the_query(bert):
 def test_splade_topk_keeps_the_heaviest_terms(bert):
     encoder, oracle = build("splade-topk", bert), Oracle(bert)
     declaration = encoder.declaration
-    rows = [keep(splade(encoder, oracle, text), declaration.asking.k) for text in TEXTS]
+    rows = [keep(splade(encoder, oracle, text), declaration.query_side.k) for text in TEXTS]
     agree(encoder.encode_queries(TEXTS), rows)
 
 
@@ -182,7 +182,7 @@ def test_token_heads_weigh_only_words_of_the_document(name, bert):
 def test_qmlp_dmlm_weighs_words_in_queries_and_expands_documents(bert):
     encoder, oracle = build("qmlp-dmlm", bert), Oracle(bert)
     agree(encoder.encode_documents(TEXTS), [splade(encoder, oracle, text) for text in TEXTS])
-    rows = [token_weights(encoder, bert, t, encoder.source.asking, lambda x: math.log1p(max(x, 0))) for t in TEXTS]
+    rows = [token_weights(encoder, bert, t, encoder.source.query_side, lambda x: math.log1p(max(x, 0))) for t in TEXTS]
     agree(encoder.encode_queries(TEXTS), rows)
 
 
@@ -197,7 +197,9 @@ def test_epic_scales_logits_by_importance_and_texts_by_quality(bert):
         quality = sigmoid(hidden[0] @ parts["quality_weight"] + parts["quality_bias"][0])
         rows.append(keep(np.log1p(softplus(logits * importance[:, None])).max(0) * quality, k))
     agree(encoder.encode_documents(TEXTS), rows)
-    rows = [token_weights(encoder, bert, t, encoder.source.asking, lambda x: math.log1p(softplus(x))) for t in TEXTS]
+    rows = [
+        token_weights(encoder, bert, t, encoder.source.query_side, lambda x: math.log1p(softplus(x))) for t in TEXTS
+    ]
     agree(encoder.encode_queries(TEXTS), rows)
 
 
@@ -231,7 +233,7 @@ def test_li_lsr_queries_are_a_projection_of_word_embeddings(bert):
     from lsr.encoders.tokens.batch import Batch
     from lsr.encoders.tokens.word_pieces import View, collate, read_tokenizer
 
-    side = read_system("li-lsr").asking
+    side = read_system("li-lsr").query_side
     rng = np.random.default_rng(0)
     embedding, weight, bias = rng.standard_normal((VOCABULARY, WIDTH)), rng.standard_normal(WIDTH), np.array([0.3])
     parts = {"embedding": embedding, "table_weight": weight, "table_bias": bias}
@@ -346,7 +348,7 @@ def test_dense_systems_pool_states_to_length_one(name, pick, bert):
 
 def test_lexsembridge_modulates_queries_and_leaves_documents(bert):
     encoder, oracle = build("lexsembridge", bert, seed=4), Oracle(bert, "AutoModel")
-    parts, rows, plain = encoder.source.asking.parts, [], []
+    parts, rows, plain = encoder.source.query_side.parts, [], []
     for text in TEXTS:
         state = oracle(ids_of(encoder, text))[1][0]
         present = np.isin(np.arange(VOCABULARY), literal(encoder, text)).astype(float)

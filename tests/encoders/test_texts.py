@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lsr.corpus import Document
 from lsr.encoders import load
-from lsr.encoders.lexical.precomputed import GivenVectors
+from lsr.encoders.lexical.precomputed import PrecomputedVectors
 from lsr.errors import InputError, MismatchError
 from lsr.formats import Vocabulary
 from lsr.retrieval import Searcher, index_documents
@@ -24,7 +24,7 @@ def bm25():
 def given_vectors():
     vocabulary = Vocabulary()
     vocabulary.learn(["bees", "dance"])
-    return GivenVectors(vocabulary)
+    return PrecomputedVectors(vocabulary)
 
 
 @pytest.fixture(scope="module", params=["default", "bm25", "given"])

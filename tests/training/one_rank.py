@@ -13,7 +13,7 @@ def first_gradients(folder: Path):
     """A trainer, and the loss and gradients of its first batch."""
     made = trainer(folder, recipe(dropout=False, batch=5, steps=4, evaluate_every=2, checkpoint_every=2))
     values = made.engine.gradients(made.drawer.draw(1), 3)
-    made.ranks.average(made.named.values())
+    made.processes.average(made.named.values())
     return made, {name: p.grad for name, p in made.named.items() if p.grad is not None} | {"loss": values["loss"]}
 
 
@@ -22,7 +22,7 @@ def main(folder: Path) -> None:
     found = {name: value.clone() for name, value in found.items()}
     made.run()
     found |= {f"after {name}": p.detach() for name, p in made.named.items()}
-    save_file(found, folder / f"rank-{made.ranks.rank}.safetensors")
+    save_file(found, folder / f"rank-{made.processes.index}.safetensors")
 
 
 if __name__ == "__main__":

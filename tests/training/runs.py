@@ -107,7 +107,7 @@ def trainer(
 
 
 def copying(folder: Path, teaching: str, system: str) -> Trainer:
-    """A trainer of a student of stems that copies; ``%s`` in ``teaching`` is the folder of a BERT."""
+    """A trainer of a student of stems that learns targets; ``%s`` in ``teaching`` is the folder of a BERT."""
     teaching %= bert(folder / "teacher", seed=1)
     recipe = parse_recipe(COPYING.format(system=system, teaching=teaching), "test")
     pairs(folder)

@@ -10,17 +10,17 @@ import pytest
 from lsr.corpus import Document, DocumentReader
 from lsr.encoders import load
 from lsr.encoders.declaration import read_system
-from lsr.encoders.folded import FoldedEncoder
+from lsr.encoders.expanded import ExpandedEncoder
 from lsr.errors import InputError, TrainingError
 from lsr.eval import compare
 from lsr.training.adaptation.adaptation import Adaptation, adapt, is_written
-from lsr.training.adaptation.paired_comparison import by_kind, measure, verdict
+from lsr.training.adaptation.paired_comparison import by_kind, conclusion, measure
 from lsr.training.adaptation.pseudo_queries import KINDS, LONGEST, Questioner
 from lsr.training.adaptation.split import kind_of, split
 from lsr.training.data.sources import Raw, TrainingData, read_data
 from lsr.training.recipe import StemChoice
 from lsr.training.student.stem_initialisation import write_start
-from lsr.training.teachers.expander import fold
+from lsr.training.teachers.expander import expand
 from tests.conftest import SAMPLE
 from tests.encoders.models import WORDS, bert
 
@@ -93,15 +93,15 @@ def test_no_document_is_learned_from_and_judged_by(sample):
     parts, again = split(sample, 1), split(sample, 1)
     assert parts == again
     learned = {question.document for question in parts.train}
-    judged = [{int(name) for grades in task.qrels.values() for name in grades} for task in (parts.dev, parts.verdict)]
+    judged = [{int(name) for grades in task.qrels.values() for name in grades} for task in (parts.dev, parts.held_out)]
     assert not judged[0] & judged[1]
     assert not (judged[0] | judged[1]) & learned
-    for task in (parts.dev, parts.verdict):
+    for task in (parts.dev, parts.held_out):
         for query, grades in task.qrels.items():
             (name,) = grades
             if kind_of(query) != "terms":
                 assert task.queries[query] not in task.documents[name]
-    assert {kind_of(query) for query in parts.verdict.queries} >= {"title", "sentence", "span", "terms"}
+    assert {kind_of(query) for query in parts.held_out.queries} >= {"title", "sentence", "span", "terms"}
 
 
 def test_too_few_documents_are_refused():
@@ -114,7 +114,7 @@ def test_a_verdict_needs_an_interval_on_one_side_of_zero():
     before = {f"q{i}": float(x) for i, x in enumerate(rng.random(50))}
     for shift, wanted in ((0.1, "better"), (-0.1, "worse"), (0.0, "no clear difference")):
         after = {q: x + shift + 0.1 * float(rng.normal()) * (shift != 0) for q, x in before.items()}
-        assert verdict(compare(before, after)) == wanted
+        assert conclusion(compare(before, after)) == wanted
     assert by_kind({"a-1": 1.0, "a-2": 0.0, "b-1": 0.5}, {"a-1": "a", "a-2": "a", "b-1": "b"}) == {"a": 0.5, "b": 0.5}
 
 
@@ -132,9 +132,9 @@ def test_an_encoder_that_is_not_better_is_refused_unless_forced(tmp_path):
     model, documents = bert(tmp_path / "bert"), corpus()
     slow = Adaptation(str(tmp_path / "slow.toml"), steps=10**6, minutes=1e-6)
     refused = adapt(documents, model, tmp_path / "refused", slow)
-    assert (refused.verdict, refused.written, refused.steps) == ("no clear difference", False, 1)
+    assert (refused.conclusion, refused.written, refused.steps) == ("no clear difference", False, 1)
     assert not (tmp_path / "refused" / "encoder").exists()
-    assert json.loads((tmp_path / "refused" / "report.json").read_text())["verdict"] == "no clear difference"
+    assert json.loads((tmp_path / "refused" / "report.json").read_text())["conclusion"] == "no clear difference"
     with pytest.raises(InputError, match="in use: choose a new folder"):
         adapt(documents, model, tmp_path / "refused", slow)
 
@@ -142,7 +142,7 @@ def test_an_encoder_that_is_not_better_is_refused_unless_forced(tmp_path):
 def test_the_encoder_that_is_written_gives_what_the_report_says(tmp_path):
     (tmp_path / "slow.toml").write_text(RECIPE.format(rate=1e-12))
     documents, stages = corpus(), []
-    task = split(documents).verdict
+    task = split(documents).held_out
     settings = Adaptation(str(tmp_path / "slow.toml"), steps=2, force=True)
     report = adapt(
         documents,
@@ -183,14 +183,14 @@ def test_what_a_second_encoder_adds_stays(tmp_path):
     )
     pairs = TrainingData()
     pairs.add([Raw(" ".join(text.split()[:3]), [text]) for text in texts], "pairs")
-    fold(start, bert(tmp_path / "splade", seed=1), pairs, tmp_path / "folded", 0.5)
+    expand(start, bert(tmp_path / "splade", seed=1), pairs, tmp_path / "folded", 0.5)
     report = adapt(documents, tmp_path / "folded", tmp_path / "out", Adaptation(steps=2, force=True))
     assert report.written
     before, after = (load(place, device="cpu") for place in (tmp_path / "folded", tmp_path / "out" / "encoder"))
-    assert isinstance(before, FoldedEncoder)
-    assert isinstance(after, FoldedEncoder)
+    assert isinstance(before, ExpandedEncoder)
+    assert isinstance(after, ExpandedEncoder)
     assert after.expander.fingerprint == before.expander.fingerprint
-    task = split(documents).verdict
+    task = split(documents).held_out
     assert measure(after, task).means == pytest.approx(report.held_out.after.means)
 
 

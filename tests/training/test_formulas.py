@@ -127,10 +127,10 @@ def test_term_recall_is_the_share_of_a_documents_queries_that_hold_the_term():
     positive = torch.tensor([[1, 0, 0, 0, 1], [1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 0, 1, 0]], dtype=torch.bool)
     errors = []
     for d in range(5):
-        asking = [q for q in range(4) if positive[q, d]]
+        answered = [q for q in range(4) if positive[q, d]]
         for t in range(9):
-            if asking and documents[d, t] != 0:
-                share = sum(float(queries[q, t]) > 0 for q in asking) / len(asking)
+            if answered and documents[d, t] != 0:
+                share = sum(float(queries[q, t]) > 0 for q in answered) / len(answered)
                 errors.append((float(documents[d, t]) - share) ** 2)
     found = losses.term_recall(queries, documents, positive)
     assert float(found) == pytest.approx(np.mean(errors), rel=1e-5)
@@ -289,10 +289,10 @@ def test_a_latent_is_dead_after_so_many_steps_without_firing():
 
 
 def test_under_zipf_finds_latents_below_the_law():
-    ranks = np.arange(1, 9)
-    law = (ranks + 2.7) ** -1.0
+    processes = np.arange(1, 9)
+    law = (processes + 2.7) ** -1.0
     law = law / law.sum() * 2
-    density = torch.from_numpy(law * np.where(ranks > 6, 0.5, 1.01)).float()
+    density = torch.from_numpy(law * np.where(processes > 6, 0.5, 1.01)).float()
     assert autoencoder.under_zipf(density, 2).tolist() == [False] * 6 + [True] * 2
 
 

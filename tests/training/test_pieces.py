@@ -21,8 +21,8 @@ from lsr.encoders.tokens.word_pieces import collate, read_tokenizer  # noqa: E40
 from lsr.errors import TrainingError  # noqa: E402
 from lsr.training.recipe import StemChoice  # noqa: E402
 from lsr.training.student.stem_initialisation import count_stems, write_start  # noqa: E402
-from lsr.training.student.word_piece_pruning import cut as cut_encoder  # noqa: E402
-from lsr.training.student.word_piece_pruning import cut_pieces, words_read  # noqa: E402
+from lsr.training.student.word_piece_pruning import prune as cut_encoder  # noqa: E402
+from lsr.training.student.word_piece_pruning import prune_word_pieces, words_read  # noqa: E402
 from tests.encoders import models  # noqa: E402
 
 TEXTS = ["Bees dance near the wallflowers", "a castle, walls 1066", "dancing bees in gardens", "walls of walls"]
@@ -37,7 +37,7 @@ def model(tmp_path_factory):
 def cut(model, words, least):
     """The body and its tokenizer after the cut."""
     body, _ = read_body(model, "encoder")
-    return body, Tokenizer.from_str(cut_pieces(body, model / "tokenizer.json", words, least))
+    return body, Tokenizer.from_str(prune_word_pieces(body, model / "tokenizer.json", words, least))
 
 
 def rows(body):
@@ -128,7 +128,7 @@ def test_other_tokenizers_are_refused(model, tmp_path, change, message):
     place = tmp_path / "tokenizer.json"
     place.write_text(json.dumps(fields))
     with pytest.raises(TrainingError, match=message):
-        cut_pieces(read_body(model, "encoder")[0], place, {"bees": 1}, 1)
+        prune_word_pieces(read_body(model, "encoder")[0], place, {"bees": 1}, 1)
 
 
 def pairs(folder):
@@ -160,7 +160,7 @@ def test_a_splade_keeps_the_weights_of_the_pieces_that_stay(tied, tmp_path):
             network.cls.predictions.decoder.weight.normal_(0, 0.4)
         network.save_pretrained(tmp_path / "model")
     options = ("--data", pairs(tmp_path), "--least", 1, "--out", tmp_path / "small")
-    result = CliRunner().invoke(app, ["encoders", "cut", *map(str, (tmp_path / "model", *options))])
+    result = CliRunner().invoke(app, ["encoders", "prune", *map(str, (tmp_path / "model", *options))])
     assert result.exit_code == 0, result.output
     whole, small = load(tmp_path / "model", device="cpu"), load(tmp_path / "small", device="cpu")
     assert f"{small.dim:,}" in result.output

@@ -40,7 +40,7 @@ def test_every_published_system_has_a_recipe():
         (("info_nce = 1.0", "sparse_mse = 1.0, kl = 1.0"), "loss 'kl' needs a teacher"),
         (
             ("info_nce = 1.0 }", "sparse_mse = 1.0 }\nteaching = { teachers = ['bm25', 'b'] }"),
-            "copies the vectors of the first teacher: wanted an encoder, found 'bm25'",
+            "learns the vectors of the first teacher: wanted an encoder, found 'bm25'",
         ),
         (("info_nce", "term_recall"), "loss 'term_recall' weighs a document's own tokens"),
         (("batch = 4", "batch = 4\nk = { query = { value = 3 } }"), "has sparsifier 'none' there"),
@@ -55,12 +55,12 @@ def test_a_recipe_that_cannot_work_is_refused(change, message):
 
 
 @pytest.mark.parametrize("system", ["stems", "pooled-stems"])
-def test_stems_copy_nothing_but_what_copies_say(system):
+def test_stems_copy_nothing_but_what_targets_say(system):
     text = TOML.format(system=system, more='teaching = { teachers = ["bm25"] }').replace("info_nce", "sparse_mse")
-    with pytest.raises(InputError, match=r"'sparse_mse' of stems copies what teaching\.copies say; add one or more"):
+    with pytest.raises(InputError, match=r"'sparse_mse' of stems learns what teaching\.targets say; add one or more"):
         parse_recipe(text, "mine.toml")
-    copies = text.replace('["bm25"]', '["bm25"], copies = [{ above = 0.1 }]')
-    assert parse_recipe(copies, "mine.toml").losses == {"sparse_mse": 1.0}
+    targets = text.replace('["bm25"]', '["bm25"], targets = [{ above = 0.1 }]')
+    assert parse_recipe(targets, "mine.toml").losses == {"sparse_mse": 1.0}
 
 
 def test_an_unknown_recipe_or_profile_names_those_there_are():

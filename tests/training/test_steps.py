@@ -13,7 +13,7 @@ from lsr.errors import TrainingError
 from lsr.sparse import SparseMatrix
 from lsr.training.data.sources import read_data
 from lsr.training.data.token_store import TokenStore
-from lsr.training.distributed import Ranks
+from lsr.training.distributed import Processes
 from lsr.training.loop import gradients as engine
 from lsr.training.recipe import Penalty
 from lsr.training.teachers.scores import DenseVectors, Ensemble, ScoredLists, SparseVectors, Teacher
@@ -108,7 +108,7 @@ def test_groups_of_like_length_give_the_gradients_of_one_group(tmp_path, monkeyp
 
 def test_every_text_of_a_batch_is_encoded_once_by_one_rank():
     rows, lengths = np.array([5, 3, 5, 9, 1, 0, 9]), RNG.integers(1, 50, 10)
-    shares = [engine.share(rows, lengths, Ranks(rank, 3)) for rank in range(3)]
+    shares = [engine.share(rows, lengths, Processes(rank, 3)) for rank in range(3)]
     encoded = np.concatenate([np.concatenate(share.groups) for share in shares])
     assert encoded.size == 6  # 5 different texts and one to fill up
     for share in shares:

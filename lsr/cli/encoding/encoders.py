@@ -134,8 +134,8 @@ def encoders_rescale_command(
     screen.print(facts([("encoder", str(out)), ("fingerprint", load(out, "cpu").fingerprint)]))
 
 
-@app.command("fold", cls=Command)
-def encoders_fold_command(
+@app.command("expand", cls=Command)
+def encoders_expand_command(
     expander: Annotated[Path, typer.Argument(metavar="DIR", help="A SPLADE, or another sparse encoder.")],
     data: Annotated[list[str], typer.Option(help="Queries with documents, as lsr train reads them; repeat it.")],
     out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
@@ -144,34 +144,34 @@ def encoders_fold_command(
     int8: Annotated[bool, typer.Option("--int8", help="Store the other encoder as bytes.")] = False,
     most: Annotated[int, typer.Option(min=0, help="Terms that a document keeps, the heaviest; 0 keeps all.")] = 180,
 ) -> None:
-    """Let a SPLADE add stems to documents, folded so that queries need no network.
+    """Let a SPLADE add stems to documents; queries still need no network.
 
-    Example: lsr encoders fold splade-tiny --data pairs.parquet --out folded
+    Example: lsr encoders expand splade-tiny --data pairs.parquet --out expanded
     """
     _require_training("fitting vectors of stems")
     from lsr.training.data.sources import read_data
-    from lsr.training.teachers.expander import fold
+    from lsr.training.teachers.expander import expand
 
-    fold(base, expander, read_data(data), out, factor, int8, most)
+    expand(base, expander, read_data(data), out, factor, int8, most)
     _say_written(out)
 
 
-@app.command("cut", cls=Command)
-def encoders_cut_command(
+@app.command("prune", cls=Command)
+def encoders_prune_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A trained encoder of stems, or a SPLADE.")],
     data: Annotated[list[str], typer.Option(help="Texts to count words in, as lsr train reads them; repeat it.")],
     out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
     least: Annotated[int, typer.Option(help="How often words of a piece stand in the texts, for it to stay.")] = 40,
 ) -> None:
-    """Take rare word-pieces out of an encoder: each costs a row, and words are spelt by others.
+    """Remove rare word-pieces from an encoder: each costs a row, and words are spelt by others.
 
-    Example: lsr encoders cut splade-tiny --data pairs.parquet --least 200 --out smaller
+    Example: lsr encoders prune splade-tiny --data pairs.parquet --least 200 --out smaller
     """
     _require_training("reading a network")
     from lsr.training.data.sources import read_data
-    from lsr.training.student.word_piece_pruning import cut
+    from lsr.training.student.word_piece_pruning import prune
 
-    pieces = cut(folder, read_data(data).documents, least, out)
+    pieces = prune(folder, read_data(data).documents, least, out)
     _say_written(out, ("word-pieces", f"{pieces:,}"))
 
 

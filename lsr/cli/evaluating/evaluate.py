@@ -230,7 +230,7 @@ class _Bars:
     def building(self, done: int, total: int) -> None:
         self._index.building(done, total)
 
-    def asked(self, done: int, total: int) -> None:
+    def searched(self, done: int, total: int) -> None:
         if self._search is None:
             self._search = self._bars.add_task("searching", total=total, unit="queries", items=0)
         self._bars.update(self._search, completed=done, items=done)

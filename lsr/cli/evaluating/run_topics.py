@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lsr.cli.console import progress_bars, say
-from lsr.cli.evaluating.topics import asked
+from lsr.cli.evaluating.topics import with_topics
 from lsr.errors import InputError
 from lsr.eval import Question, check_run_ids, depth_of, parse_measures, write_run
 from lsr.measuring.systems import SparseSystem, Way, answer
@@ -26,7 +26,7 @@ def write_topics_run(question: Question, out: Path) -> None:
     if not question.index or not question.topics:
         raise InputError("a run without judgements needs --index DIR and --topics FILE")
     depth = depth_of(parse_measures(question.measures))
-    searcher, texts = asked(Searcher.open(question.index), Path(question.topics), question.topic_field)
+    searcher, texts = with_topics(Searcher.open(question.index), Path(question.topics), question.topic_field)
     check_run_ids(out, texts)
     system = SparseSystem(searcher, Way(exact=question.exact))
     with progress_bars() as bars:

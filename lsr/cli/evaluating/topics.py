@@ -29,7 +29,7 @@ def ask_from_file(
         return searcher, collection
     if searcher is None and holds_vectors(path):
         raise InputError(f"{path} holds vectors, and a dense encoder is asked in words: give topics as text")
-    searcher, texts = asked(searcher, path, field) if searcher else (None, read_topics(path, field))
+    searcher, texts = with_topics(searcher, path, field) if searcher else (None, read_topics(path, field))
     queries = {name: texts[name] for name in collection.qrels if name in texts}
     if not queries:
         first, judged = next(iter(texts)), next(iter(collection.qrels))
@@ -39,7 +39,7 @@ def ask_from_file(
     return searcher, TestCollection(collection.path, collection.split, queries, collection.qrels)
 
 
-def asked(searcher: Searcher, path: Path, field: str | None) -> tuple[Searcher, dict[str, str]]:
+def with_topics(searcher: Searcher, path: Path, field: str | None) -> tuple[Searcher, dict[str, str]]:
     """What answers the topics in the file ``path``, and their texts by id; encoded topics are asked by their ids.
 
     Raises:

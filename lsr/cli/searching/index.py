@@ -69,7 +69,7 @@ def _run_vectors(source: VectorSource, folder: Path, encoder_name: str | None, s
     encoder = encoders.load(encoder_name) if encoder_name else None
     with progress_bars() as bars:
         summary = index_vectors(source, folder, encoder, settings, IndexBars(bars, source))
-    made_by = source.vocabulary.about.get("encoder", encoders.GivenVectors.name)
+    made_by = source.vocabulary.about.get("encoder", encoders.PrecomputedVectors.name)
     _print(summary, folder, encoder.name if encoder else made_by)
     if source.rounded:
         say(f"rounded: {source.rounded:,} weights are whole numbers above {EXACT:,} (float32)")

@@ -68,11 +68,11 @@ def command(  # noqa: PLR0913  one for each option
 
 def _end(report: Report, folder: Path) -> None:
     difference = report.held_out.differences["nDCG@10"]
-    found = f"nDCG@10 {difference.a:.4f} before, {difference.b:.4f} after on questions kept back: {report.verdict}"
+    found = f"nDCG@10 {difference.a:.4f} before, {difference.b:.4f} after on questions kept back: {report.conclusion}"
     if report.written:
         say(f"{found}; wrote {folder / 'encoder'}")
         return
-    hint = "keep the one before" if report.verdict == "worse" else "--force keeps it all the same"
+    hint = "keep the one before" if report.conclusion == "worse" else "--force keeps it all the same"
     say(f"{found}; the adapted encoder was not written ({hint})")
     raise typer.Exit(REFUSED)
 

@@ -67,7 +67,7 @@ def _train(recipe: Recipe, plan: Plan, resume: bool) -> None:
     trainer = prepare(recipe, plan, resume)
     for fault in trainer.passed_over:
         say(f"{fault}; going on from step {trainer.step:,}")
-    if not trainer.ranks.first:
+    if not trainer.processes.first:
         trainer.run()
         return
     with progress_bars() as bars:

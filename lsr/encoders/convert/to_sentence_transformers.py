@@ -40,7 +40,7 @@ def write(encoder: NeuralEncoder, folder: Path) -> None:
         EncoderError: ``folder`` is there already, or a part has no counterpart there.
     """
     source = encoder.source
-    query = encoder.declaration.asking
+    query = encoder.declaration.query_side
     same = msgspec.structs.replace(query, prompt=source.document.side.prompt) == source.document.side
     if source.query is None and not same:
         raise EncoderError("queries with parts of their own on the documents' weights have no counterpart there")

@@ -24,7 +24,7 @@ from lsr.errors import EncoderError
 from lsr.sparse import SparseMatrix, indptr_of, term_dtype
 
 LEAST = 2  # characters of a word
-ANALYSIS = 2  # 1, of older folders: runs of \w, no folding, English only
+ANALYSIS = 2  # 1, of older folders: runs of \w, no folding of accents, English only
 OLD_WORD = re.compile(r"\w\w+")
 BM25, ENGLISH, NONE = "bm25", "english", "none"
 

@@ -20,7 +20,7 @@ from lsr.sparse import SparseMatrix
 FILE = "vectors.json"
 
 
-class GivenVectors(Encoder):
+class PrecomputedVectors(Encoder):
     """Stands for the unknown maker of vectors, as Pyserini's ``--pretokenized`` does.
 
     A text is read as tokens between white space; a token that stands n times weighs n, an unknown one nothing.
@@ -73,7 +73,7 @@ class GivenVectors(Encoder):
         (folder / FILE).write_bytes(self._content())
 
     @classmethod
-    def load(cls, folder: Path) -> GivenVectors:
+    def load(cls, folder: Path) -> PrecomputedVectors:
         """What `save` wrote.
 
         Raises:

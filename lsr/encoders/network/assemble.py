@@ -75,11 +75,11 @@ def untrained(declaration: Declaration, folder: Path, codes: int = 0, seed: int 
             parts["table"][list(special_ids(read_tokenizer(folder / "tokenizer.json")))] = 0
         return SideSource(part, folder / "tokenizer.json", model, None, parts)
 
-    document, asking = side(declaration.document), side(declaration.asking)
-    query = None if shares(document.side, asking.side) and not declaration.separate else asking
+    document, query_side = side(declaration.document), side(declaration.query_side)
+    query = None if shares(document.side, query_side.side) and not declaration.separate else query_side
     return Source(
         folder,
-        declaration.replace(document=document.side, query=declaration.query and asking.side),
+        declaration.replace(document=document.side, query=declaration.query and query_side.side),
         document,
         query,
     )

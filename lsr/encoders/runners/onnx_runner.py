@@ -51,13 +51,13 @@ class OnnxRunner:
             )
 
     def run(self, texts: Sequence[str]) -> tuple[SparseMatrix, int]:
-        """Vectors, and how many texts were cut."""
+        """Vectors, and how many texts were truncated."""
         tokens = self._view(texts)
         rows = Rows(len(texts), self.terms)
         for bucket, found in self._map(tokens, self._sparse):
             counts = np.array([terms.size for terms, _ in found])
             rows.put(bucket, counts, np.concatenate([t for t, _ in found]), np.concatenate([w for _, w in found]))
-        return rows.matrix(), sum(t.cut for t in tokens)
+        return rows.matrix(), sum(t.truncated for t in tokens)
 
     def dense(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors as they are, float32[N, H]."""

@@ -51,7 +51,7 @@ class TableRunner:
         self._weights = {i: weight for i, weight in enumerate(table.tolist()) if weight}
 
     def run(self, texts: Sequence[str]) -> tuple[SparseMatrix, int]:
-        """Vectors, and how many texts were cut."""
+        """Vectors, and how many texts were truncated."""
         if len(texts) == 1 and self._short:
             return self._one(texts[0])
         tokens = self._view(texts)
@@ -59,7 +59,7 @@ class TableRunner:
         terms = np.concatenate([np.zeros(0, self._dtype), *(own for own, _ in rows)])
         weights = np.concatenate([np.zeros(0, np.float32), *(weights for _, weights in rows)])
         matrix = SparseMatrix(indptr_of([own.size for own, _ in rows]), terms, weights, self.terms)
-        return matrix, sum(t.cut for t in tokens)
+        return matrix, sum(t.truncated for t in tokens)
 
     def origins(self, text: str) -> tuple[SparseMatrix, Tokens, NDArray[np.int64]]:
         """The vector of one text, its tokens, and which of them gave each term.

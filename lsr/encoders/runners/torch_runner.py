@@ -41,14 +41,14 @@ class TorchRunner:
         self._limits = (CPU_TOKENS, CPU_TEXTS) if device == "cpu" else (GPU_TOKENS, GPU_TEXTS)
 
     def run(self, texts: Sequence[str]) -> tuple[SparseMatrix, int]:
-        """Vectors, and how many texts were cut."""
+        """Vectors, and how many texts were truncated."""
         tokens = self._view(texts)
         rows = Rows(len(texts), self.terms)
         for bucket, vectors in self._vectors(tokens):
             at, terms = (vectors > FIRING).nonzero(as_tuple=True)
             counts = torch.bincount(at, minlength=len(bucket)).cpu().numpy()
             rows.put(bucket, counts, terms.cpu().numpy(), vectors[at, terms].cpu().numpy())
-        return rows.matrix(), sum(t.cut for t in tokens)
+        return rows.matrix(), sum(t.truncated for t in tokens)
 
     def dense(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors as they are, float32[N, terms]."""

@@ -14,7 +14,7 @@ from lsr.encoders.storage.files import read_object
 FORMAT = 1
 PARTS = "parts.safetensors"
 BODY = "body.onnx"
-FOLDED = "folded.json"  # beside two encoders, base and expander
+EXPANDED = "folded.json"  # beside two encoders, base and expander
 ADAPTER = "adapter"  # folder of a low-rank adapter, below that of the network
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -53,7 +53,7 @@ class Source:
     stated: str | None = None
 
     @property
-    def asking(self) -> SideSource:
+    def query_side(self) -> SideSource:
         """What encodes queries."""
         return self.query or self.document
 

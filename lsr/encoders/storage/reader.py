@@ -20,7 +20,7 @@ from lsr.encoders.side import Side
 from lsr.encoders.storage import sentence_transformers
 from lsr.encoders.storage.files import file_hash, read_object, read_parts, refuse_remote_code
 from lsr.encoders.storage.idf import read_idf
-from lsr.encoders.storage.layout import BODY, FOLDED, FORMAT, PARTS, SideSource, Source, network_files
+from lsr.encoders.storage.layout import BODY, EXPANDED, FORMAT, PARTS, SideSource, Source, network_files
 from lsr.encoders.tokens.stem_tokens import STEMS
 from lsr.errors import EncoderError
 
@@ -37,7 +37,7 @@ def read_source(folder: Path, system: str | None = None) -> Source:
         return sentence_transformers.read(folder)
     if (folder / "config.json").is_file():
         return _read_plain(folder, system)
-    if (folder / FOLDED).is_file():
+    if (folder / EXPANDED).is_file():
         raise EncoderError(f"{folder} holds two encoders, folded into one: name one of them, as {folder / 'base'}")
     raise EncoderError(
         f"{folder} holds no encoder: found neither bm25.json nor encoder.toml nor modules.json nor config.json"
@@ -73,8 +73,8 @@ def _read_own(folder: Path) -> Source:
     document = _own_side(folder / "document", declaration.document, folder / "tokenizer.json")
     query = None
     if (folder / "query").is_dir():
-        query = _own_side(folder / "query", declaration.asking, folder / "tokenizer.json")
-    elif declaration.separate or declaration.asking.backbone not in ("none", declaration.document.backbone):
+        query = _own_side(folder / "query", declaration.query_side, folder / "tokenizer.json")
+    elif declaration.separate or declaration.query_side.backbone not in ("none", declaration.document.backbone):
         raise EncoderError(f"{folder} holds no complete model: the folder query is missing")
     return Source(folder, declaration, document, query, manifest.get("fingerprint"))
 
@@ -112,14 +112,14 @@ def _read_plain(folder: Path, system: str | None) -> Source:
     tokenizer = folder / "tokenizer.json"
     side = msgspec.structs.replace(declaration.document, max_length=sentence_transformers.max_length(folder))
     document = SideSource(side, tokenizer, model=folder)
-    asking = declaration.query and msgspec.structs.replace(declaration.query, max_length=side.max_length)
+    query_side = declaration.query and msgspec.structs.replace(declaration.query, max_length=side.max_length)
     query = None
-    if weighted and asking and asking.head == "table":
-        query = SideSource(asking, tokenizer, parts={"table": read_idf(folder / "idf.json", tokenizer)})
-    elif asking and asking.backbone != side.backbone:
-        model = folder if asking.backbone != "none" else None
-        query = SideSource(asking, tokenizer, model=model)
-    return Source(folder, declaration.replace(document=side, query=asking), document, query)
+    if weighted and query_side and query_side.head == "table":
+        query = SideSource(query_side, tokenizer, parts={"table": read_idf(folder / "idf.json", tokenizer)})
+    elif query_side and query_side.backbone != side.backbone:
+        model = folder if query_side.backbone != "none" else None
+        query = SideSource(query_side, tokenizer, model=model)
+    return Source(folder, declaration.replace(document=side, query=query_side), document, query)
 
 
 def _decisive(side: SideSource) -> Iterator[Path]:

@@ -24,7 +24,7 @@ class Tokens(NamedTuple):
         pooled_from: tokens before this position do not pool (the first copy of an echo).
         literal: whether a token is a word of the vocabulary; special ones and the one for unknown words are not.
         offsets: characters [start, end) of the text that each token stands for.
-        cut: whether the text was longer.
+        truncated: whether the text was longer.
         terms: what each literal token stands for in the vocabulary of vectors, and only literal ones pool; None where
             that is the token itself.
     """
@@ -33,7 +33,7 @@ class Tokens(NamedTuple):
     pooled_from: int
     literal: list[bool]
     offsets: list[tuple[int, int]]
-    cut: bool
+    truncated: bool
     terms: list[int] | None = None
 
     @property

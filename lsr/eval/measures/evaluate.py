@@ -130,19 +130,19 @@ def _groups(measures: Sequence[Any]) -> list[list[Any]]:
 
 def _values(measures: Sequence[Any], numbered: Sequence[Numbered]) -> Iterator[tuple[str, int, float]]:
     """(measure, number of the query, value), for measures of one group."""
-    asked = {_asked(measure): str(measure) for measure in measures}
+    names_of = {_computed_as(measure): str(measure) for measure in measures}
     least = measures[0].params.get("rel")
     judged = {str(i): _from(least, query.grades) for i, query in enumerate(numbered)}
     scores = {str(i): query.scores for i, query in enumerate(numbered)}
     try:
-        for value in ir_measures.iter_calc([*asked], judged, scores):
-            yield asked[value.measure], int(value.query_id), value.value
+        for value in ir_measures.iter_calc([*names_of], judged, scores):
+            yield names_of[value.measure], int(value.query_id), value.value
     except FAULTS as error:
-        names = ", ".join(asked.values())
+        names = ", ".join(names_of.values())
         raise InputError(f"ir-measures cannot compute {names} here: {error}; leave the measure out") from None
 
 
-def _asked(measure: Any) -> Any:
+def _computed_as(measure: Any) -> Any:
     """The measure to compute: nDCG without cutoff as nDCG at more than anybody finds, the same and fast; rel as 1."""
     if measure.NAME == "nDCG" and "cutoff" not in measure.params:
         return measure @ UNCUT

@@ -159,21 +159,21 @@ def _difference(one: Measured, baseline: Cell, cell: Cell, measure: str, opened:
         f"{cell.system}: {measure} {found.delta.mean:+.4f} (95 % {found.delta.low:+.4f} to {found.delta.high:+.4f}), "
         f"{found.wins:,} better, {found.losses:,} worse, {found.ties:,} equal, p {p_text(found.t_test)} (paired t-test)"
     )
-    bars = difference_bars([(d, f"{d:+.4f}  {_asked(one, q)} ({q})") for d, q in moves], f"{measure} difference")
+    bars = difference_bars([(d, f"{d:+.4f}  {_query_text(one, q)} ({q})") for d, q in moves], f"{measure} difference")
     gains = [move for move in moves[:MOVES] if move[0] > 0]
     losses = [move for move in moves[::-1][:MOVES] if move[0] < 0]
     lists = f'<div class="pair">{_moves(one, "Gains most", gains)}{_moves(one, "Loses most", losses)}</div>'
     return f"<details{' open' if opened else ''}><summary>{escape(words)}</summary>{figure(bars, '')}{lists}</details>"
 
 
-def _asked(one: Measured, query: str) -> str:
+def _query_text(one: Measured, query: str) -> str:
     """Text of a judged query; nothing where other topics were asked."""
     return one.queries.get(query, "")
 
 
 def _moves(one: Measured, heading: str, moves: Sequence[tuple[float, str]]) -> str:
     items = "".join(
-        f'<li><b class="{"up" if delta > 0 else "down"}">{delta:+.3f}</b><span>{escape(_asked(one, query))} '
+        f'<li><b class="{"up" if delta > 0 else "down"}">{delta:+.3f}</b><span>{escape(_query_text(one, query))} '
         f'<span class="soft">{escape(query)}</span></span></li>'
         for delta, query in moves
     )

@@ -38,20 +38,20 @@ def fill_postings(forward: Any, threshold: Any, ends: Any, postings: Any, values
 
 
 @kernel
-def heaviest_entries(forward: Any, cut: int, entries: Any) -> None:
-    """entries[row, :cut] = positions of the row's heaviest entries, -1 where it has fewer."""
+def heaviest_entries(forward: Any, most: int, entries: Any) -> None:
+    """entries[row, :most] = positions of the row's heaviest entries, -1 where it has fewer."""
     for row in range(forward.indptr.size - 1):
         size = 0
         for i in range(forward.indptr[row], forward.indptr[row + 1]):
-            if size == cut and forward.weights[i] <= forward.weights[entries[row, cut - 1]]:
+            if size == most and forward.weights[i] <= forward.weights[entries[row, most - 1]]:
                 continue
-            at = size if size < cut else cut - 1
+            at = size if size < most else most - 1
             while at > 0 and forward.weights[entries[row, at - 1]] < forward.weights[i]:
                 entries[row, at] = entries[row, at - 1]
                 at -= 1
             entries[row, at] = i
-            size = min(size + 1, cut)
-        for at in range(size, cut):
+            size = min(size + 1, most)
+        for at in range(size, most):
             entries[row, at] = -1
 
 

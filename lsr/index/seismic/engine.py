@@ -174,7 +174,7 @@ def _new_scratch(documents: SparseMatrix, slots: str, blocks: int, k: int) -> Sc
     return Scratch(
         slots=np.zeros(documents.dim, slots),
         weights=np.zeros(most_terms + 1, np.float32),
-        cut=np.zeros(most_terms, np.int64),
+        heaviest=np.zeros(most_terms, np.int64),
         table=np.zeros(2**16, np.uint8),
         epochs=np.zeros(n, np.uint8),
         epoch=np.zeros(1, np.int64),

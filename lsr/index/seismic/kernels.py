@@ -29,7 +29,7 @@ BINS = 1024  # of estimates, when blocks are put in order
 
 
 class Blocks(NamedTuple):
-    """Posting lists cut into blocks, and their summaries by list and term.
+    """Posting lists split into blocks, and their summaries by list and term.
 
     Blocks ``lists[t]:lists[t + 1]`` belong to term t; block b holds the rows ``postings[starts[b]:starts[b + 1]]``.
 
@@ -90,9 +90,9 @@ class Index(NamedTuple):
 class Scratch(NamedTuple):
     """Room that one thread needs for searching; ``slots`` and ``table`` are all zeros between queries."""
 
-    slots: NDArray[Any]  # unsigned [V]: place of a term's weight in ``weights``, 0 for terms not asked for
+    slots: NDArray[Any]  # unsigned [V]: place of a term's weight in ``weights``, 0 for terms that are not in the query
     weights: NDArray[np.float32]  # [most terms of a query + 1], the first is 0
-    cut: NDArray[np.int64]  # [most terms of a query]: its heaviest terms
+    heaviest: NDArray[np.int64]  # [most terms of a query]: its heaviest terms
     table: NDArray[np.uint8]  # [65536]: query weights for first looks, by low 16 bits of the term
     epochs: NDArray[np.uint8]  # [n]: the query, modulo 255, that met the document last
     epoch: NDArray[np.int64]  # [1]
@@ -153,15 +153,15 @@ def _sort_falling(keys: Any, order: Any) -> None:
 
 
 @kernel
-def _ask_for_runs(terms: Any, cut: Any, blocks: Any) -> None:
+def _ask_for_runs(terms: Any, heaviest: Any, blocks: Any) -> None:
     """Prefetch, step by step over all pairs of a list of ``cut`` and a query term, all that `_sum` reads."""
     tables, buckets, runs, entries = blocks.tables, blocks.buckets, blocks.runs, blocks.entries
-    for list_ in cut:
+    for list_ in heaviest:
         prefetch(tables, list_)
-    for list_ in cut:
+    for list_ in heaviest:
         for term in terms:
             prefetch(buckets, 2 * (tables[list_] + (term & (tables[list_ + 1] - tables[list_] - 1))))
-    for list_ in cut:
+    for list_ in heaviest:
         if tables[list_ + 1] > tables[list_]:
             for term in terms:
                 at = tables[list_] + (term & (tables[list_ + 1] - tables[list_] - 1))
@@ -197,7 +197,7 @@ def _sum(list_: int, terms: Any, weights: Any, blocks: Any, sums: Any) -> None:
 
 
 @kernel
-def _order_blocks(cut: Any, lists: Any, size: int, sums: Any, bins: Any, estimates: Any, order: Any) -> None:
+def _order_blocks(heaviest: Any, lists: Any, size: int, sums: Any, bins: Any, estimates: Any, order: Any) -> None:
     """Blocks of all lists of ``cut`` with their estimates, to 1/BINS of the largest best first (counting sort)."""
     largest = np.float32(0)
     for at in range(np.uint64(size)):
@@ -213,7 +213,7 @@ def _order_blocks(cut: Any, lists: Any, size: int, sums: Any, bins: Any, estimat
         bins[number] = total
         total += n
     i = np.uint64(0)
-    for list_ in cut:
+    for list_ in heaviest:
         for block in range(lists[list_], lists[list_ + 1]):
             bin_ = BINS - 1 - np.int64(max(np.float32(0), sums[i]) * per_bin)
             place = np.uint64(bins[bin_])
@@ -241,11 +241,11 @@ def _look(
         end = i + np.uint64(LOOKED)
         a, b, c, d = np.int32(0), np.int32(0), np.int32(0), np.int32(0)
         while i < end:  # four terms a load: loads are the narrow place
-            asked = four_at(terms, i)
-            a += np.int32(table[asked & mask]) * np.int32(weights[w])
-            b += np.int32(table[(asked >> sixteen) & mask]) * np.int32(weights[w + one])
-            c += np.int32(table[(asked >> (sixteen + sixteen)) & mask]) * np.int32(weights[w + two])
-            d += np.int32(table[asked >> (sixteen + sixteen + sixteen)]) * np.int32(weights[w + three])
+            quad = four_at(terms, i)
+            a += np.int32(table[quad & mask]) * np.int32(weights[w])
+            b += np.int32(table[(quad >> sixteen) & mask]) * np.int32(weights[w + one])
+            c += np.int32(table[(quad >> (sixteen + sixteen)) & mask]) * np.int32(weights[w + two])
+            d += np.int32(table[quad >> (sixteen + sixteen + sixteen)]) * np.int32(weights[w + three])
             i += four
             w += four
         look = np.float32((a + b) + (c + d)) * scales[row * np.uint64(RECORD // 4) + np.uint64(SCALE_AT)]
@@ -334,25 +334,25 @@ def _begin(terms: Any, weights: Any, scratch: Any) -> Any:
 def _search_one(terms: Any, weights: Any, limits: Any, index: Any, allowed: Any, scratch: Any, scores: Any) -> int:
     """Fill the scratch's queue with the documents to score exactly; their number."""
     forward, blocks = index.forward, index.blocks
-    cut = scratch.cut[: terms.size]
+    heaviest = scratch.heaviest[: terms.size]
     for j in range(terms.size):
-        cut[j] = j
-    _sort_falling(weights, cut)
-    cut = cut[: limits.query_cut]
-    for j in range(cut.size):
-        cut[j] = terms[cut[j]]
+        heaviest[j] = j
+    _sort_falling(weights, heaviest)
+    heaviest = heaviest[: limits.query_cut]
+    for j in range(heaviest.size):
+        heaviest[j] = terms[heaviest[j]]
     unit, epoch = _begin(terms, weights, scratch)
     size = 0
-    for list_ in cut:
+    for list_ in heaviest:
         size += blocks.lists[list_ + 1] - blocks.lists[list_]
     for at in range(size):
         scratch.sums[at] = 0
-    _ask_for_runs(terms, cut, blocks)
+    _ask_for_runs(terms, heaviest, blocks)
     at = 0
-    for list_ in cut:
+    for list_ in heaviest:
         _sum(list_, terms, weights, blocks, scratch.sums[at:])
         at += blocks.lists[list_ + 1] - blocks.lists[list_]
-    _order_blocks(cut, blocks.lists, size, scratch.sums, scratch.bins, scratch.estimates, scratch.order)
+    _order_blocks(heaviest, blocks.lists, size, scratch.sums, scratch.bins, scratch.estimates, scratch.order)
     factor = np.float32(limits.heap_factor) * unit
     met, held = _walk(size, factor, epoch, blocks, index.records, allowed, scratch, scores.size)
     least = np.float32(limits.first_look) * scratch.best[0] if held == scores.size else np.float32(0)

@@ -84,7 +84,7 @@ class Scratch(NamedTuple):
     T is the number of terms that a query may have.
     """
 
-    slots: NDArray[Any]  # uint8 or uint16 [V]: place of a term's weight in ``weights``, 0 for terms not asked for
+    slots: NDArray[Any]  # uint8 or uint16 [V]: place of a term's weight in ``weights``, 0 if not in the query
     weights: NDArray[np.float32]  # [T + 1], the first is 0
     terms: NDArray[np.int64]  # [T]
     lists: NDArray[np.int64]  # [2 T]: the lists that are read

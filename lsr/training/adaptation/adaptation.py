@@ -23,14 +23,14 @@ import numpy as np
 import torch
 
 from lsr.corpus import Document
-from lsr.encoders import folded, load
+from lsr.encoders import expanded, load
 from lsr.encoders.declaration import Declaration, read_system, system_names
-from lsr.encoders.folded import FoldedEncoder
+from lsr.encoders.expanded import ExpandedEncoder
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.storage.reader import read_source
 from lsr.errors import InputError, LsrError, TrainingError
 from lsr.eval import Difference, write_collection
-from lsr.training.adaptation.paired_comparison import Outcome, Verdict, by_kind, differences, measure, verdict
+from lsr.training.adaptation.paired_comparison import Conclusion, Outcome, by_kind, conclusion, differences, measure
 from lsr.training.adaptation.pseudo_queries import Question
 from lsr.training.adaptation.split import Split, kind_of, split
 from lsr.training.data.sources import Raw, TrainingData
@@ -91,7 +91,7 @@ class Compared(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """What came of it; ``judged`` only where judgements were given."""
 
-    verdict: Verdict
+    conclusion: Conclusion
     written: bool
     steps: int
     pairs: int
@@ -147,8 +147,8 @@ def _adapt(
     plan = Plan(before, (str(out / "data"),), out / "dev", out / "run", seed=settings.seed)
     result = prepare(recipe, plan).run(lambda step, values: progress("train", step, recipe.steps))
     before, after = _whole(encoder, before, _uncut(out / "run" / "encoder", before, out / "adapted"))
-    held_out = _compared(parts.verdict, before, after, progress, kind_of)
-    found = verdict(held_out.differences[JUDGE])
+    held_out = _compared(parts.held_out, before, after, progress, kind_of)
+    found = conclusion(held_out.differences[JUDGE])
     written = is_written(found, settings.force)
     report = Report(
         found,
@@ -167,7 +167,7 @@ def _adapt(
     return report
 
 
-def is_written(found: Verdict, force: bool) -> bool:
+def is_written(found: Conclusion, force: bool) -> bool:
     """Whether an encoder takes its place: a better one always, a worse one never."""
     return found == "better" or (force and found != "worse")
 
@@ -177,7 +177,7 @@ def _begin(encoder: Path, out: Path, settings: Adaptation) -> tuple[Path, Recipe
     if out.exists() and any(out.iterdir()):
         raise InputError(f"{out} is in use: choose a new folder for --out")
     found = load(encoder)
-    found = found.base if isinstance(found, FoldedEncoder) else found  # the second encoder stays what it is
+    found = found.base if isinstance(found, ExpandedEncoder) else found  # the second encoder stays what it is
     if not isinstance(found, NeuralEncoder) or found.declaration.dense:
         raise TrainingError(f"{encoder} is no sparse network, the only kind that adapts: give --encoder one")
     before = out / "before"
@@ -272,11 +272,11 @@ def _uncut(trained: Path, before: Path, out: Path) -> Path:
 
 def _whole(encoder: Path, before: Path, after: Path) -> tuple[Path, Path]:
     """Both with what a second encoder adds to documents, where ``encoder`` has one."""
-    if not (encoder / folded.FILE).is_file():
+    if not (encoder / expanded.FILE).is_file():
         return before, after
     target = after.with_name("whole")
-    shutil.copytree(encoder, target, ignore=shutil.ignore_patterns(folded.BASE))
-    return encoder, after.rename(target / folded.BASE).parent
+    shutil.copytree(encoder, target, ignore=shutil.ignore_patterns(expanded.BASE))
+    return encoder, after.rename(target / expanded.BASE).parent
 
 
 def _compared(

@@ -17,7 +17,7 @@ from lsr.training.teachers.vector_cache import Count, document_vectors, ignore
 
 MEASURES = ("nDCG@10", "R@100")
 DEPTH = 100
-Verdict = Literal["better", "no clear difference", "worse"]
+Conclusion = Literal["better", "no clear difference", "worse"]
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ def differences(before: Outcome, after: Outcome) -> dict[str, Difference]:
     return {name: compare(before.values[name], after.values[name]) for name in MEASURES}
 
 
-def verdict(difference: Difference) -> Verdict:
+def conclusion(difference: Difference) -> Conclusion:
     """Whether the interval of the mean difference, 95 %, lies above 0, below 0 or around it."""
     if difference.delta.low > 0:
         return "better"

@@ -1,4 +1,4 @@
-"""What can a corpus be asked without anybody asking? Titles, headings, sentences, spans and key terms of its documents.
+"""Which queries can be made from a corpus alone? Titles, headings, sentences, spans and key terms of its documents.
 
 What a query takes is cut out of its document, so that it must be found by the rest: the inverse cloze task (Lee et al.,
 arXiv 1906.00300, section 3), spans as in Contriever's cropping (arXiv 2112.09118, section 3.1).

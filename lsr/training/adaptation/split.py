@@ -12,16 +12,16 @@ from lsr.training.adaptation.pseudo_queries import KINDS, Question, Questioner
 from lsr.training.loop.validation import DevSet
 
 SHARE, FEW, MANY = 0.2, 100, 600  # of the documents are asked to judge; at least few (of half of them), at most many
-DEV = 1 / 3  # of the questions kept back choose among checkpoints, the others give the verdict
-OTHERS = 200, 600  # documents beside those asked, in the dev set and in the verdict's
+DEV = 1 / 3  # of the questions kept back choose among checkpoints, the others decide
+OTHERS = 200, 600  # documents beside those that answer, in the dev set and in the held-out one
 
 
 class Split(NamedTuple):
-    """Questions to learn from, those that choose a checkpoint, and those that give the verdict."""
+    """Questions to learn from, those that choose a checkpoint, and those that decide."""
 
     train: list[Question]
     dev: DevSet
-    verdict: DevSet
+    held_out: DevSet
 
 
 def split(documents: Sequence[Document], seed: int = 0) -> Split:
@@ -43,9 +43,9 @@ def split(documents: Sequence[Document], seed: int = 0) -> Split:
             "wanted more documents, of ten words or more"
         )
     random.Random(seed).shuffle(train)
-    dev, verdict = kept[:border], kept[border:]
+    dev, held_out = kept[:border], kept[border:]
     rest = rows[size:]
-    return Split(train, _dev_set(documents, dev, rest[: OTHERS[0]]), _dev_set(documents, verdict, rest[: OTHERS[1]]))
+    return Split(train, _dev_set(documents, dev, rest[: OTHERS[0]]), _dev_set(documents, held_out, rest[: OTHERS[1]]))
 
 
 def kind_of(query: str) -> str:

@@ -96,7 +96,7 @@ class Drawer:
         self._bases = np.cumsum([0, *sizes])
         source = student.source
         self._stores = {
-            True: TokenStore(data.queries, source.asking.tokenizer, student.query.side, cache),
+            True: TokenStore(data.queries, source.query_side.tokenizer, student.query.side, cache),
             False: TokenStore(data.documents, source.document.tokenizer, student.document.side, cache),
         }
         self._answers = Answers(data.examples, len(data.queries))
@@ -107,7 +107,7 @@ class Drawer:
         """Tokens of queries or of documents."""
         return self._stores[query]
 
-    def asked(self) -> SparseMatrix:
+    def query_vectors(self) -> SparseMatrix:
         """Queries of a student that asks stems, weighted by the IDF of the texts its vocabulary was counted in."""
         prior = self.student.query.parts["prior"].detach().cpu().numpy()
         counts = self._stores[True].counts(prior.size)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lsr.training.data.ragged import Rows, moved
-from lsr.training.distributed import ALONE, Ranks
+from lsr.training.distributed import ALONE, Processes
 from lsr.training.loop.batches import Drawer, Drawn
 from lsr.training.loop.checkpoint import random_state, restore_random
 from lsr.training.objective.objective import Objective
@@ -38,7 +38,7 @@ class Engine:
         drawer: tokens.
         teacher: scores pairs, or None.
         accelerator: device and precision.
-        ranks: processes that share a batch.
+        processes: processes that share a batch.
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class Engine:
         drawer: Drawer,
         accelerator: Any,
         teacher: Teacher | None = None,
-        ranks: Ranks = ALONE,
+        processes: Processes = ALONE,
     ) -> None:
         self.recipe, self.student, self.objective, self.drawer = recipe, student, objective, drawer
-        self.accelerator, self.teacher, self.ranks = accelerator, teacher, ranks
+        self.accelerator, self.teacher, self.processes = accelerator, teacher, processes
         self.device: torch.device = accelerator.device
 
     def gradients(self, drawn: Drawn, step: int) -> Values:
@@ -97,7 +97,7 @@ class Engine:
         queries, documents = (self._whole(found[side], sides[side]) for side in (True, False))
         labels = drawn.labels_on(self.device, self._taught(drawn))
         if self.recipe.losses.get("sparse_mse") and isinstance(self.teacher, Ensemble):
-            labels = labels._replace(copied=self.teacher.vectors(drawn.documents))
+            labels = labels._replace(targets=self.teacher.vectors(drawn.documents))
         parts = self.objective(queries, documents, labels, step)
         seen = self.objective.observe(documents.base.detach(), step)
         loss = torch.stack(list(parts.values())).sum()
@@ -114,32 +114,32 @@ class Engine:
             return self.teacher.scores(drawn.queries, drawn.documents)
 
     def _share(self, query: bool, rows: Rows) -> Share:
-        return share(rows, self.drawer.store(query).lengths, self.ranks, self.recipe.chunk)
+        return share(rows, self.drawer.store(query).lengths, self.processes, self.recipe.chunk)
 
     def _whole(self, own: Encoded, part: Share) -> Encoded:
         """The vectors of the whole batch, in its order."""
         if part.places is None:
             return own
         places = moved(part.places, self.device)
-        return Encoded(*(x if x is None else self.ranks.gather(x).index_select(0, places) for x in own))  # type: ignore[arg-type]
+        return Encoded(*(x if x is None else self.processes.gather(x).index_select(0, places) for x in own))  # type: ignore[arg-type]
 
     def _encode(self, query: bool, rows: Rows) -> Encoded:
         with self.accelerator.autocast():
             return self.student.encode_rows(self.drawer.store(query), rows, query)
 
 
-def share(rows: Rows, lengths: Rows, ranks: Ranks = ALONE, chunk: int = 0) -> Share:
-    """Deal ``rows`` of a batch out: each text once, by length, so that groups pad little and ranks have like work."""
+def share(rows: Rows, lengths: Rows, processes: Processes = ALONE, chunk: int = 0) -> Share:
+    """Share out the ``rows`` of a batch: each text once, by length, so that groups pad little and work is even."""
     distinct, back = np.unique(rows, return_inverse=True)
-    each = -(-distinct.size // ranks.size)
+    each = -(-distinct.size // processes.size)
     parts = -(-each // chunk) if chunk else min(GROUPS, max(1, each // GROUP))
-    if ranks.size == parts == 1 and distinct.size == rows.size:
+    if processes.size == parts == 1 and distinct.size == rows.size:
         return Share([rows], None)
     order = np.argsort(lengths[distinct], kind="stable")
     number, places = np.arange(order.size), np.empty(order.size, np.int64)
-    places[order] = number % ranks.size * each + number // ranks.size
-    filled = np.concatenate([order, np.repeat(order[-1:], each * ranks.size - order.size)])
-    own = distinct[filled[ranks.rank :: ranks.size]]
+    places[order] = number % processes.size * each + number // processes.size
+    filled = np.concatenate([order, np.repeat(order[-1:], each * processes.size - order.size)])
+    own = distinct[filled[processes.index :: processes.size]]
     groups = [own[at : at + chunk] for at in range(0, each, chunk)] if chunk else np.array_split(own, parts)
     return Share(groups, places[back])
 

@@ -20,11 +20,11 @@ from lsr.training.loop.pretraining import pretrained
 from lsr.training.loop.run_folder import RunFolder
 from lsr.training.loop.trainer import Trainer
 from lsr.training.loop.validation import DevMeter, read_devs
-from lsr.training.recipe import Copy, Recipe
+from lsr.training.recipe import Recipe, TargetChoice
 from lsr.training.student.stem_initialisation import write_start
 from lsr.training.student.student import set_idf, start
 from lsr.training.teachers.scores import Ensemble, ScoredLists, Teacher, stored
-from lsr.training.teachers.stem_targets import Copies, copies_of, word_norms
+from lsr.training.teachers.stem_targets import StemTargets, stem_targets, word_norms
 from lsr.training.teachers.vector_cache import Vectors, both_vectors
 
 
@@ -110,7 +110,7 @@ def teacher_of(
 ) -> Teacher | None:
     """Who teaches, ready to score; vectors are taken from ``cache`` or put there.
 
-    ``drawer`` knows the terms of a student of stems that copies them; None where nothing is copied.
+    ``drawer`` knows the terms of a student of stems that learns targets; None where there are none.
     """
     if (teaching := recipe.teaching) is None:
         return None
@@ -119,18 +119,21 @@ def teacher_of(
         None if encoder is None else both_vectors(encoder, data.documents, data.queries, cache) for encoder in encoders
     ]
     made = [ScoredLists(data, device) if pair is None else stored(*pair, device) for pair in given]
-    copied = None
-    if drawer and drawer.student.copies and teaching.copies:
-        copied = _copies(teaching.copies, given, drawer, device)
-    return Ensemble(made, teaching.weights, teaching.normaliser, copied)
+    targets = None
+    if drawer and drawer.student.learns_targets and teaching.targets:
+        targets = _stem_targets(teaching.targets, given, drawer, device)
+    return Ensemble(made, teaching.weights, teaching.normaliser, targets)
 
 
-def _copies(
-    chosen: Sequence[Copy], given: Sequence[tuple[Vectors, Vectors] | None], drawer: Drawer, device: torch.device
-) -> Copies:
-    """What a student of stems copies from the vectors of its teachers."""
+def _stem_targets(
+    chosen: Sequence[TargetChoice],
+    given: Sequence[tuple[Vectors, Vectors] | None],
+    drawer: Drawer,
+    device: torch.device,
+) -> StemTargets:
+    """What a student of stems learns from the vectors of its teachers."""
     rows = drawer.student.document.parts["vocabulary_bias"].numel()
-    return copies_of(given, chosen, drawer.asked(), word_norms(drawer.store(False)), rows, device)
+    return stem_targets(given, chosen, drawer.query_vectors(), word_norms(drawer.store(False)), rows, device)
 
 
 def _facts(plan: Plan, data: TrainingData) -> dict[str, object]:

@@ -11,7 +11,7 @@ import torch
 
 from lsr.errors import TrainingError
 from lsr.training.data.sampling_order import Position
-from lsr.training.distributed import Ranks, accelerator
+from lsr.training.distributed import Processes, accelerator
 from lsr.training.loop.batches import Drawer
 from lsr.training.loop.checkpoint import (
     Checkpoint,
@@ -82,13 +82,13 @@ class Trainer:
     ) -> None:
         self.recipe, self.student, self.drawer, self.meter, self.folder = recipe, student, drawer, meter, folder
         self.accelerator = device or accelerator()
-        self.ranks = Ranks(self.accelerator.process_index, self.accelerator.num_processes)
-        torch.manual_seed(seed + self.ranks.rank)
+        self.processes = Processes(self.accelerator.process_index, self.accelerator.num_processes)
+        torch.manual_seed(seed + self.processes.index)
         student.to(self.accelerator.device)
         self.named = learning(student, recipe)
         self.optimiser = adamw(self.named, recipe)
-        self.objective = Objective(recipe, student, self.ranks)
-        self.engine = Engine(recipe, student, self.objective, drawer, self.accelerator, teacher, self.ranks)
+        self.objective = Objective(recipe, student, self.processes)
+        self.engine = Engine(recipe, student, self.objective, drawer, self.accelerator, teacher, self.processes)
         self.average = Average(self.named, recipe.average)
         self.step, self.best, self._position = 0, Best(), drawer.order.position
         self._pending = Pending()
@@ -109,7 +109,7 @@ class Trainer:
                 self._advance()
                 self._look(progress)
             self._read(progress)
-        if self.ranks.first:
+        if self.processes.first:
             self.folder.close()
         return Result(self.best.before, self.best.ndcg, self.best.step, self.step)
 
@@ -127,7 +127,7 @@ class Trainer:
         self._restore_random(tensors)
         self._position = Position(state["order"][0], tuple(state["order"][1]))
         self.drawer.order.go_to(self._position)
-        if self.ranks.first:
+        if self.processes.first:
             self.folder.forget_after(self.step)
 
     def save(self) -> Path:
@@ -145,7 +145,7 @@ class Trainer:
         self.optimiser.zero_grad()
         drawn = self.drawer.ahead(self.step)
         values = self.engine.gradients(drawn, self.step)
-        self.ranks.average(self.named.values())
+        self.processes.average(self.named.values())
         if self.recipe.clip:
             torch.nn.utils.clip_grad_norm_(self.named.values(), self.recipe.clip)
         self.optimiser.step()
@@ -164,7 +164,7 @@ class Trainer:
             self._require_finite_weights()
         if measure:
             self._measure(progress)
-        if save and self.ranks.first:
+        if save and self.processes.first:
             self.save()
 
     def _read(self, progress: Progress) -> None:
@@ -176,7 +176,7 @@ class Trainer:
             self._show(step, values, progress)
 
     def _show(self, step: int, values: dict[str, float], progress: Progress) -> None:
-        if self.ranks.first:
+        if self.processes.first:
             progress(step, values)
             self.folder.log(step, values)
 
@@ -194,9 +194,9 @@ class Trainer:
     def _measure(self, progress: Progress) -> None:
         """Let the first process measure the averaged weights, and keep them if they are the best."""
         self.average.swap()
-        found = self.meter.measure(self.student, self.objective.k(self.recipe.steps)) if self.ranks.first else {}
+        found = self.meter.measure(self.student, self.objective.k(self.recipe.steps)) if self.processes.first else {}
         told = mean(found) if found else [0.0] * len(Measured._fields)
-        measured = Measured(*self.ranks.tell(told, self.accelerator.device))
+        measured = Measured(*self.processes.tell(told, self.accelerator.device))
         values = {f"dev {name}": value for name, value in measured._asdict().items()}
         each = {f"dev ndcg {name}": one.ndcg for name, one in found.items()} if len(found) > 1 else {}
         self._show(self.step, values | each, progress)
@@ -205,15 +205,15 @@ class Trainer:
         self.best.without_gain += 1
         if measured.ndcg > self.best.ndcg:
             self.best = Best(self.best.before, measured.ndcg, self.step, 0)
-            if self.ranks.first:
+            if self.processes.first:
                 self.folder.keep_encoder(self.student)
         self.average.swap()
 
     def _restore_random(self, tensors: dict[str, torch.Tensor]) -> None:
         """The first process goes on exactly; others, whose numbers were not kept, start anew."""
         restore_random(tensors, self.accelerator.device)
-        if not self.ranks.first:
-            torch.manual_seed(self.step * self.ranks.size + self.ranks.rank)
+        if not self.processes.first:
+            torch.manual_seed(self.step * self.processes.size + self.processes.index)
 
     def _waited_enough(self) -> bool:
         return 0 < self.recipe.patience <= self.best.without_gain

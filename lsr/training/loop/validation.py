@@ -102,9 +102,9 @@ class Tokenised:
 
     def __init__(self, dev: DevSet, student: Student) -> None:
         self._dev = dev
-        document, asking = student.source.document, student.source.asking
+        document, query_side = student.source.document, student.source.query_side
         self.documents = TokenStore(list(dev.documents.values()), document.tokenizer, student.document.side)
-        self.queries = TokenStore(list(dev.queries.values()), asking.tokenizer, student.query.side)
+        self.queries = TokenStore(list(dev.queries.values()), query_side.tokenizer, student.query.side)
 
     def measure(self, student: Student, k: int = 0) -> Measured:
         """Encode, index and search exactly."""

@@ -65,11 +65,11 @@ class SparseMiner:
     def score(self, queries: SparseMatrix, candidates: Rows) -> Scores:
         """Inner products."""
         found = np.empty(candidates.shape, np.float32)
-        asked = queries.indptr, queries.terms, queries.values
+        query_vectors = queries.indptr, queries.terms, queries.values
         forward = self._documents.indptr, self._documents.terms, self._documents.values
 
         def work(span: tuple[int, int]) -> None:
-            score_candidates(span, asked, forward, candidates, np.zeros(queries.dim, np.float32), found)
+            score_candidates(span, query_vectors, forward, candidates, np.zeros(queries.dim, np.float32), found)
 
         spread(work, len(queries), self._threads)
         return found
@@ -101,11 +101,11 @@ class DenseMiner:
 
     def find(self, queries: Scores, depth: int) -> TopK:
         """The best documents by inner product."""
-        asked = self._torch.from_numpy(queries).to(self._device)
-        scores = asked.new_full((len(queries), depth), -np.inf)
+        query_vectors = self._torch.from_numpy(queries).to(self._device)
+        scores = query_vectors.new_full((len(queries), depth), -np.inf)
         rows = self._torch.full((len(queries), depth), -1, device=self._device)
         for start in range(0, len(self._documents), TILE):
-            tile = asked @ self._documents[start : start + TILE].to(self._device).T
+            tile = query_vectors @ self._documents[start : start + TILE].to(self._device).T
             best, at = tile.topk(min(depth, tile.shape[1]))
             scores, kept = self._torch.cat([scores, best], 1).topk(depth)
             rows = self._torch.cat([rows, at + start], 1).gather(1, kept)
@@ -113,6 +113,8 @@ class DenseMiner:
 
     def score(self, queries: Scores, candidates: Rows) -> Scores:
         """Inner products."""
-        asked = self._torch.from_numpy(queries)
-        columns = [(asked * self._documents[self._torch.from_numpy(rows.clip(min=0))]).sum(1) for rows in candidates.T]
+        query_vectors = self._torch.from_numpy(queries)
+        columns = [
+            (query_vectors * self._documents[self._torch.from_numpy(rows.clip(min=0))]).sum(1) for rows in candidates.T
+        ]
         return np.asarray(self._torch.stack(columns, 1).numpy())

@@ -145,7 +145,7 @@ class _Run:
         self._report = MiningReport(self._answers.documents.size)
         known: dict[int, int] = {}
         self._texts = _numbers(self._documents, known) if origins is None else origins
-        self._asked = _numbers(self._queries, known) if origins is None else np.full(len(self._queries), NOBODY)
+        self._origins = _numbers(self._queries, known) if origins is None else np.full(len(self._queries), NOBODY)
 
     def miner(self, name: str) -> Miner:
         """Encodes all documents."""
@@ -160,12 +160,12 @@ class _Run:
             vectors = finder.encode(texts)
             hits = finder.find(vectors, settings.depth)
             rows, scores = hits.rows[:, settings.skip :], hits.scores[:, settings.skip :]
-            asked = vectors if judge is finder else judge.encode(texts)
-            scores = scores if judge is finder else judge.score(asked, rows)
+            query_vectors = vectors if judge is finder else judge.encode(texts)
+            scores = scores if judge is finder else judge.score(query_vectors, rows)
             left = self._unknown(batch, rows)[batch.owner]
             for before in (column for picks in taken for column in picks[batch.pairs].T):
                 left &= self._texts[rows[batch.owner]] != self._texts[before][:, None]
-            left &= self._unlike(scores[batch.owner], self._positive_scores(judge, asked, batch), left)
+            left &= self._unlike(scores[batch.owner], self._positive_scores(judge, query_vectors, batch), left)
             rng = np.random.default_rng([settings.seed, number, batch.pairs.start])
             picked[batch.pairs] = _drawn(rows[batch.owner], left, settings.negatives, rng)
         return picked
@@ -174,10 +174,10 @@ class _Run:
         """The judge's scores of each pair and its negatives, float32[pairs, 1 + wanted]."""
         found = np.empty((len(rows), 1 + rows.shape[1]), np.float32)
         for batch in self._batches("score"):
-            asked = judge.encode(self._queries[batch.queries])
-            found[batch.pairs, 0] = self._positive_scores(judge, asked, batch)
+            query_vectors = judge.encode(self._queries[batch.queries])
+            found[batch.pairs, 0] = self._positive_scores(judge, query_vectors, batch)
             for at in range(rows.shape[1]):
-                found[batch.pairs, 1 + at] = _scattered(judge, asked, batch, rows[batch.pairs, at])
+                found[batch.pairs, 1 + at] = _scattered(judge, query_vectors, batch, rows[batch.pairs, at])
         return found
 
     def examples(self, rows: Rows, scores: NDArray[np.float32] | None) -> Examples:
@@ -208,7 +208,7 @@ class _Run:
     def _unknown(self, batch: _Batch, rows: Rows) -> NDArray[np.bool_]:
         """Candidates bool[n, k] that are there, with a text of their own: no answer's, not the query's."""
         answers = self._texts[self._answers.documents[batch.pairs]]
-        own = np.concatenate([batch.owner << 32 | answers, _keys(self._asked[batch.queries])])
+        own = np.concatenate([batch.owner << 32 | answers, _keys(self._origins[batch.queries])])
         there = rows >= 0
         found = self._texts[rows]
         known = there & (np.isin(_keys(found), own) | _repeated(np.where(there, found, -1)))
@@ -227,15 +227,15 @@ class _Run:
         self._report.filtered += int((left & ~low).sum())
         return low
 
-    def _positive_scores(self, judge: Miner, asked: Any, batch: _Batch) -> NDArray[np.float32]:
-        return _scattered(judge, asked, batch, self._answers.documents[batch.pairs].astype(np.int64))
+    def _positive_scores(self, judge: Miner, query_vectors: Any, batch: _Batch) -> NDArray[np.float32]:
+        return _scattered(judge, query_vectors, batch, self._answers.documents[batch.pairs].astype(np.int64))
 
 
-def _scattered(judge: Miner, asked: Any, batch: _Batch, rows: Rows) -> NDArray[np.float32]:
+def _scattered(judge: Miner, query_vectors: Any, batch: _Batch, rows: Rows) -> NDArray[np.float32]:
     """Scores of one document a pair, float32[pairs]."""
     table = np.full((batch.queries.stop - batch.queries.start, int(batch.nth.max(initial=0)) + 1), -1, np.int64)
     table[batch.owner, batch.nth] = rows
-    return judge.score(asked, table)[batch.owner, batch.nth]
+    return judge.score(query_vectors, table)[batch.owner, batch.nth]
 
 
 def _drawn(rows: Rows, left: NDArray[np.bool_], wanted: int, rng: np.random.Generator) -> Rows:

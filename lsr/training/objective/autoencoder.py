@@ -117,8 +117,8 @@ def under_zipf(density: torch.Tensor, k: int, exponent: float = 1.0, offset: flo
         exponent: s in 1 / (rank + offset)^s.
         offset: Mandelbrot's shift.
     """
-    ranks = torch.arange(1, density.numel() + 1, device=density.device)
-    law = (ranks + offset).float().pow(-exponent)
+    processes = torch.arange(1, density.numel() + 1, device=density.device)
+    law = (processes + offset).float().pow(-exponent)
     order = density.argsort(descending=True)
     foreseen = torch.zeros_like(density)
     foreseen[order] = (law / law.sum() * k).to(density)

@@ -45,8 +45,8 @@ def softmax(
     logits = _only(scores.float() / temperature, candidates)
     kept = positive if candidates is None else positive & candidates
     right = (_only(logits, kept).logsumexp(1) - logits.logsumexp(1)).exp()
-    asked = kept.any(1)
-    return (1 - right)[asked].sum() / asked.sum().clamp(min=1)
+    mask = kept.any(1)
+    return (1 - right)[mask].sum() / mask.sum().clamp(min=1)
 
 
 def kl(
@@ -132,9 +132,9 @@ def term_recall(queries: torch.Tensor, documents: torch.Tensor, positive: torch.
         documents: float[N, V], before the ReLU; 0 where a term is not in the document.
         positive: bool[Q, N].
     """
-    asked = positive.sum(0)
-    recall = positive.T.float() @ (queries > 0).float() / asked.clamp(min=1)[:, None]
-    kept = (documents != 0) & (asked > 0)[:, None]
+    mask = positive.sum(0)
+    recall = positive.T.float() @ (queries > 0).float() / mask.clamp(min=1)[:, None]
+    kept = (documents != 0) & (mask > 0)[:, None]
     return ((documents.float() - recall).square() * kept).sum() / kept.sum().clamp(min=1)
 
 
@@ -165,7 +165,7 @@ def sparse_mse(reps: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.mse_loss(reps.float(), wanted.float())
 
 
-def expansion_mse(logits: torch.Tensor, wanted: torch.Tensor, asked: torch.Tensor) -> torch.Tensor:
+def expansion_mse(logits: torch.Tensor, wanted: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Squared error of the weights log(1 + relu(logit)) from a teacher's, summed over terms, mean over documents.
 
     Where a weight is wanted, the logarithm goes on as a straight line below 0: behind a ReLU no term that a text does
@@ -174,17 +174,17 @@ def expansion_mse(logits: torch.Tensor, wanted: torch.Tensor, asked: torch.Tenso
     Args:
         logits: float[N, R]; minus infinity in a text without words.
         wanted: float[N, R], 0 or above.
-        asked: bool[N, R]; other terms are left alone.
+        mask: bool[N, R]; other terms are left alone.
     """
-    found, kept = logits.float(), asked & logits.isfinite()
+    found, kept = logits.float(), mask & logits.isfinite()
     found = found.masked_fill(~kept, 0)
     weights = found.relu().log1p() + torch.where(wanted > 0, found.clamp(max=0), 0.0)
     return ((weights - wanted).square() * kept).sum() / len(logits)
 
 
-def _mean(values: torch.Tensor, asked: torch.Tensor) -> torch.Tensor:
-    """Mean of those ``asked`` for; a choice by index would make the host wait for a GPU."""
-    return values.masked_fill(~asked, 0).sum() / asked.sum().clamp(min=1)
+def _mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean of those in ``mask``; a choice by index would make the host wait for a GPU."""
+    return values.masked_fill(~mask, 0).sum() / mask.sum().clamp(min=1)
 
 
 def _only(values: torch.Tensor, kept: torch.Tensor | None) -> torch.Tensor:

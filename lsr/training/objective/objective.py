@@ -10,14 +10,14 @@ from lsr.encoders.parts.heads.table import table_of
 from lsr.encoders.parts.registry import sparsifier_of
 from lsr.encoders.parts.scorers import scales_to_one, unit_tensor
 from lsr.encoders.parts.sparsifiers.over_batch import OverBatch
-from lsr.training.distributed import ALONE, Ranks
+from lsr.training.distributed import ALONE, Processes
 from lsr.training.objective import losses
 from lsr.training.objective.autoencoder import DeadLatents, Decoder, auxiliary, reconstruction, under_zipf
 from lsr.training.objective.regularisers import Regulariser, SparsityController, anti_zero, frequency_weights
 from lsr.training.recipe import SCORED, Penalty, Recipe
 from lsr.training.schedules import Course, value_at
 from lsr.training.student.student import Encoded, Student
-from lsr.training.teachers.scores import Wanted
+from lsr.training.teachers.scores import StemWeights
 
 KEEP = 0.99  # of the running share of documents that fire a term
 KEEP_THRESHOLDS = 0.9  # they follow codes that change quickly at first
@@ -31,7 +31,7 @@ class Labels(NamedTuple):
     teacher: torch.Tensor | None
     first: torch.Tensor  # int64[Q]: column of each query's positive
     answer: torch.Tensor  # int64[Q]: row of that document, equal for queries with one answer
-    copied: torch.Tensor | Wanted | None = None  # float[N, V], or of stems: what documents shall be like
+    targets: torch.Tensor | StemWeights | None = None  # float[N, V], or of stems: what documents shall be like
 
 
 class Objective:
@@ -40,11 +40,11 @@ class Objective:
     Args:
         recipe: which losses and penalties.
         student: the networks.
-        ranks: processes that share the product of queries and documents.
+        processes: processes that share the product of queries and documents.
     """
 
-    def __init__(self, recipe: Recipe, student: Student, ranks: Ranks = ALONE) -> None:
-        self.recipe, self.student, self.ranks = recipe, student, ranks
+    def __init__(self, recipe: Recipe, student: Student, processes: Processes = ALONE) -> None:
+        self.recipe, self.student, self.processes = recipe, student, processes
         network, device = student.document, next(student.parameters()).device
         self.fired = torch.zeros(network.terms, device=device)
         self.latents = DeadLatents(network.terms, recipe.codes.dead_after if recipe.codes else 30, device)
@@ -59,8 +59,8 @@ class Objective:
         """Every part of the loss times its weight, by name."""
         sides = self._sparse(queries.base, True, step), self._sparse(documents.base, False, step)
         parts = self._supervision(sides, labels, step)
-        if labels.copied is not None and (weight := self._now(self.recipe.losses["sparse_mse"], step)):
-            parts["sparse_mse"] = weight * _copied(documents, sides[1], labels.copied)
+        if labels.targets is not None and (weight := self._now(self.recipe.losses["sparse_mse"], step)):
+            parts["sparse_mse"] = weight * _distance_to_targets(documents, sides[1], labels.targets)
         if weight := self._now(self.recipe.losses.get("term_recall", 0.0), step):
             assert documents.plain is not None  # noqa: S101
             parts["term_recall"] = weight * losses.term_recall(queries.base, documents.plain, labels.positive)
@@ -115,7 +115,7 @@ class Objective:
         scorer = self.student.source.declaration.scorer
         left = unit_tensor(queries) if scales_to_one(scorer, True) else queries
         right = unit_tensor(documents) if scales_to_one(scorer, False) else documents
-        return self.ranks.product(left.float(), right.float())
+        return self.processes.product(left.float(), right.float())
 
     def _supervision(
         self, sides: tuple[torch.Tensor, torch.Tensor], labels: Labels, step: int
@@ -192,14 +192,14 @@ class Objective:
         return idle.view(-1, latents).all(0)
 
 
-def _copied(documents: Encoded, sparse: torch.Tensor, wanted: torch.Tensor | Wanted) -> torch.Tensor:
+def _distance_to_targets(documents: Encoded, sparse: torch.Tensor, wanted: torch.Tensor | StemWeights) -> torch.Tensor:
     """Distance from what a teacher gives; for stems before the counts of those that stand in the text."""
     if documents.logits is None or documents.plain is None:
         assert isinstance(wanted, torch.Tensor)  # noqa: S101
         return losses.sparse_mse(sparse, wanted)
     rows = documents.logits.shape[1]
     absent = documents.base[:, :rows] == documents.plain[:, :rows]
-    wanted = wanted if isinstance(wanted, Wanted) else Wanted(wanted[:, :rows])
+    wanted = wanted if isinstance(wanted, StemWeights) else StemWeights(wanted[:, :rows])
     return losses.expansion_mse(documents.logits, *wanted.of(absent))
 
 

@@ -32,7 +32,7 @@ from lsr.encoders.tokens.stem_tokens import STEMS, StemView, view_of
 from lsr.encoders.tokens.word_pieces import collate
 from lsr.errors import TrainingError
 from lsr.training.recipe import StemChoice
-from lsr.training.student.word_piece_pruning import COUNTED, cut_pieces, words_read
+from lsr.training.student.word_piece_pruning import COUNTED, prune_word_pieces, words_read
 
 SAMPLED = 2_000  # texts that biases are set by
 FIRE = 120.0  # of all rows, how many the first network lets a text fire
@@ -107,7 +107,7 @@ def write_start(declaration: Declaration, model: Path, texts: Sequence[str], cho
     tokenizer = model / "tokenizer.json"
     text = tokenizer.read_text("utf-8")
     if choice.pieces:
-        text = cut_pieces(body, tokenizer, words_read(counted.counts, declaration.document), choice.pieces)
+        text = prune_word_pieces(body, tokenizer, words_read(counted.counts, declaration.document), choice.pieces)
     (folder / "tokenizer.json").write_text(text, encoding="utf-8")
     view = view_of(folder / "tokenizer.json", declaration.document)
     assert isinstance(view, StemView)  # noqa: S101
@@ -120,7 +120,7 @@ def write_start(declaration: Declaration, model: Path, texts: Sequence[str], cho
             SideSource(declaration.document, folder / "tokenizer.json", Path(network), None, parts), folder / "document"
         )
     query: Parts = {"table": -np.log(counted.prior), "prior": counted.prior}
-    save_side(SideSource(declaration.asking, folder / "tokenizer.json", parts=query), folder / "query")
+    save_side(SideSource(declaration.query_side, folder / "tokenizer.json", parts=query), folder / "query")
     (folder / "encoder.toml").write_text(write_declaration(declaration), encoding="utf-8")
     write_manifest(folder, None)
     return folder

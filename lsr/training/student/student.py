@@ -73,10 +73,10 @@ class Student(nn.Module):
 
     def __init__(self, source: Source, frozen: FrozenStates | None = None) -> None:
         super().__init__()
-        self.source, self.frozen, self.recalls, self.copies = source, frozen, False, False
+        self.source, self.frozen, self.recalls, self.learns_targets = source, frozen, False, False
         self.document = read_network(source.document)
-        asking = source.declaration.asking
-        shared = self.document if asking == source.document.side else with_side(self.document, asking)
+        query_side = source.declaration.query_side
+        shared = self.document if query_side == source.document.side else with_side(self.document, query_side)
         self.query = read_network(source.query) if source.query else shared
         if self.query.side.backbone == self.document.side.backbone and not source.declaration.separate:
             self.query.body = self.document.body  # a side with parts of its own, like LexSemBridge's queries
@@ -96,7 +96,7 @@ class Student(nn.Module):
             hidden = network.states(batch)
             logits = stem_logits(network, hidden, batch)
             plain = widened(network, network.activation.tensor(logits))
-            return Encoded(network.gated(plain, hidden, batch), None, plain, logits if self.copies else None)
+            return Encoded(network.gated(plain, hidden, batch), None, plain, logits if self.learns_targets else None)
         if self.recalls and not query:
             plain = token_scores(network, network.states(batch), batch)
             return Encoded(network.activation.tensor(plain), None, plain)
@@ -115,7 +115,7 @@ class Student(nn.Module):
         if self.frozen is None:
             return self.encode(store.batch(rows, device), query)
         with torch.autocast(device.type, enabled=False):  # kept states are of full precision, whoever asks first
-            known = self.frozen.of(store, network, self.source.asking if query else self.source.document)
+            known = self.frozen.of(store, network, self.source.query_side if query else self.source.document)
             states = known.index_select(0, moved(as_rows(rows), known.device)).to(device)
             return Encoded(autoencoder.activated_codes(network, states), states)
 
@@ -177,9 +177,9 @@ def start(recipe: Recipe, model: Path, seed: int = 0, cache: Path | None = None)
             _first_weights(source.query)
     frozen = FrozenStates(cache) if recipe.codes and "body" in recipe.freeze else None
     student = Student(_cut(source, recipe), frozen)
-    if source.asking.side.table == "learned":
+    if source.query_side.side.table == "learned":
         _grow_table(student, seed)
-    student.recalls, student.copies = "term_recall" in recipe.losses, bool(recipe.losses.get("sparse_mse"))
+    student.recalls, student.learns_targets = "term_recall" in recipe.losses, bool(recipe.losses.get("sparse_mse"))
     for body in {student.document.body, student.query.body} - {None} if recipe.adapter else ():
         add_adapter(body, recipe.adapter, seed)  # type: ignore[arg-type]
     return student
@@ -230,14 +230,14 @@ def _grow_table(student: Student, seed: int) -> None:
 def _cut(source: Source, recipe: Recipe) -> Source:
     """The same, documents no longer than the recipe says, and with the k that training ends with."""
     declaration, steps = source.declaration, recipe.steps
-    side, asking = declaration.document, declaration.query
+    side, query_side = declaration.document, declaration.query
     side = msgspec.structs.replace(side, max_length=min(side.max_length, recipe.document_length))
     if kept := recipe.codes.k if recipe.codes else recipe.k.get("document"):
         side = msgspec.structs.replace(side, k=kept.whole(steps, steps))
-    if asking and (kept := recipe.k.get("query")):
-        asking = msgspec.structs.replace(asking, k=kept.whole(steps, steps))
-    declaration = declaration.replace(document=side, query=asking)
-    query = source.query and replace(source.query, side=asking or side)
+    if query_side and (kept := recipe.k.get("query")):
+        query_side = msgspec.structs.replace(query_side, k=kept.whole(steps, steps))
+    declaration = declaration.replace(document=side, query=query_side)
+    query = source.query and replace(source.query, side=query_side or side)
     return replace(source, document=replace(source.document, side=side), query=query, declaration=declaration)
 
 

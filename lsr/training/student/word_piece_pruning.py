@@ -28,7 +28,7 @@ from lsr.errors import TrainingError
 COUNTED = 200_000  # texts that words and stems are counted in, or up to twice as many
 
 
-def cut(folder: Path, texts: Sequence[str], least: int, target: Path) -> int:
+def prune(folder: Path, texts: Sequence[str], least: int, target: Path) -> int:
     """Write the encoder in ``folder`` without rare word-pieces; their words are put together from others.
 
     Args:
@@ -54,7 +54,7 @@ def cut(folder: Path, texts: Sequence[str], least: int, target: Path) -> int:
     body, vocabulary = read_body(side.model, side.side.backbone)
     counts = Counter(plain(word) for text in texts[:: max(1, len(texts) // COUNTED)] for word in WORDS.of(text, False))
     words = words_read(counts, side.side)
-    tokenizer = cut_pieces(body, side.tokenizer, words, least, vocabulary)
+    tokenizer = prune_word_pieces(body, side.tokenizer, words, least, vocabulary)
     with new_folder(target) as new, tempfile.TemporaryDirectory() as network:
         copy_vocabulary(side, new)
         (new / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
@@ -73,7 +73,7 @@ def words_read(counts: Mapping[str, int], side: Side) -> dict[str, int]:
     return {word: count for word, count in counts.items() if not content or word not in FUNCTION_WORDS}
 
 
-def cut_pieces(
+def prune_word_pieces(
     body: Body, tokenizer: Path, words: Mapping[str, int], least: int, vocabulary: nn.Linear | None = None
 ) -> str:
     """Take rarer word-pieces out of ``body``, and give the ``tokenizer.json`` that goes with it.

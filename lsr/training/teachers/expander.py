@@ -14,7 +14,7 @@ from lsr.encoders import load
 from lsr.encoders.base import Encoder
 from lsr.encoders.convert.export import export_onnx
 from lsr.encoders.convert.prune import Pruning
-from lsr.encoders.folded import BASE, EXPANDER, FoldedEncoder, Folding, Settings
+from lsr.encoders.expanded import BASE, EXPANDER, ExpandedEncoder, Settings, StemVectors
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.registry import folder_of
 from lsr.encoders.storage.writer import new_folder
@@ -28,7 +28,7 @@ TERMS, KEPT = 6_000, 16  # of the other encoder in all, and of these a stem
 ABOVE = 0.1  # taken off what a stem adds, before the factor
 
 
-def fold(
+def expand(
     base: Path | str, expander: Path, data: TrainingData, target: Path, factor: float, int8: bool = False, most: int = 0
 ) -> None:
     """Write an encoder of stems whose documents hold what those of another say, into the new folder ``target``.
@@ -50,17 +50,17 @@ def fold(
     if target.exists():
         raise EncoderError(f"{target} is there already: name a new folder")
     own, other, folder = load(base, device="cpu"), load(expander), folder_of(base)
-    if isinstance(own, FoldedEncoder):
+    if isinstance(own, ExpandedEncoder):
         own, folder = own.base, folder / BASE
     if not isinstance(other, NeuralEncoder) or other.declaration.dense:
         raise EncoderError(
             f"{expander} holds {other.name!r}: wanted the folder of a SPLADE, or of another sparse network"
         )
-    folding = fit(own, other, data.queries, Settings(factor, ABOVE, most))
+    stem_vectors = fit(own, other, data.queries, Settings(factor, ABOVE, most))
     with new_folder(target) as new:
         shutil.copytree(folder, new / BASE)
-        _write_small(other, expander, np.unique(folding.terms), new / EXPANDER, int8)
-        folding.save(new)
+        _write_small(other, expander, np.unique(stem_vectors.terms), new / EXPANDER, int8)
+        stem_vectors.save(new)
 
 
 def _write_small(encoder: NeuralEncoder, folder: Path, rows: NDArray[np.int64], target: Path, int8: bool) -> None:
@@ -71,7 +71,7 @@ def _write_small(encoder: NeuralEncoder, folder: Path, rows: NDArray[np.int64], 
         shutil.copytree(folder, target)
 
 
-def fit(base: Encoder, expander: Encoder, queries: Sequence[str], settings: Settings) -> Folding:
+def fit(base: Encoder, expander: Encoder, queries: Sequence[str], settings: Settings) -> StemVectors:
     """What ``expander`` may add to documents of ``base``.
 
     Args:
@@ -92,7 +92,7 @@ def fit(base: Encoder, expander: Encoder, queries: Sequence[str], settings: Sett
     table = word_table(base.encode_queries(chosen), wanted, rows, device).clamp(min=0)
     common = _common(table)
     weights, terms = table[:, common].topk(min(KEPT, common.numel()))
-    return Folding(common[terms].cpu().numpy(), weights.cpu().numpy().astype(np.float32), settings)
+    return StemVectors(common[terms].cpu().numpy(), weights.cpu().numpy().astype(np.float32), settings)
 
 
 def _common(table: torch.Tensor) -> torch.Tensor:

@@ -30,7 +30,7 @@ class Teacher(Protocol):
         """Scores of every query with every document. float[Q, N]; NaN where nothing is known."""
 
 
-class Wanted(NamedTuple):
+class StemWeights(NamedTuple):
     """Weights that stems with a row shall have, float32[N, R].
 
     Attributes:
@@ -51,7 +51,7 @@ class Wanted(NamedTuple):
 class Vectored(Protocol):
     """Anything that says what documents shall be like."""
 
-    def vectors(self, documents: Rows) -> torch.Tensor | Wanted:
+    def vectors(self, documents: Rows) -> torch.Tensor | StemWeights:
         """Vectors float32[N, V], or weights of stems."""
 
 
@@ -202,7 +202,7 @@ class Ensemble:
         weights: of each; None means equal.
         normaliser: "minmax" to [0, 1] a query, "z" to mean 0 and deviation 1 a query, "affine" to mean and deviation of
             the first teacher a query (SPLADE-v3, section 2), "none".
-        copied: vectors of the first teacher as the student shall have them; None where they are the same.
+        targets: vectors of the first teacher as the student shall have them; None where they are the same.
 
     Raises:
         TrainingError: weights that do not fit the teachers.
@@ -213,14 +213,14 @@ class Ensemble:
         teachers: Sequence[Teacher],
         weights: Sequence[float] | None = None,
         normaliser: Normaliser = "minmax",
-        copied: Vectored | None = None,
+        targets: Vectored | None = None,
     ) -> None:
         self._weights = [1.0] * len(teachers) if weights is None else list(weights)
         if len(self._weights) != len(teachers) or not teachers or min(self._weights) <= 0:
             raise TrainingError(
                 f"{len(self._weights)} weights for {len(teachers)} teachers: wanted one above 0 for each"
             )
-        self._teachers, self._normaliser, self._copied = teachers, normaliser, copied
+        self._teachers, self._normaliser, self._targets = teachers, normaliser, targets
 
     def scores(self, queries: Rows, documents: Rows) -> torch.Tensor:
         """The teachers together. float[Q, N]."""
@@ -233,14 +233,14 @@ class Ensemble:
             mean += weight * torch.where(scores.isinf(), scores, brought)
         return (mean / total).masked_fill(total == 0, torch.nan)
 
-    def vectors(self, documents: Rows) -> torch.Tensor | Wanted:
-        """What the first teacher says of documents, float32[N, V], or what `copied` does.
+    def vectors(self, documents: Rows) -> torch.Tensor | StemWeights:
+        """What the first teacher says of documents, float32[N, V], or what `targets` does.
 
         Raises:
             TrainingError: it has no vectors.
         """
-        if self._copied:
-            return self._copied.vectors(documents)
+        if self._targets:
+            return self._targets.vectors(documents)
         if not isinstance(teacher := self._teachers[0], DenseVectors | SparseVectors):
             raise TrainingError("loss 'sparse_mse' copies vectors: wanted the folder of an encoder as first teacher")
         return teacher.vectors(documents)

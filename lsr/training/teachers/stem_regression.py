@@ -1,6 +1,6 @@
 """What would a teacher say of single words? Its queries as sums of one vector a stem, folded into its documents.
 
-A teacher that encodes a query as a whole can be asked for a bag of words: one vector a stem is fitted so that the sum
+A teacher that encodes a query as a whole can be queried by a bag of words: one vector a stem is fitted so that the sum
 over a query's stems, times their weights, is close to the teacher's vector of the query. Then its score of a document
 is close to a sum over the query's stems too, and what a stem adds is a weight that the document itself can hold.
 """
@@ -24,18 +24,18 @@ RIDGE = 1.0  # added to the diagonal: a stem of a single query gets half of what
 AT_ONCE = 2048  # documents on the device
 
 
-def word_table(asked: SparseMatrix, wanted: Vectors, rows: int, device: torch.device) -> torch.Tensor:
+def word_table(student_queries: SparseMatrix, wanted: Vectors, rows: int, device: torch.device) -> torch.Tensor:
     """One vector for each of the first stems, float32[rows, H], whose weighted sum is close to the teacher's query.
 
     Ridge regression on rows of length 1. Rows of the table have length 1 on the mean, but for those no query asks.
 
     Args:
-        asked: queries as the student asks them.
+        student_queries: queries as the student asks them.
         wanted: the teacher's vectors of the same queries.
         rows: stems that are wanted; others are fitted with them, so that they need not explain what those say.
         device: where the equations are solved.
     """
-    left, right = _unit(_first_columns(asked, max(rows, FITTED)), device), _unit(wanted, device)
+    left, right = _unit(_first_columns(student_queries, max(rows, FITTED)), device), _unit(wanted, device)
     gram, product = _product(left, left), _product(left, right)
     gram.diagonal().add_(RIDGE)
     table = torch.cholesky_solve(product, torch.linalg.cholesky(gram))
@@ -53,7 +53,7 @@ def _product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     return found.to_dense() if found.is_sparse else found
 
 
-def folded(documents: Vectors, table: torch.Tensor, above: float, kept: int) -> SparseMatrix:
+def stem_weights(documents: Vectors, table: torch.Tensor, above: float, kept: int) -> SparseMatrix:
     """What each stem of ``table`` adds to a document's score, less ``above``, where that is more than 0.
 
     Args:

@@ -1,4 +1,4 @@
-"""Which weights does a student of stems copy? What each stem adds to a teacher's score of a document."""
+"""Which weights does a student of stems choice? What each stem adds to a teacher's score of a document."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from lsr.errors import TrainingError
 from lsr.sparse import SparseMatrix
 from lsr.training.data.ragged import Rows
 from lsr.training.data.token_store import TokenStore
-from lsr.training.recipe import Copy
-from lsr.training.teachers.scores import SparseVectors, Wanted
-from lsr.training.teachers.stem_regression import folded, word_table
+from lsr.training.recipe import TargetChoice
+from lsr.training.teachers.scores import SparseVectors, StemWeights
+from lsr.training.teachers.stem_regression import stem_weights, word_table
 from lsr.training.teachers.vector_cache import Vectors
 
 
-class Copies:
-    """All that is copied, for rows of documents.
+class StemTargets:
+    """All targets, for rows of documents.
 
     Args:
         parts: weights of stems float32[documents, R], and the share of them for stems that stand in the text.
@@ -30,29 +30,29 @@ class Copies:
     def __init__(self, parts: Sequence[tuple[SparseMatrix, float]], device: torch.device) -> None:
         self._parts = [(SparseVectors(part.slice(0, 0), part, device), share) for part, share in parts]
 
-    def vectors(self, documents: Rows) -> Wanted:
+    def vectors(self, documents: Rows) -> StemWeights:
         """Weights of documents."""
         given = [(part.vectors(documents), share) for part, share in self._parts]
         absent = torch.stack([weights for weights, _ in given]).sum(0)
         if not any(share for _, share in given):
-            return Wanted(absent)
-        return Wanted(absent, torch.stack([share * weights for weights, share in given]).sum(0))
+            return StemWeights(absent)
+        return StemWeights(absent, torch.stack([share * weights for weights, share in given]).sum(0))
 
 
-def copies_of(
+def stem_targets(
     teachers: Sequence[tuple[Vectors, Vectors] | None],
-    copies: Sequence[Copy],
-    asked: SparseMatrix,
+    choices: Sequence[TargetChoice],
+    student_queries: SparseMatrix,
     norms: NDArray[np.float32],
     rows: int,
     device: torch.device,
-) -> Copies:
+) -> StemTargets:
     """What teachers have to give.
 
     Args:
         teachers: vectors of documents and of queries, of each; None where it has none.
-        copies: of which of them, and how much.
-        asked: queries float32[Q, stems] as the student asks them.
+        choices: of which of them, and how much.
+        student_queries: queries float32[Q, stems] as the student asks them.
         norms: float32[documents] of `word_norms`.
         rows: R, stems that have a row.
         device: where it is computed and wanted.
@@ -61,16 +61,16 @@ def copies_of(
         TrainingError: a teacher without vectors.
     """
     parts = []
-    for copy in copies:
-        if (pair := teachers[copy.teacher] if 0 <= copy.teacher < len(teachers) else None) is None:
+    for choice in choices:
+        if (pair := teachers[choice.teacher] if 0 <= choice.teacher < len(teachers) else None) is None:
             raise TrainingError(
-                f"copies name teacher {copy.teacher} of {len(teachers)}, counted from 0: wanted one that is an encoder"
+                f"targets name teacher {choice.teacher} of {len(teachers)}, counted from 0: wanted an encoder"
             )
         documents, queries = pair
-        found = folded(documents, word_table(asked, queries, rows, device), copy.above, copy.kept)
-        factors = np.repeat(copy.factor * (norms if copy.normed else np.ones_like(norms)), np.diff(found.indptr))
-        parts.append((SparseMatrix(found.indptr, found.terms, found.values * factors, found.dim), copy.present))
-    return Copies(parts, device)
+        found = stem_weights(documents, word_table(student_queries, queries, rows, device), choice.above, choice.kept)
+        factors = np.repeat(choice.factor * (norms if choice.normed else np.ones_like(norms)), np.diff(found.indptr))
+        parts.append((SparseMatrix(found.indptr, found.terms, found.values * factors, found.dim), choice.present))
+    return StemTargets(parts, device)
 
 
 def word_norms(documents: TokenStore) -> NDArray[np.float32]:

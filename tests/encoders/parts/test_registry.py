@@ -122,7 +122,7 @@ def test_the_documentation_lists_every_part():
 
 def test_every_published_system_goes_together():
     for name in system_names():
-        for side in (read_system(name).document, read_system(name).asking):
+        for side in (read_system(name).document, read_system(name).query_side):
             assert fault_of_parts(side) is None, name
 
 

@@ -15,7 +15,7 @@ from lsr import Searcher, index_documents
 from lsr.cli.app import app
 from lsr.encoders import load
 from lsr.encoders.declaration import read_system
-from lsr.encoders.folded import FoldedEncoder, Folding, Settings
+from lsr.encoders.expanded import ExpandedEncoder, Settings, StemVectors
 from lsr.encoders.lexical.bm25 import BM25Encoder
 from lsr.encoders.registry import fingerprint_of
 from lsr.encoders.storage.reader import read_source
@@ -30,7 +30,7 @@ from lsr.encoders.neural import NeuralEncoder  # noqa: E402
 from lsr.training.data.sources import Raw, TrainingData  # noqa: E402
 from lsr.training.recipe import StemChoice  # noqa: E402
 from lsr.training.student.stem_initialisation import write_start  # noqa: E402
-from lsr.training.teachers.expander import TERMS, fit, fold  # noqa: E402
+from lsr.training.teachers.expander import TERMS, expand, fit  # noqa: E402
 from tests.encoders import models  # noqa: E402
 
 CORPUS = ["bees dance to tell other bees where flowers are", "a castle had thick walls", "the moat of the castle", ""]
@@ -58,7 +58,7 @@ def encoder(base, splade):
     own = load(base, device="cpu")
     assert isinstance(own, NeuralEncoder)
     own.source.document.parts["vocabulary_bias"] -= 0.2  # fires less than it could
-    return FoldedEncoder(own, splade, Folding(terms, weights.astype(np.float32), SETTINGS), "both")
+    return ExpandedEncoder(own, splade, StemVectors(terms, weights.astype(np.float32), SETTINGS), "both")
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def oracle(encoder, texts):
         stems = [span.term for span in encoder.base.spans(text)]
         for stem in range(CHOICE.rows):
             if stems and stem not in stems:
-                pairs = zip(encoder.folding.terms[stem], encoder.folding.weights[stem], strict=True)
+                pairs = zip(encoder.stem_vectors.terms[stem], encoder.stem_vectors.weights[stem], strict=True)
                 added = sum(other[term] * weight for term, weight in pairs) - SETTINGS.above
                 own[stem] += max(0, added) * SETTINGS.factor
         own[own <= encoder.base.declaration.document.threshold * own.max()] = 0
@@ -98,8 +98,8 @@ def test_stems_that_do_not_stand_in_a_text_get_what_the_other_says(encoder):
 
 
 def test_the_heaviest_terms_of_a_document_stay(encoder):
-    few = FoldedEncoder(
-        encoder.base, encoder.expander, replace(encoder.folding, settings=Settings(0.7, 0.1, most=3)), "few"
+    few = ExpandedEncoder(
+        encoder.base, encoder.expander, replace(encoder.stem_vectors, settings=Settings(0.7, 0.1, most=3)), "few"
     )
     whole, found = dense(encoder.encode_documents(CORPUS)), dense(few.encode_documents(CORPUS))
     assert ((found > 0).sum(1) == np.minimum(3, (whole > 0).sum(1))).all()
@@ -115,7 +115,7 @@ def test_an_explanation_names_the_word_that_adds_most(encoder):
     others = {origin.term: origin for origin in encoder.expander.explain(text)}
     for origin in encoder.explain(text):
         if origin.term not in known:
-            terms, weights = encoder.folding.terms[origin.term], encoder.folding.weights[origin.term]
+            terms, weights = encoder.stem_vectors.terms[origin.term], encoder.stem_vectors.weights[origin.term]
             adds = {
                 t: others[t].weight * w for t, w in zip(terms.tolist(), weights.tolist(), strict=True) if t in others
             }
@@ -128,7 +128,7 @@ def test_an_explanation_names_the_word_that_adds_most(encoder):
 
 def test_a_folder_comes_back(encoder, saved):
     again = load(saved, device="cpu")
-    assert isinstance(again, FoldedEncoder)
+    assert isinstance(again, ExpandedEncoder)
     assert again.fingerprint == encoder.fingerprint
     assert dense(again.encode_documents(CORPUS)) == pytest.approx(dense(encoder.encode_documents(CORPUS)), abs=1e-6)
 
@@ -155,15 +155,15 @@ def test_vectors_of_stems_are_fitted_to_queries(base, splade):
 def test_the_command_writes_a_folder_without_torch_for_the_other(base, tmp_path):
     pairs = tmp_path / "pairs.jsonl"
     pairs.write_text("".join(json.dumps({"query": text[:12], "positive": text}) + "\n" for text in CORPUS[:3]))
-    command = ["encoders", "fold", str(models.bert(tmp_path / "splade", seed=2)), "--base", str(base)]
+    command = ["encoders", "expand", str(models.bert(tmp_path / "splade", seed=2)), "--base", str(base)]
     result = CliRunner().invoke(
         app, [*command, "--data", str(pairs), "--out", str(tmp_path / "out"), "--factor", "0.5"]
     )
     assert result.exit_code == 0, result.output
     found = load(tmp_path / "out", device="cpu")
-    assert isinstance(found, FoldedEncoder)
+    assert isinstance(found, ExpandedEncoder)
     assert (tmp_path / "out" / "expander" / "document" / "body.onnx").is_file()
-    assert found.folding.settings == Settings(0.5, 0.1, 180)
+    assert found.stem_vectors.settings == Settings(0.5, 0.1, 180)
     assert found.encode_documents(CORPUS).nnz >= load(base, device="cpu").encode_documents(CORPUS).nnz
     again = CliRunner().invoke(app, [*command, "--data", str(pairs), "--out", str(tmp_path / "out")])
     assert "is there already" in str(again.exception)
@@ -172,10 +172,10 @@ def test_the_command_writes_a_folder_without_torch_for_the_other(base, tmp_path)
 def test_a_folded_encoder_is_folded_anew_and_stands_in_suites(saved, base, tmp_path):
     pairs = TrainingData()
     pairs.add([Raw(text[:12], [text]) for text in CORPUS[:3]], "pairs")
-    fold(saved, models.bert(tmp_path / "splade", seed=3), pairs, tmp_path / "anew", 0.5)
+    expand(saved, models.bert(tmp_path / "splade", seed=3), pairs, tmp_path / "anew", 0.5)
     again, before = (load(folder, device="cpu") for folder in (tmp_path / "anew", saved))
-    assert isinstance(again, FoldedEncoder)
-    assert isinstance(before, FoldedEncoder)
+    assert isinstance(again, ExpandedEncoder)
+    assert isinstance(before, ExpandedEncoder)
     assert again.base.fingerprint == before.base.fingerprint
     assert again.fingerprint != before.fingerprint == fingerprint_of(saved)
     with pytest.raises(EncoderError, match="two encoders, folded into one"):
@@ -184,7 +184,7 @@ def test_a_folded_encoder_is_folded_anew_and_stands_in_suites(saved, base, tmp_p
 
 def test_faults_are_named(encoder, saved, base, splade, tmp_path):
     with pytest.raises(EncoderError, match="has no stems"):
-        FoldedEncoder(BM25Encoder(), splade, encoder.folding, "x")
+        ExpandedEncoder(BM25Encoder(), splade, encoder.stem_vectors, "x")
     with pytest.raises(EncoderError, match="fires no stems"):
         fit(splade, splade, CORPUS, SETTINGS)
     pairs = TrainingData()
@@ -193,12 +193,12 @@ def test_faults_are_named(encoder, saved, base, splade, tmp_path):
     NeuralEncoder(untrained(read_system("dense-mean"), models.bert(tmp_path / "plain")), "cpu").save(tmp_path / "dense")
     for other in (Path("bm25"), tmp_path / "dense"):
         with pytest.raises(EncoderError, match="wanted the folder of a SPLADE"):
-            fold(base, other, pairs, tmp_path / "none", 0.5)
+            expand(base, other, pairs, tmp_path / "none", 0.5)
     with pytest.raises(EncoderError, match="0 queries: wanted more than 0 of both"):
-        fold(base, base, TrainingData(), tmp_path / "none", 0.5)
-    large = Folding(encoder.folding.terms + splade.dim, encoder.folding.weights, SETTINGS)
+        expand(base, base, TrainingData(), tmp_path / "none", 0.5)
+    large = StemVectors(encoder.stem_vectors.terms + splade.dim, encoder.stem_vectors.weights, SETTINGS)
     with pytest.raises(EncoderError, match="but splade has 25 terms"):
-        FoldedEncoder(load(base, device="cpu"), splade, large, "x")
+        ExpandedEncoder(load(base, device="cpu"), splade, large, "x")
     for name, change, fault in (
         ("folded.json", lambda p: p.write_text('{"factor": "much"}'), "not the settings of a folded encoder"),
         (

@@ -39,11 +39,11 @@ def test_two_ranks_lower_the_loss_of_one_with_the_same_gradients(tmp_path):
     for process in started:
         assert process.communicate(timeout=100)[1] is not None
     assert [process.returncode for process in started] == [0, 0]
-    ranks = [load_file(tmp_path / "two" / f"rank-{rank}.safetensors") for rank in (0, 1)]
+    processes = [load_file(tmp_path / "two" / f"rank-{rank}.safetensors") for rank in (0, 1)]
     for name, value in wanted.items():
-        assert torch.allclose(value, ranks[0][name], rtol=1e-4, atol=1e-5), name
-    for name, value in ranks[0].items():
-        assert torch.equal(value, ranks[1][name]), name
+        assert torch.allclose(value, processes[0][name], rtol=1e-4, atol=1e-5), name
+    for name, value in processes[0].items():
+        assert torch.equal(value, processes[1][name]), name
     lines = (tmp_path / "two" / "run" / "metrics.jsonl").read_text().splitlines()
     assert len(lines) == 4 + 3  # steps and measurements, each written by one process only
     made.folder.close()

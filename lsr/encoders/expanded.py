@@ -22,11 +22,11 @@ from lsr.encoders.base import Encoder, Observation, Origin, Span, as_texts, by_w
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.runners.rows import Rows
 from lsr.encoders.storage.files import read_json, read_tensors, write_tensors
-from lsr.encoders.storage.layout import FOLDED
+from lsr.encoders.storage.layout import EXPANDED
 from lsr.errors import EncoderError
 from lsr.sparse import SparseMatrix
 
-FILE, TENSORS = FOLDED, "folding.safetensors"
+FILE, TENSORS = EXPANDED, "folding.safetensors"
 BASE, EXPANDER = "base", "expander"
 FORMAT = 1
 
@@ -48,7 +48,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True)
-class Folding:
+class StemVectors:
     """One vector a stem, of few terms of the other encoder.
 
     Attributes:
@@ -73,23 +73,25 @@ class Folding:
         (folder / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(self.settings)))
 
 
-class FoldedEncoder(Encoder):
+class ExpandedEncoder(Encoder):
     """An encoder of stems whose documents also hold stems by a second encoder.
 
     Args:
         base: of stems; it encodes queries alone.
         expander: any other sparse encoder, or what loads it when the first document is encoded: queries do without.
-        folding: what its terms mean to stems.
+        stem_vectors: what its terms mean to stems.
         name: what a person calls it.
 
     Raises:
-        EncoderError: encoders of other kinds, or a folding that does not belong to them.
+        EncoderError: encoders of other kinds, or vectors of stems that do not belong to them.
     """
 
-    def __init__(self, base: Encoder, expander: Encoder | Callable[[], Encoder], folding: Folding, name: str) -> None:
+    def __init__(
+        self, base: Encoder, expander: Encoder | Callable[[], Encoder], stem_vectors: StemVectors, name: str
+    ) -> None:
         if not isinstance(base, NeuralEncoder) or not base.declaration.document.stems:
             raise EncoderError(f"{base.name} has no stems to fold another encoder's terms into: wanted a base of stems")
-        self.base, self._expander, self.folding, self.name = base, expander, folding, name
+        self.base, self._expander, self.stem_vectors, self.name = base, expander, stem_vectors, name
         self.batch_documents, self.learns = base.batch_documents, base.learns
         if isinstance(expander, Encoder):
             _ = self.expander  # faults show now
@@ -99,10 +101,10 @@ class FoldedEncoder(Encoder):
         """The second encoder.
 
         Raises:
-            EncoderError: the folding does not belong to it.
+            EncoderError: the vectors of stems do not belong to it.
         """
         expander = self._expander if isinstance(self._expander, Encoder) else self._expander()
-        terms = self.folding.terms
+        terms = self.stem_vectors.terms
         if terms.size and (terms.max() >= expander.dim or len(terms) > self.base.dim):
             raise EncoderError(
                 f"{self.name}: terms up to {int(terms.max()):,} for {len(terms):,} stems, but "
@@ -124,9 +126,9 @@ class FoldedEncoder(Encoder):
     def fingerprint(self) -> str:
         """Of both encoders and of what is between them."""
         digest = hashlib.sha256(f"{self.base.fingerprint} {self.expander.fingerprint}".encode())
-        for part in (self.folding.terms, self.folding.weights):
+        for part in (self.stem_vectors.terms, self.stem_vectors.weights):
             digest.update(np.ascontiguousarray(part).tobytes())
-        digest.update(msgspec.json.encode(self.folding.settings))
+        digest.update(msgspec.json.encode(self.stem_vectors.settings))
         return f"folded-{digest.hexdigest()[:32]}"
 
     @property
@@ -143,7 +145,7 @@ class FoldedEncoder(Encoder):
         """Whether stems without a name of their own share ``term``."""
         return self.base.hashed(term)
 
-    def fresh(self) -> FoldedEncoder:
+    def fresh(self) -> ExpandedEncoder:
         """The same with a fresh base; the expander is shared."""
         if not self.learned:
             return self
@@ -190,10 +192,10 @@ class FoldedEncoder(Encoder):
         for name, encoder in ((BASE, self.base), (EXPANDER, self.expander)):
             (folder / name).mkdir()
             encoder.save(folder / name)
-        self.folding.save(folder)
+        self.stem_vectors.save(folder)
 
     @classmethod
-    def load(cls, folder: Path, load: Callable[[Path], Encoder]) -> FoldedEncoder:
+    def load(cls, folder: Path, load: Callable[[Path], Encoder]) -> ExpandedEncoder:
         """What `save` wrote; ``load`` opens each of the two encoders in it.
 
         Raises:
@@ -207,8 +209,8 @@ class FoldedEncoder(Encoder):
             raise EncoderError(f"{folder}: format {settings.format}, wanted {FORMAT}; write it with this version")
         if not (folder / EXPANDER).is_dir():
             raise EncoderError(f"{folder} holds no complete model: the folder {EXPANDER} is missing")
-        folding = _folding(folder / TENSORS, settings)
-        return cls(load(folder / BASE), lambda: load(folder / EXPANDER), folding, folder.resolve().name)
+        stem_vectors = _read_stem_vectors(folder / TENSORS, settings)
+        return cls(load(folder / BASE), lambda: load(folder / EXPANDER), stem_vectors, folder.resolve().name)
 
     def _added(self, own: SparseMatrix, texts: Sequence[str]) -> SparseMatrix:
         others, rows = self.expander.encode_documents(texts), Rows(len(texts), self.dim)
@@ -231,19 +233,19 @@ class FoldedEncoder(Encoder):
     ) -> NDArray[np.intp]:
         """Fill ``total`` with one text's weights; the terms that stay."""
         if stems:
-            total[: len(self.folding.terms)] = self.folding.of(vector)
+            total[: len(self.stem_vectors.terms)] = self.stem_vectors.of(vector)
             total[stems] = 0
         total[own[0]] += own[1]
         side = self.base.declaration.document
         least = side.threshold * total.max(initial=0) if side.sparsifier == "relative" else 0
-        kept, most = np.flatnonzero(total > least), self.folding.settings.most
+        kept, most = np.flatnonzero(total > least), self.stem_vectors.settings.most
         if 0 < most < kept.size:
             kept = np.sort(kept[np.argpartition(-total[kept], most)[:most]])
         return kept
 
     def _place(self, stem: int, others: dict[int, Origin]) -> tuple[int, int]:
         """Where the term stands that adds most to ``stem``."""
-        pairs = zip(self.folding.terms[stem].tolist(), self.folding.weights[stem].tolist(), strict=True)
+        pairs = zip(self.stem_vectors.terms[stem].tolist(), self.stem_vectors.weights[stem].tolist(), strict=True)
         added = [(others[term].weight * weight, others[term]) for term, weight in pairs if term in others and weight]
         if not added:
             return -1, -1
@@ -251,11 +253,11 @@ class FoldedEncoder(Encoder):
         return best.start, best.end
 
 
-def _folding(path: Path, settings: Settings) -> Folding:
+def _read_stem_vectors(path: Path, settings: Settings) -> StemVectors:
     found = read_tensors(path)
     shapes = {name: list(tensor.shape) for name, tensor in found.items()}
     if shapes.keys() != {"terms", "weights"} or shapes["terms"] != shapes["weights"] or found["terms"].ndim != 2:
         raise EncoderError(f"{path}: found tensors {shapes}; wanted terms and weights of one shape [stems, k]")
     if not np.isfinite(found["weights"]).all():
         raise EncoderError(f"{path}: weights hold NaN or infinity; the file is damaged")
-    return Folding(found["terms"].astype(np.int64), found["weights"].astype(np.float32), settings)
+    return StemVectors(found["terms"].astype(np.int64), found["weights"].astype(np.float32), settings)
