@@ -50,7 +50,7 @@ def load_array(path: Path, *dtypes: str, columns: int | None = None) -> NDArray[
 
 
 def _header(start: bytes, file: Any) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    """Type and shape; the file stands at the first number then."""
+    """Type and shape; the file is at the first number then."""
     text = file.read(int.from_bytes(start[8:], "little"))
     found = HEADER.fullmatch(text) if start[:8] == MAGIC else None
     if found is None:

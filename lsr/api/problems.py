@@ -81,7 +81,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _library_error(request: Request, error: Exception) -> Response:
-    """What the caller can mend is 422, the rest 500; only the former tells why."""
+    """What the caller can fix is 422, the rest 500; only the former tells why."""
     return _answer(422, str(error)) if isinstance(error, InputError) else await _fault(request, error)
 
 

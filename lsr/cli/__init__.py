@@ -1,6 +1,6 @@
 """How is lsr used from a shell? Parse, call, print; `main` is the console script.
 
-Exit codes: 0 done, 1 an internal error, 2 something the user can mend (one line on standard error), 3 nothing
+Exit codes: 0 done, 1 an internal error, 2 something the user can fix (one line on standard error), 3 nothing
 written by `lsr adapt`, because it was not better, 128 and a signal's number where one ended the process.
 """
 

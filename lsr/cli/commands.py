@@ -26,9 +26,7 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
-    "index": Entry(
-        "searching.index", SEARCHING, "Encode documents and make them an index; or index vectors as they are."
-    ),
+    "index": Entry("searching.index", SEARCHING, "Encode documents and build an index, or index precomputed vectors."),
     "convert": Entry("encoding.convert", ENCODING, "Convert vectors from one format into another, streaming."),
     "search": Entry("searching.search", SEARCHING, "Search an index and show why each hit was found."),
     "serve": Entry(
@@ -46,7 +44,7 @@ COMMANDS = {
     "bench": Entry(
         "evaluating.bench",
         EVALUATING,
-        "Measure encoders, engines, fusions and runs of others on many collections; started again, the work goes on.",
+        "Evaluate encoders, engines, fusions and run files on many collections. Run it again to continue.",
     ),
     "tune": Entry(
         "searching.tune",
@@ -57,17 +55,15 @@ COMMANDS = {
     "encode": Entry("encoding.encode", ENCODING, "Encode documents into a Parquet file of vectors."),
     "train": Entry("training.train", TRAINING, 'Train an encoder by a recipe; "lsr train list" shows the recipes.'),
     "mine": Entry(
-        "training.mine", TRAINING, "Find hard negatives for pairs: documents that an encoder takes for answers."
+        "training.mine", TRAINING, "Find hard negatives for pairs: documents that an encoder mistakes for answers."
     ),
     "adapt": Entry(
         "training.adapt",
         TRAINING,
-        "Tune an encoder on your own documents, without labels; exit code 3 where that did not make it better.",
+        "Fine-tune an encoder on your own documents, without labels. Exit code 3: it got no better.",
     ),
-    "encoders": Entry(
-        "encoding.encoders", ENCODING, "List the systems that encoders are declared as; convert encoders."
-    ),
-    "data": Entry("evaluating.data", EVALUATING, "List judged collections; make some. Nothing is downloaded."),
+    "encoders": Entry("encoding.encoders", ENCODING, "List the known encoder systems; convert and shrink encoders."),
+    "data": Entry("evaluating.data", EVALUATING, "List judged collections, or make one. Nothing is downloaded."),
 }
 
 

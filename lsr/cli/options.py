@@ -17,10 +17,10 @@ TitleField = Annotated[
 Language = Annotated[
     str | None,
     typer.Option(
-        help="Of bm25's stemmer and stop words: german or de, french or fr, ..., or none.  [default: english]"
+        help="Language of bm25's stemmer and stop words: german or de, french or fr, ..., or none.  [default: english]"
     ),
 ]
-Download = Annotated[bool, typer.Option("--download", help="Let ir_datasets fetch what irds:NAME lacks.")]
+Download = Annotated[bool, typer.Option("--download", help="Let ir_datasets download what irds:NAME needs.")]
 
 
 def fetch(sources: Iterable[str]) -> None:

@@ -140,7 +140,7 @@ class _Text:
                 return value
 
     def _is_certain(self, error: json.JSONDecodeError) -> bool:
-        """Whether more text cannot mend it."""
+        """Whether more text cannot complete it."""
         cut = error.msg.startswith("Unterminated string") or error.pos > len(self._text) - NEAR
         return not cut or len(self._text) - self.at > MOST
 

@@ -31,7 +31,7 @@ class DocumentReader:
     """The documents of one or several sources, in order, read once.
 
     Attributes:
-        place: where the document last given stands, e.g. "corpus.jsonl, line 3".
+        place: where the document last given is, e.g. "corpus.jsonl, line 3".
         size: bytes to read in all, or None where nobody knows (standard input, a pipe).
     """
 

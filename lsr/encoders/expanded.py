@@ -1,4 +1,4 @@
-"""What can a second encoder add to documents of stems? Its terms, folded into stems that do not stand in the text.
+"""What can a second encoder add to documents of stems? Its terms, folded into stems that do not occur in the text.
 
 An encoder that is asked by its own network is close to one that is asked by a sum of one vector a stem; what a stem
 adds to its score is then a weight that the document can hold. Queries stay a table.
@@ -174,7 +174,7 @@ class ExpandedEncoder(Encoder):
         return self.base.encode_queries(texts)
 
     def spans(self, text: str) -> list[Span]:
-        """Every stem that stands in ``text``."""
+        """Every stem that occurs in ``text``."""
         return self.base.spans(text)
 
     def explain(self, text: str, query: bool = False) -> list[Origin]:
@@ -244,7 +244,7 @@ class ExpandedEncoder(Encoder):
         return kept
 
     def _place(self, stem: int, others: dict[int, Origin]) -> tuple[int, int]:
-        """Where the term stands that adds most to ``stem``."""
+        """Where the term is that adds most to ``stem``."""
         pairs = zip(self.stem_vectors.terms[stem].tolist(), self.stem_vectors.weights[stem].tolist(), strict=True)
         added = [(others[term].weight * weight, others[term]) for term, weight in pairs if term in others and weight]
         if not added:

@@ -59,7 +59,7 @@ def read_ground_truth(path: Path) -> GroundTruth:
         raise InputError(f"{path}, byte {place:,}: found the score {scores[at]}, wanted a finite number")
     rows, scores = rows.reshape(queries, depth), scores.reshape(queries, depth)
     if (same := np.argwhere(np.diff(np.sort(rows, axis=1), axis=1) == 0)).size:
-        raise InputError(f"{path}: a row stands twice among those of query {same[0][0]:,}; wanted each once")
+        raise InputError(f"{path}: a row occurs twice among those of query {same[0][0]:,}; wanted each once")
     return GroundTruth(rows, scores)
 
 

@@ -117,7 +117,7 @@ def _kind(path: Path, names: list[str]) -> tuple[str, ...]:
     for kind in (("indices", "values"), ("vector",)):
         if {"id", *kind} <= set(names):
             if twice := [name for name in ("id", *kind, "text") if names.count(name) > 1]:
-                raise InputError(f"{path}: the column {twice[0]!r} stands twice: leave one of them out")
+                raise InputError(f"{path}: the column {twice[0]!r} occurs twice: leave one of them out")
             return kind
     raise InputError(
         f"{path}: found the columns {', '.join(map(repr, names))}, wanted 'id', 'indices' and 'values', or 'id' and "

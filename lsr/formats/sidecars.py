@@ -69,7 +69,7 @@ def term_names(path: Path) -> list[str] | None:
     names: dict[str, None] = {}
     for number, name in enumerate(_lines(beside, str), 1):
         if name in names:
-            raise InputError(f"{beside}, line {number}: the term {name!r} was given before; each stands once")
+            raise InputError(f"{beside}, line {number}: the term {name!r} was given before; each occurs once")
         names[name] = None
     return list(names)
 

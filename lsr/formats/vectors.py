@@ -106,7 +106,7 @@ class Vocabulary(Sequence[str]):
             dim: of the file.
 
         Raises:
-            InputError: a name stands twice, or the terms before were of the other kind.
+            InputError: a name occurs twice, or the terms before were of the other kind.
         """
         if not names:
             self.widen(dim)
@@ -148,7 +148,7 @@ def sorted_rows(
         terms: int[nnz], row after row.
         weights: float32[nnz].
         dim: number of terms.
-        place: where a row stands in its file, for messages.
+        place: where a row is in its file, for messages.
 
     Raises:
         InputError: a weight is not finite, or a term is twice in a row.
@@ -165,6 +165,6 @@ def sorted_rows(
         keys, terms, weights = keys[order], terms[order], weights[order]
         if (same := np.flatnonzero(np.diff(keys) == 0)).size:
             row, term = divmod(int(keys[same[0]]), dim)
-            raise InputError(f"{place(row)}: the term {term} stands twice in one vector; add up its weights")
+            raise InputError(f"{place(row)}: the term {term} occurs twice in one vector; add up its weights")
     indptr = indptr_of(np.bincount(rows, minlength=len(counts)))
     return SparseMatrix(indptr, terms.astype(term_dtype(dim)), weights, dim)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from importlib import import_module
 from itertools import product
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, Self
 
 import msgspec
 
@@ -17,7 +19,37 @@ from lsr.sparse import SparseMatrix
 
 
 class Engine(Protocol):
-    """What finds the best documents of one segment."""
+    """What finds the best documents of one segment: `WindowedIndex`, `SeismicIndex`, `ExactIndex`."""
+
+    @classmethod
+    def build(
+        cls,
+        documents: SparseMatrix,
+        settings: Any = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Self:
+        """Index ``documents`` on all cores; equal for any number of them.
+
+        Args:
+            documents: the vectors, one row a document.
+            settings: None takes the defaults.
+            progress: called with (steps done, steps in all).
+
+        Raises:
+            VectorError: weights that the engine does not take.
+        """
+
+    def save(self, folder: Path) -> None:
+        """Write the arrays of the engine into ``folder``; the document vectors are saved by their owner."""
+
+    @classmethod
+    def load(cls, folder: Path, documents: SparseMatrix, settings: Any) -> Self:
+        """The index over ``documents`` that `save` wrote into ``folder``.
+
+        Raises:
+            ValueError, OSError: an array is missing, or points outside another one.
+            VectorError: weights that the engine does not take.
+        """
 
     def search(
         self,
@@ -65,10 +97,11 @@ class EngineChoice:
     untuned: tuple[tuple[float, dict[str, Any]], ...]
 
     @property
-    def index(self) -> Any:
+    def index(self) -> type[Engine]:
         """The class, imported when it is wanted."""
         module, name = self.home
-        return getattr(import_module(module), name)
+        found: type[Engine] = getattr(import_module(module), name)
+        return found
 
 
 ENGINES = {

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
 import numpy as np
 from numpy.typing import NDArray
 
 from lsr.index.allowed import Allowed
 from lsr.index.results import TopK, checked_k, empty_results, mask_of
-from lsr.sparse import SparseMatrix
+from lsr.sparse import SparseMatrix, check_summable
 
 AT_ONCE = 2**18  # weights looked through: what is made on the way stays in cache
 LANES = 4  # partial sums of a score, as kernels add up
@@ -22,6 +26,31 @@ class ExactIndex:
 
     def __init__(self, documents: SparseMatrix) -> None:
         self._documents = documents
+
+    @classmethod
+    def build(
+        cls,
+        documents: SparseMatrix,
+        settings: None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Self:
+        """As `Engine.build`: there is nothing to build.
+
+        Raises:
+            VectorError: weights so large that scores could be infinite.
+        """
+        del settings, progress
+        check_summable(documents)
+        return cls(documents)
+
+    def save(self, folder: Path) -> None:
+        """As `Engine.save`: there is nothing to write."""
+
+    @classmethod
+    def load(cls, folder: Path, documents: SparseMatrix, settings: None = None) -> Self:
+        """As `Engine.load`: nothing is read."""
+        del folder
+        return cls.build(documents, settings)
 
     def search(
         self,

@@ -55,7 +55,7 @@ class PausedError(Exception):
 
 
 class Listener(Protocol):
-    """Hears how a suite goes on."""
+    """Is told how a suite proceeds."""
 
     def cell(self, done: int, total: int, name: str) -> None:
         """The cell ``name`` begins."""

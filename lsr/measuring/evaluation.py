@@ -53,7 +53,7 @@ Prepare = Callable[[Searcher | None, TestCollection], tuple[Searcher | None, Tes
 
 
 class Listener(Progress, Protocol):
-    """Hears of documents and queries."""
+    """Is told of documents and queries."""
 
     def reading(self, reader: DocumentReader) -> None:
         """Documents will be encoded from here."""

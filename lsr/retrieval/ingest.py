@@ -20,7 +20,7 @@ BATCH_CHARACTERS = 2**20
 
 
 class Progress(Protocol):
-    """Hears how indexing goes on."""
+    """Is told how indexing proceeds."""
 
     def encoded(self, documents: int) -> None:
         """So many documents are encoded."""
@@ -128,7 +128,7 @@ class Coverage:
 
 
 class Encoded(NamedTuple):
-    """A batch of documents, where each stands in its source, a row for each, and how many were cut."""
+    """A batch of documents, where each is in its source, a row for each, and how many were cut."""
 
     documents: list[Document]
     places: list[str]

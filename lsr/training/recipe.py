@@ -79,9 +79,9 @@ class StemChoice(Strict, frozen=True):
     Attributes:
         named: stems with a term of their own, the commonest ones.
         buckets: terms that all other stems share.
-        rows: named stems that the network can fire where they do not stand in the text.
+        rows: named stems that the network can fire where they do not occur in the text.
         layers: layers of the network that stay; none means all.
-        pieces: how often a word-piece of the network must stand in the texts to stay; 0 keeps all.
+        pieces: how often a word-piece of the network must occur in the texts to stay; 0 keeps all.
     """
 
     named: int = 32_768
@@ -100,7 +100,7 @@ class TargetChoice(Strict, frozen=True):
         above: what is taken off them before.
         kept: stems of a document.
         normed: whether weights fall with the length of a text, as those of words do under BM25.
-        present: share of the weight that stems get which stand in the text, beside that of their counts.
+        present: share of the weight that stems get which occur in the text, beside that of their counts.
     """
 
     teacher: int = 0

@@ -264,7 +264,7 @@ def test_what_comes_with_lsr_leads_the_list_of_encoders():
 
 def test_the_options_that_training_needs_say_so():
     output = CliRunner().invoke(app, ["train", "--help"]).output
-    assert output.count("[needed]") == 4
+    assert output.count("[required]") == 5
 
 
 def test_the_public_names_show_themselves(odd):

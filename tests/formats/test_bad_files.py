@@ -51,7 +51,7 @@ def csr(rows=1, dim=3, borders=(0, 2), terms=(0, 2), values=(1.0, 2.0)):
         (csr(rows=2, borders=(0, 5, 2)), "byte 40: found the row border 2, wanted borders that rise from 0 to 2"),
         (csr(terms=(0, 3)), "byte 44: found the term 3, wanted 0 to 2"),
         (csr(terms=(-1, 2)), "byte 40: found the term -1"),
-        (csr(terms=(1, 1)), "row 0: the term 1 stands twice"),
+        (csr(terms=(1, 1)), "row 0: the term 1 occurs twice"),
         (csr(values=(1.0, float("nan"))), "row 0: found the weight nan"),
     ],
 )

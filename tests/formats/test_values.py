@@ -105,7 +105,7 @@ def test_bad_rows_are_counted_from_the_start_of_the_file(tmp_path):
 def test_a_column_that_stands_twice_is_refused(tmp_path):
     table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"]), ONE, HALF], ["id", "id", "indices", "values"])
     pq.write_table(table, tmp_path / "x.parquet")
-    with pytest.raises(InputError, match="the column 'id' stands twice"):
+    with pytest.raises(InputError, match="the column 'id' occurs twice"):
         rows_of(tmp_path / "x.parquet")
 
 
@@ -121,7 +121,7 @@ def test_parquet_maps_may_have_bytes_for_tokens(tmp_path):
         (pa.array([[("a", "2")]], pa.map_(pa.string(), pa.string())), "wanted a map of token to weight"),
         (pa.array([None], WEIGHTS), "row 0: no vector"),
         (pa.array([[("a", None)]], WEIGHTS), "row 0: found the weight nan"),
-        (pa.array([[("a", 1.0), ("a", 2.0)]], WEIGHTS), "stands twice in one vector"),
+        (pa.array([[("a", 1.0), ("a", 2.0)]], WEIGHTS), "occurs twice in one vector"),
         (pa.array([[(b"\xe9", 1.0)]], pa.map_(pa.binary(), pa.float32())), "rows from 0: a token is not UTF-8"),
         (not_utf8("map"), "row 0: .*UTF8"),
     ],

@@ -1,3 +1,4 @@
+import inspect
 import os
 
 import numpy as np
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from lsr.errors import InputError, MismatchError
 from lsr.index import Allowed, ExactIndex, SeismicIndex, WindowedIndex, WindowedSettings
+from lsr.index.engines import Engine
 from lsr.index.windowed import engine as windowed
 from lsr.index.windowed.build import shape_of
 from lsr.sparse import SparseMatrix
@@ -240,3 +242,22 @@ def test_k_is_cut_to_the_number_of_documents(n):
     ):
         assert found.rows.shape == found.scores.shape == (4, max(1, n))
         assert found.rows.tolist() == expected.rows.tolist()
+
+
+@pytest.mark.parametrize("name", ["build", "load", "save", "search"])
+def test_engines_have_one_signature(name):
+    wanted = inspect.signature(getattr(Engine, name)).parameters
+    for engine in (WindowedIndex, SeismicIndex, ExactIndex):
+        found = inspect.signature(getattr(engine, name)).parameters
+        assert [(one.name, one.kind) for one in found.values()] == [(one.name, one.kind) for one in wanted.values()]
+
+
+@pytest.mark.parametrize("engine", [WindowedIndex, SeismicIndex, ExactIndex])
+def test_every_engine_is_built_saved_and_loaded_in_the_same_way(engine, tmp_path):
+    documents, queries = random_matrix(0, 50, 30, 8), random_matrix(1, 5, 30, 8)
+    index = engine.build(documents)
+    index.save(tmp_path)
+    loaded = engine.load(tmp_path, documents, getattr(index, "settings", None))
+    for exact in (False, True):
+        one, other = index.search(queries, 3, exact=exact), loaded.search(queries, 3, exact=exact)
+        assert one.rows.tolist() == other.rows.tolist()

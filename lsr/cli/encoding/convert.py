@@ -34,18 +34,18 @@ WRITERS = {
 
 def command(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="File or folder of vectors, or an index; or a run.")],
-    out: Annotated[Path, typer.Argument(metavar="DST", help="File to write; one that is there is replaced.")],
+    out: Annotated[Path, typer.Argument(metavar="DST", help="File to write. An existing file is replaced.")],
     from_format: Annotated[
-        str | None, typer.Option("--from", metavar="FORMAT", help="Format of SRC.  [default: what its name says]")
+        str | None, typer.Option("--from", metavar="FORMAT", help="Format of SRC.  [default: from its name]")
     ] = None,
     to_format: Annotated[
-        str | None, typer.Option("--to", metavar="FORMAT", help="Format of DST.  [default: what its name says]")
+        str | None, typer.Option("--to", metavar="FORMAT", help="Format of DST.  [default: from its name]")
     ] = None,
     scale: Annotated[
         float | None, typer.Option(help="Multiply weights and round them to whole numbers, 100 for SPLADE.")
     ] = None,
     bits: Annotated[
-        int | None, typer.Option(help="Or: scale so that the largest weight fills so many bits, 8 for uniCOIL.")
+        int | None, typer.Option(help="Or scale so that the largest weight uses this many bits, 8 for uniCOIL.")
     ] = None,
 ) -> None:
     """Convert vectors from one format into another, streaming.

@@ -25,7 +25,7 @@ from lsr.retrieval.index_source import is_index
 
 def command(  # noqa: PLR0913 - one parameter an option
     sources: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Documents, in any layout of lsr index.")],
-    out: Annotated[Path, typer.Option("--out", help="Parquet file to write; started again, the work goes on.")],
+    out: Annotated[Path, typer.Option("--out", help="Parquet file to write. Run the command again to continue.")],
     encoder: Annotated[str, typer.Option(help="bm25, default, or the folder of a model.")] = "default",
     language: Language = None,
     devices: Annotated[

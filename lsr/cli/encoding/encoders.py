@@ -33,7 +33,7 @@ LAYOUTS = ("onnx", "sentence-transformers", "lsr")
 
 app = typer.Typer(
     cls=Group,
-    help="List the systems that encoders are declared as; convert encoders.\n\nExample: lsr encoders list",
+    help="List the known encoder systems; convert and shrink encoders.\n\nExample: lsr encoders list",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -119,12 +119,12 @@ def encoders_average_command(
 def encoders_rescale_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A trained encoder of stems.")],
     out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
-    expansions: Annotated[float, typer.Option(help="What logits of fired stems are multiplied by.")] = 1.0,
+    expansions: Annotated[float, typer.Option(help="Factor for the logits of expansion terms.")] = 1.0,
     threshold: Annotated[
         float | None, typer.Option(help="Share of a document's largest weight below which a weight is left out.")
     ] = None,
 ) -> None:
-    """Set after training how much expansions weigh, and how many stay; choose by queries of a dev set.
+    """Rescale expansions after training and drop small ones; choose both numbers on a dev set.
 
     Example: lsr encoders rescale averaged --expansions 1.3 --threshold 0.15 --out scaled
     """
@@ -140,9 +140,11 @@ def encoders_expand_command(
     data: Annotated[list[str], typer.Option(help="Queries with documents, as lsr train reads them; repeat it.")],
     out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
     base: Annotated[str, typer.Option(help="Encoder of stems that gets more terms.")] = "default",
-    factor: Annotated[float, typer.Option(help="Of what a stem adds to the other encoder's scores.")] = 0.2,
+    factor: Annotated[float, typer.Option(help="Factor for what a stem adds to the other encoder's scores.")] = 0.2,
     int8: Annotated[bool, typer.Option("--int8", help="Store the other encoder as bytes.")] = False,
-    most: Annotated[int, typer.Option(min=0, help="Terms that a document keeps, the heaviest; 0 keeps all.")] = 180,
+    most: Annotated[
+        int, typer.Option(min=0, help="Keep this many of the heaviest terms of a document; 0 keeps all.")
+    ] = 180,
 ) -> None:
     """Let a SPLADE add stems to documents; queries still need no network.
 
@@ -161,9 +163,9 @@ def encoders_prune_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A trained encoder of stems, or a SPLADE.")],
     data: Annotated[list[str], typer.Option(help="Texts to count words in, as lsr train reads them; repeat it.")],
     out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
-    least: Annotated[int, typer.Option(help="How often words of a piece stand in the texts, for it to stay.")] = 40,
+    least: Annotated[int, typer.Option(help="A piece stays if its words occur this often in the texts.")] = 40,
 ) -> None:
-    """Remove rare word-pieces from an encoder: each costs a row, and words are spelt by others.
+    """Remove rare word-pieces from an encoder; their words are split into other pieces.
 
     Example: lsr encoders prune splade-tiny --data pairs.parquet --least 200 --out smaller
     """

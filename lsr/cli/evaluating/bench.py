@@ -33,14 +33,16 @@ from lsr.measuring import Bench, Outcome
 def command(
     suite: Annotated[Path, typer.Argument(metavar="SUITE.toml", help="Systems and collections.")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder of cells and vectors.  [default: NAME.bench]")
+        Path | None, typer.Option("--out", help="Folder of results and vectors.  [default: NAME.bench]")
     ] = None,
     results: Annotated[
         Path | None, typer.Option(help="Folder for NAME.md, NAME.json and NAME.html.  [default: that of --out]")
     ] = None,
-    stop_after: Annotated[float | None, typer.Option(metavar="MINUTES", help="Stop then; a later run goes on.")] = None,
+    stop_after: Annotated[
+        float | None, typer.Option(metavar="MINUTES", help="Stop after this time; a later run continues.")
+    ] = None,
 ) -> None:
-    """Measure encoders, engines, fusions and runs of others on many collections; started again, the work goes on.
+    """Evaluate encoders, engines, fusions and run files on many collections. Run it again to continue.
 
     Example: lsr bench benchmarks/suites/sample.toml
     """

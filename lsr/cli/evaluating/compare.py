@@ -43,16 +43,16 @@ COMMAND = ManyMeasures
 
 
 def command(
-    a: Annotated[Path, typer.Argument(metavar="A.run", help="Run to compare with.")],
+    a: Annotated[Path, typer.Argument(metavar="A.run", help="The baseline run.")],
     qrels: Annotated[str, typer.Option(help="Judged collection, or a file of judgements (TREC or BEIR).")],
     b: Annotated[
-        list[Path] | None, typer.Argument(metavar="B.run", help="Runs that may be better; without, A is measured.")
+        list[Path] | None, typer.Argument(metavar="B.run", help="Runs to compare. Without one, A is measured alone.")
     ] = None,
     measures: Annotated[
         list[str] | None, typer.Option(metavar="NAME...", help="Names of ir-measures.  [default: nDCG@10 RR@10 R@100]")
     ] = None,
     convention: Annotated[str, typer.Option(help="trec or beir, as for lsr eval.")] = "trec",
-    shown: Annotated[int, typer.Option("--queries", help="Show so many of the largest differences.", min=0)] = 5,
+    shown: Annotated[int, typer.Option("--queries", help="How many of the largest differences to show.", min=0)] = 5,
 ) -> None:
     """Compare runs by query: means, wins and losses, paired tests corrected for their number.
 

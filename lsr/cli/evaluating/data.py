@@ -31,7 +31,7 @@ ATTRIBUTES = 1850
 
 app = typer.Typer(
     cls=Group,
-    help="List judged collections; make some. Nothing is downloaded.\n\nExample: lsr data list",
+    help="List judged collections, or make one. Nothing is downloaded.\n\nExample: lsr data list",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -41,7 +41,7 @@ app = typer.Typer(
 def data_list_command(
     folders: Annotated[list[Path] | None, typer.Argument(metavar="DIR", help="Where to look.  [default: .]")] = None,
 ) -> None:
-    """List judged collections: those in the folders, and where to get others that are known.
+    """List judged collections in these folders, and where to get others.
 
     Example: lsr data list ~/beir
     """
@@ -64,7 +64,7 @@ def data_list_command(
 @app.command("limit", cls=Command)
 def data_limit_command(
     out: Annotated[Path, typer.Option("--out", help="New folder, written in BEIR layout.")],
-    people: Annotated[int, typer.Option(help="Documents.", min=2)] = 50_000,
+    people: Annotated[int, typer.Option(help="Number of documents.", min=2)] = 50_000,
     attributes: Annotated[
         Path | None, typer.Option(help="File with one attribute a line.  [default: 1,850 invented words]")
     ] = None,
@@ -73,11 +73,11 @@ def data_limit_command(
     ] = None,
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="Keep people and queries of this LIMIT collection, and add others around them."),
+        typer.Option("--from", help="Keep the people and queries of this LIMIT collection and add more people."),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed makes the same collection.")] = 42,
 ) -> None:
-    """Make a LIMIT collection: 1,000 queries, each about one of the pairs of 46 people among many.
+    """Make a LIMIT collection: 1,000 queries, each answered by two of 46 people among many.
 
     Example: lsr data limit --out limit-50k
     """
@@ -100,10 +100,10 @@ def data_task_command(
     kind: Annotated[
         str, typer.Option(help="keyword (5 rare words of a document) or part (8 to 20 in a row).")
     ] = "part",
-    queries: Annotated[int, typer.Option(help="So many queries.", min=1)] = 1000,
+    queries: Annotated[int, typer.Option(help="Number of queries.", min=1)] = 1000,
     seed: Annotated[int, typer.Option(help="The same seed makes the same queries.")] = 0,
 ) -> None:
-    """Make a judged collection of any corpus: its own words must find the document they are from.
+    """Make a judged collection from any corpus: words of a document must find that document.
 
     Example: lsr data task corpus.jsonl --kind keyword --out my-task
     """

@@ -83,13 +83,13 @@ BaselineRun = Annotated[
     Path | None, typer.Option(metavar="RUN", help="With --report: a run to compare with, query by query.")
 ]
 CertificateFile = Annotated[
-    Path | None, typer.Option(metavar="FILE.json", help="Write all that decided the numbers, for --verify.")
+    Path | None, typer.Option(metavar="FILE.json", help="Write everything that decided the numbers, for --verify.")
 ]
 StatedFile = Annotated[
-    Path | None, typer.Option(metavar="FILE.json", help="Measure again what a certificate states, and compare.")
+    Path | None, typer.Option(metavar="FILE.json", help="Measure again what a certificate states and compare.")
 ]
 TopicsFile = Annotated[
-    Path | None, typer.Option(help="Ask these instead: TREC topics, id TAB text, or vectors of queries.")
+    Path | None, typer.Option(help="Run these queries instead: TREC topics, id TAB text, or vectors of queries.")
 ]
 
 
@@ -104,7 +104,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     split: Annotated[str | None, typer.Option(help="Judgements to use.  [default: test, or else dev]")] = None,
     convention: ConventionName = "trec",
     exact: Annotated[bool, typer.Option("--exact", help="With --index: search exactly.")] = False,
-    threads: Annotated[int, typer.Option(help="Threads for queries a second.", min=1)] = 1,
+    threads: Annotated[int, typer.Option(help="Threads that measure queries per second.", min=1)] = 1,
     run_file: RunFile = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the measured values as JSON.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write tables and charts.")] = None,
@@ -112,14 +112,16 @@ def command(  # noqa: PLR0913 - one parameter an option
     certificate: CertificateFile = None,
     verify: StatedFile = None,
     topics: TopicsFile = None,
-    topic_field: Annotated[str | None, typer.Option(help="Of TREC topics.  [default: title or query]")] = None,
+    topic_field: Annotated[
+        str | None, typer.Option(help="Field of TREC topics to use.  [default: title or query]")
+    ] = None,
     download: Download = False,
 ) -> None:
     """Measure an encoder, or a finished index, on a judged collection.
 
     Without DATASET, --index, --topics and --run write a run of all topics.
 
-    With --verify exit code 1 says that something differs; DATASET, --encoder and --index say where things lie now.
+    With --verify, exit code 1 means that something differs. DATASET, --encoder and --index give new locations.
 
     Example: lsr eval scifact.zip --encoder bm25 --measures nDCG@10 R@100
     """

@@ -15,8 +15,8 @@ def command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Two or more run files.")],
     out: Annotated[Path, typer.Option("--out", help="Run to write: TREC, or .tsv or .json as for lsr eval.")],
     method: Annotated[str, typer.Option(help="rrf, min-max (scores scaled to 0..1 by query) or linear.")] = "rrf",
-    weights: Annotated[list[float] | None, typer.Option("--weight", help="One for each run, in order.")] = None,
-    depth: Annotated[int, typer.Option(help="Results kept for a query.", min=1)] = 1000,
+    weights: Annotated[list[float] | None, typer.Option("--weight", help="One weight for each run, in order.")] = None,
+    depth: Annotated[int, typer.Option(help="Results to keep for each query.", min=1)] = 1000,
 ) -> None:
     """Merge several runs into one.
 

@@ -29,7 +29,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             "or vectors: .csr, .bin, .ciff, Parquet of lsr encode, an index, and with --vectors JSONL.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the index; one that is there is replaced at the end.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the index. An existing index is replaced at the end.")],
     encoder: Annotated[
         str | None, typer.Option(help="bm25, default, or the folder of a model.  [default: default; none with vectors]")
     ] = None,
@@ -44,7 +44,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     ] = None,
     download: Download = False,
 ) -> None:
-    """Encode documents and make them an index; or index vectors as they are.
+    """Encode documents and build an index, or index precomputed vectors.
 
     Example: lsr index corpus.jsonl --out my-index
     """

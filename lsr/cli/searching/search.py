@@ -23,11 +23,9 @@ def command(
     query: Annotated[list[str], typer.Argument(metavar="QUERY", help="What to look for; several words are one query.")],
     k: Annotated[int, typer.Option("-k", help="Number of hits.", min=1)] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    exact: Annotated[
-        bool, typer.Option("--exact", help="Leave nothing out that could matter; so it is without --recall.")
-    ] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="Search exactly, the default without --recall.")] = False,
     recall: Annotated[
-        float | None, typer.Option(help="Share of the true best k to find on average, as 0.95 (see lsr tune).")
+        float | None, typer.Option(help="Share of the true top k to find on average, such as 0.95 (see lsr tune).")
     ] = None,
     explained: Annotated[bool, typer.Option("--explain", help="Show what each term adds to a score.")] = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""What does `lsr serve` do? Opens the index, warms it up, then listens."""
+"""What does `lsr serve` do? Opens the index, warms it up, then serves."""
 
 from __future__ import annotations
 

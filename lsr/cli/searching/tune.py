@@ -16,14 +16,12 @@ from lsr.retrieval import Searcher, tune
 
 def command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an index.")],
-    recall: Annotated[
-        float, typer.Option(help="Share of the true best 10 that searches shall find on average.")
-    ] = 0.95,
+    recall: Annotated[float, typer.Option(help="Share of the true top 10 that searches must find on average.")] = 0.95,
     queries: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Real queries, read as documents are.  [default: titles of documents]"),
     ] = None,
-    at_most: Annotated[int, typer.Option(help="Use so many queries.", min=20)] = 1000,
+    at_most: Annotated[int, typer.Option(help="Number of queries to use at most.", min=20)] = 1000,
 ) -> None:
     """Find the fastest settings of an index that give a recall, measured against exact search, and keep them.
 

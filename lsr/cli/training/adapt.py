@@ -27,17 +27,17 @@ def command(  # noqa: PLR0913  one for each option
     ] = None,
     steps: Annotated[int, typer.Option(help="Steps of training.", min=1)] = 60,
     minutes: Annotated[
-        float | None, typer.Option(help="Take fewer steps, so that all takes about so long.", min=0.1)
+        float | None, typer.Option(help="Take fewer steps, to finish in about this time.", min=0.1)
     ] = None,
     judged: Annotated[
-        Path | None, typer.Option(help="Judged collection to report on as well; it decides nothing.")
+        Path | None, typer.Option(help="Judged collection to report on too; it does not affect the result.")
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Write an encoder that is not clearly better too, but never a worse one.")
+        bool, typer.Option("--force", help="Also write an encoder that is not clearly better (never a worse one).")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of questions, order and choice.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the questions, their order and the choice among them.")] = 0,
 ) -> None:
-    """Tune an encoder on your own documents, without labels; exit code 3 where that did not make it better.
+    """Fine-tune an encoder on your own documents, without labels. Exit code 3: it got no better.
 
     Example: lsr adapt corpus.jsonl --out adapted
     """

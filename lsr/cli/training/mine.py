@@ -34,23 +34,23 @@ def command(  # noqa: PLR0913  one for each option
     encoder: Annotated[
         list[str] | None,
         typer.Option(
-            help="bm25, or the folder of an encoder; given several times, negatives alternate.  [default: bm25]"
+            help="bm25, or the folder of an encoder; repeat it to alternate between encoders.  [default: bm25]"
         ),
     ] = None,
-    negatives: Annotated[int, typer.Option(help="Wanted for each pair.", min=1)] = 4,
-    depth: Annotated[int, typer.Option(help="Candidates of a search, drawn from at random.", min=1)] = 100,
-    skip: Annotated[int, typer.Option(help="Leave out so many of the best.", min=0)] = 0,
+    negatives: Annotated[int, typer.Option(help="Negatives for each pair.", min=1)] = 4,
+    depth: Annotated[int, typer.Option(help="Candidates of a search; negatives are drawn from them.", min=1)] = 100,
+    skip: Annotated[int, typer.Option(help="Leave out this many of the best.", min=0)] = 0,
     share: Annotated[
         float,
-        typer.Option("--filter", help="Drop what scores above this share of the positive; inf drops nothing."),
+        typer.Option("--filter", help="Drop documents that score above this share of the positive; inf drops none."),
     ] = 0.95,
     judge: Annotated[
-        str | None, typer.Option(help="Encoder whose scores decide that.  [default: the one that searches]")
+        str | None, typer.Option(help="Encoder whose scores --filter compares.  [default: the one that searches]")
     ] = None,
-    scored: Annotated[bool, typer.Option("--scores", help="Write its scores, for teaching.")] = False,
+    scored: Annotated[bool, typer.Option("--scores", help="Write the scores, for distillation.")] = False,
     seed: Annotated[int, typer.Option(help="The same seed finds the same negatives.")] = 0,
 ) -> None:
-    """Find hard negatives for pairs: documents that an encoder takes for answers.
+    """Find hard negatives for pairs: documents that an encoder mistakes for answers.
 
     Example: lsr mine pairs.parquet --out mined
     """

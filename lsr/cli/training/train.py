@@ -25,23 +25,24 @@ def command(  # noqa: PLR0913  one for each option
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name from lsr train list, or a TOML file; or list.")],
     data: Annotated[
         list[str] | None,
-        typer.Option(help="JSONL, Parquet, triples (.tsv), BEIR or training folder; may be repeated.  [needed]"),
+        typer.Option(help="JSONL, Parquet, triples (.tsv), BEIR or training folder; may be repeated.  [required]"),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder of the run.  [needed]")] = None,
-    model: Annotated[Path | None, typer.Option(help="Folder of the weights to start from.  [needed]")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the run.  [required]")] = None,
+    model: Annotated[Path | None, typer.Option(help="Folder of the weights to start from.  [required]")] = None,
     dev: Annotated[
-        list[str] | None, typer.Option(help="Judged sets to measure on, PATH or PATH:SPLIT.  [needed]")
+        list[str] | None, typer.Option(help="Judged sets to measure on, PATH or PATH:SPLIT.  [required]")
     ] = None,
     profile: Annotated[str | None, typer.Option(help="Variant of the recipe: tiny takes minutes on a CPU.")] = None,
     teacher: Annotated[
-        list[str] | None, typer.Option(help="bm25, scores, or the folder of an encoder, in place of the recipe's.")
+        list[str] | None,
+        typer.Option(help="bm25, scores, or the folder of an encoder; replaces the recipe's teachers."),
     ] = None,
     mix: Annotated[
         list[float] | None,
-        typer.Option(help="How often to draw from each --data, in order, as 3 and 1.  [default: by size]"),
+        typer.Option(help="How often to draw from each --data, in order, such as 3 and 1.  [default: by size]"),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of order, dropout and new parts.")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of order, dropout and new parts.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the newest checkpoint.")] = False,
 ) -> None:
     """Train an encoder by a recipe; "lsr train list" shows the recipes.
 

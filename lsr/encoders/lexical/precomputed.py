@@ -1,4 +1,4 @@
-"""What stands for the encoder where vectors came from elsewhere? A vocabulary; text is tokens of it, counted."""
+"""What takes the encoder's place where vectors come from elsewhere? A vocabulary; text is tokens of it, counted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FILE = "vectors.json"
 class PrecomputedVectors(Encoder):
     """Stands for the unknown maker of vectors, as Pyserini's ``--pretokenized`` does.
 
-    A text is read as tokens between white space; a token that stands n times weighs n, an unknown one nothing.
+    A text is read as tokens between white space; a token that occurs n times weighs n, an unknown one nothing.
 
     Args:
         vocabulary: names of the terms, or numbers only.

@@ -39,7 +39,7 @@ stem = Stemmer.Stemmer("english").stemWord  # of a folded word
 
 
 def counted_once(stems: int | NDArray[np.int64], mean: float) -> NDArray[np.float64]:
-    """What BM25 gives a word that stands once in texts of so many ``stems``, float64[N] or []; 1 at ``mean``."""
+    """What BM25 gives a word that occurs once in texts of so many ``stems``, float64[N] or []; 1 at ``mean``."""
     return np.asarray((K1 + 1) / (1 + K1 * (1 - B + B * stems / mean)))
 
 

@@ -33,7 +33,7 @@ LETTERS = str.maketrans(
 
 
 class Word(NamedTuple):
-    """Characters ``start`` to ``end`` of a text, and what stands there."""
+    """Characters ``start`` to ``end`` of a text, and what is there."""
 
     start: int
     end: int
@@ -84,7 +84,7 @@ class Words:
 
 
 def _parts(word: str, start: int, document: bool) -> Iterator[Word]:
-    """What stands in a word that has characters of scripts without spaces."""
+    """What is in a word that has characters of scripts without spaces."""
     for run in _runs().finditer(word):
         if is_unspaced(run[0]):
             yield from _pairs(run[0], start + run.start(), document)

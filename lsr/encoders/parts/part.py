@@ -163,7 +163,7 @@ class Gate(Part, ABC):
     Attributes:
         heads: which ones it acts on.
         in_arrays: whether it runs without torch.
-        gives_literal: whether the weight of a term that stands in the text comes from there.
+        gives_literal: whether the weight of a term that occurs in the text comes from there.
     """
 
     heads: ClassVar[tuple[str, ...]]

@@ -166,7 +166,7 @@ def special_ids(tokenizer: Tokenizer) -> set[int]:
 
 
 def separator(tokenizer: Tokenizer) -> int | None:
-    """The token that stands between texts, or None where ``tokenizer`` has none."""
+    """The token between texts, or None where ``tokenizer`` has none."""
     found = (tokenizer.token_to_id(name) for name in SEPARATORS)
     return next((int(token) for token in found if token is not None), None)
 

@@ -126,7 +126,7 @@ def _read(root: Path, split: str | None, with_queries: bool = True) -> tuple[Pat
 def trec_files(root: Path, split: str | None) -> tuple[str, Path, Path] | None:
     """(split, topics, qrels) of a folder with files topics.* and qrels.*, as TREC gives them out; None elsewhere.
 
-    A split is what stands between "qrels." and the ending; topics.SPLIT.* belongs to it, or else the only topics.
+    A split is what is between "qrels." and the ending; topics.SPLIT.* belongs to it, or else the only topics.
 
     Raises:
         InputError: several splits and none named, or no topics for it.

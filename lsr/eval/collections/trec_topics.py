@@ -105,7 +105,7 @@ def _xml(name: str, content: bytes) -> Iterator[Topic]:
 
 
 class _Elements:
-    """Hears a parser; keeps (line, {field: parts of its text}) of every topic, its own text under "".
+    """Handles a parser's events; keeps (line, {field: parts of its text}) of every topic, its own text under "".
 
     Text belongs to all elements that are open within the topic, so markup in a field takes nothing from it.
     """

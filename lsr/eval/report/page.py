@@ -1,4 +1,4 @@
-"""What stands on the page of a report, and in which order?"""
+"""What does the page of a report show, and in which order?"""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ COSTS = (
     ("recall", "recall@10", "{:.4f}"),
 )
 RULES = (
-    "Equal scores: the larger document id stands first in every measure, as in trec_eval. ir-measures alone orders "
+    "Equal scores: the larger document id comes first in every measure, as in trec_eval. ir-measures alone orders "
     "RR@k the other way round.",
     "A judged query without results: counts as 0 (trec, trec_eval -c); is left out of the mean (beir, as its "
     "EvaluateRetrieval does).",

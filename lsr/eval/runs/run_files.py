@@ -130,7 +130,7 @@ def _score(text: str) -> float:
     except InputError:
         if NOT_FINITE.fullmatch(text):
             raise InputError(
-                f"the score is {float(text)}: wanted a finite number; leave the line out or mend the system"
+                f"the score is {float(text)}: wanted a finite number; leave the line out or fix the system"
             ) from None
         raise InputError(f"found the score {text!r:.60} in column 5, wanted a number") from None
 

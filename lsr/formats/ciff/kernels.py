@@ -72,7 +72,7 @@ def decode_postings(
 
     Args:
         data: a message PostingsList.
-        at: where the first posting stands.
+        at: where the first posting is.
         documents: gaps between documents, as long as there can be postings.
         tfs: as long.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,7 @@ class SeismicIndex:
         documents: SparseMatrix,
         settings: SeismicSettings | None = None,
         progress: Callable[[int, int], None] | None = None,
-    ) -> SeismicIndex:
+    ) -> Self:
         """Index ``documents`` on all cores; equal for any number of them.
 
         Args:
@@ -138,7 +138,7 @@ class SeismicIndex:
             save_array(folder / f"blocks.{name}.npy", array)
 
     @classmethod
-    def load(cls, folder: Path, documents: SparseMatrix, settings: SeismicSettings) -> SeismicIndex:
+    def load(cls, folder: Path, documents: SparseMatrix, settings: SeismicSettings) -> Self:
         """The index over ``documents`` that `save` wrote into ``folder``.
 
         Raises:

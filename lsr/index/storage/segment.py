@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +19,6 @@ from lsr.index.results import TopK
 from lsr.index.storage.documents import DocumentStore, DocumentWriter
 from lsr.index.storage.manifest import unreadable
 from lsr.sparse import SparseMatrix, indptr_of, term_dtype
-
-if TYPE_CHECKING:
-    pass
 
 DOCUMENTS = "documents.arrow"
 VECTORS = {"indptr": ("int64",), "terms": ("uint16", "uint32"), "weights": ("float32", "uint8")}

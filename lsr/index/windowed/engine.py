@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class WindowedIndex:
         documents: SparseMatrix,
         settings: WindowedSettings | None = None,
         progress: Callable[[int, int], None] | None = None,
-    ) -> WindowedIndex:
+    ) -> Self:
         """Index ``documents`` on all cores; equal for any number of them.
 
         Args:
@@ -126,7 +126,7 @@ class WindowedIndex:
             save_array(folder / f"windows.{name}.npy", array)
 
     @classmethod
-    def load(cls, folder: Path, documents: SparseMatrix, settings: WindowedSettings) -> WindowedIndex:
+    def load(cls, folder: Path, documents: SparseMatrix, settings: WindowedSettings) -> Self:
         """The index over ``documents`` that `save` wrote into ``folder``.
 
         Raises:

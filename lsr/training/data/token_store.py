@@ -74,7 +74,7 @@ class TokenStore:
         return found
 
     def counts(self, terms: int) -> SparseMatrix:
-        """How often each of ``terms`` terms stands in each text, float32[texts, terms]."""
+        """How often each of ``terms`` terms occurs in each text, float32[texts, terms]."""
         parts = []
         for start in range(0, len(self), TEXTS):
             keys, counts = self._counted(start, terms)
@@ -84,7 +84,7 @@ class TokenStore:
         return concatenate(parts)
 
     def _counted(self, start: int, terms: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Keys ``text * terms + term`` of `TEXTS` texts from ``start``, ascending, and how often each stands there."""
+        """Keys ``text * terms + term`` of `TEXTS` texts from ``start``, ascending, and how often each occurs there."""
         borders = self._borders[start : start + TEXTS + 1]
         texts = np.repeat(np.arange(borders.size - 1), np.diff(borders))
         own = self._terms[borders[0] : borders[-1]]

@@ -33,7 +33,7 @@ class Drawn(NamedTuple):
         owner: int64[N], the query whose list a document is in.
         first: int64[Q], column of each query's positive.
         answers: places in the flat [Q, N] of documents that are known answers, whichever query brought them.
-        position: where the order stands after this batch.
+        position: where the order is after this batch.
     """
 
     queries: Rows

@@ -123,7 +123,7 @@ def _require_known(fields: dict[str, Any], place: Path) -> None:
 
 
 def _used(tokenizer: Tokenizer, words: Mapping[str, int]) -> Counter[int]:
-    """How often each piece stands in the words."""
+    """How often each piece occurs in the words."""
     tokenizer.no_padding()
     tokenizer.no_truncation()
     found = Counter[int]()

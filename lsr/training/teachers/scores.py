@@ -34,7 +34,7 @@ class StemWeights(NamedTuple):
     """Weights that stems with a row shall have, float32[N, R].
 
     Attributes:
-        absent: where they do not stand in the text.
+        absent: where they do not occur in the text.
         present: where they do, beside their counts; None where that is left alone.
     """
 

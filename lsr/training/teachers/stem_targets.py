@@ -74,6 +74,6 @@ def stem_targets(
 
 
 def word_norms(documents: TokenStore) -> NDArray[np.float32]:
-    """What BM25 gives a word that stands once, in each document; 1 at the mean length. float32[N], of N documents."""
+    """What BM25 gives a word that occurs once, in each document; 1 at the mean length. float32[N], of N documents."""
     lengths = documents.own_lengths
     return counted_once(lengths, max(1.0, lengths.mean())).astype(np.float32)

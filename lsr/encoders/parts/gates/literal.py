@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def literal_mask(ids: torch.Tensor, literal: torch.Tensor, terms: int) -> torch.Tensor:
-    """1 at the terms that stand in the text, float[B, V]; ``literal`` bool[B, L] leaves special tokens out.
+    """1 at the terms that occur in the text, float[B, V]; ``literal`` bool[B, L] leaves special tokens out.
 
     ``ids`` is int64[B, L].
     """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class LiteralCountsGate(Gate):
     """BM25 whose counts are learned.
 
-    A term that stands at positions i weighs ``s x / (x + a + b n)`` with ``x`` the sum of ``softplus(v.h_i + c)`` and
+    A term that occurs at positions i weighs ``s x / (x + a + b n)`` with ``x`` the sum of ``softplus(v.h_i + c)`` and
     ``n`` the number of literal positions; ``log s, log a, log b`` are ``counts_form``. With v = 0 and softplus(c) = 1
     this is BM25 (a = k1 (1 - b'), b = k1 b' / mean length).
     """

@@ -1,4 +1,4 @@
-"""Gate "literal-only": no expansion; only terms that stand in the text keep their weight."""
+"""Gate "literal-only": no expansion; only terms that occur in the text keep their weight."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LiteralOnlyGate(Gate):
     name, about, heads = "literal-only", "no expansion, SPLADE-v3-Lexical", ("vocabulary",)
 
     def tensor(self, network: TorchSide, reps: torch.Tensor, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Weights float[B, V], 0 for terms that do not stand in the text; ``hidden`` is float[B, L, H]."""
+        """Weights float[B, V], 0 for terms that do not occur in the text; ``hidden`` is float[B, L, H]."""
         return reps * literal_mask(batch.terms, batch.literal, network.terms)
 
     def array(self, parts: Parts, vector: Vector, states: Vector, tokens: Tokens) -> Vector:

@@ -1,4 +1,4 @@
-"""Gate "literal-residual": terms that stand in the text gain (PROSPER)."""
+"""Gate "literal-residual": terms that occur in the text gain (PROSPER)."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Bm25Head(Head):
-    """Declared so that BM25 stands in the list of systems; `lsr.encoders.lexical.bm25.Bm25Encoder` encodes."""
+    """Declared so that BM25 is in the list of systems; `lsr.encoders.lexical.bm25.Bm25Encoder` encodes."""
 
     name, about, backbones = "bm25", "counts of words, no network", ("none",)
 
