@@ -8,8 +8,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 # Byte-compiling on all cores, of what is imported, is faster than pip's own; files for other Python versions may fail.
 COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/(scipy|pip|setuptools|tests?|cuda)/' $(VENV)/lib || true
 MODELS := .cache/models
-NUMERIC := tests/encoders/test_rescaling.py tests/encoders/test_cpu_head.py tests/encoders/parts \
-	tests/index/test_windowed.py tests/index/test_search.py tests/training/test_formulas.py tests/test_sparse.py
+NUMERIC := tests/encoders/convert/test_rescaling.py tests/encoders/parts \
+	tests/index/test_windowed.py tests/index/test_search.py tests/training/objective/test_formulas.py tests/test_sparse.py
 
 .PHONY: demo test docs pictures pages recipes format lint types imports tests dispatch clean
 

@@ -87,8 +87,14 @@ def random_matrix(
     """Random rows of 0 to ``most`` terms; ``whole`` weights make every sum exact, ``signed`` ones may be negative."""
     rng = np.random.default_rng(seed)
     sizes = rng.integers(0, min(most, dim) + 1, rows)
-    terms = [np.sort(rng.choice(dim, size, replace=False)) for size in sizes]
-    flat = np.concatenate([np.zeros(0, np.int64), *terms]).astype(term_dtype(dim))
+    if rows > 1000 and dim <= 100:  # all rows at once: a row is the first terms of a shuffled vocabulary
+        shuffled = rng.random((rows, dim), np.float32).argsort(1)
+        shuffled[np.arange(dim) >= sizes[:, None]] = dim
+        flat = np.sort(shuffled, 1)
+        flat = flat[flat < dim].astype(term_dtype(dim))
+    else:
+        terms = [np.sort(rng.choice(dim, size, replace=False)) for size in sizes]
+        flat = np.concatenate([np.zeros(0, np.int64), *terms]).astype(term_dtype(dim))
     if whole or dtype == np.uint8:
         weights = rng.integers(1, 6, flat.size).astype(dtype)
     else:

@@ -10,7 +10,7 @@ from lsr.errors import InputError
 from lsr.training.data.sources import read_data
 from tests.conftest import SAMPLE
 from tests.encoders.models import bert
-from tests.training.test_adaptation import RECIPE, corpus
+from tests.training.adaptation.test_adaptation import RECIPE, corpus
 
 
 def test_negatives_are_mined_into_a_folder_that_is_read_again(tmp_path):

@@ -19,8 +19,8 @@ from lsr.training.recipe import Penalty
 from lsr.training.teachers.scores import DenseVectors, Ensemble, ScoredLists, SparseVectors, Teacher
 from tests.encoders.models import write_tokenizer
 from tests.training import oracles
+from tests.training.data.test_data import jsonl
 from tests.training.runs import PENALTY, pairs, recipe, trainer
-from tests.training.test_data import jsonl
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 RNG = np.random.default_rng(0)
