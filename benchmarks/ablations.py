@@ -33,7 +33,9 @@ POOLED, LARGEST = "pooled-stems", "stems"
 STARTS = {"base": POOLED, "largest": LARGEST, "other": POOLED}  # system of each untrained encoder
 (DENSE,) = msgspec.to_builtins(read_recipe("default"))["teaching"]["targets"]
 SPARSE = {"teacher": 0, "factor": 0.25, "above": 0.1, "normed": True}
-STEMS = msgspec.structs.replace(read_recipe("default").stems, pieces=0)  # few texts say little of word-pieces
+STEMS = msgspec.structs.replace(
+    read_recipe("default").stems, min_word_piece_count=0
+)  # few texts say little of word-pieces
 # Name: what differs, the change in the recipe, and the start if it is another.
 VARIANTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "default": ("as it is", {}, "base"),

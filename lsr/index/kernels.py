@@ -101,7 +101,7 @@ def sort_heap(scores: Any, rows: Any, size: int) -> None:
 
 
 @kernel
-def _ask_for(indptr: Any, terms: Any, weights: Any, row: int) -> None:
+def _prefetch_document(indptr: Any, terms: Any, weights: Any, row: int) -> None:
     """Prefetch the lines of a document's terms and weights."""
     for i in range(indptr[row], indptr[row + 1], LINE // terms.itemsize):
         prefetch(terms, i)
@@ -123,7 +123,7 @@ def score_documents(
     one, two, three, four = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
     for at in range(-AHEAD, n):
         if at + AHEAD < n:
-            _ask_for(indptr, terms, weights, np.int64(candidates[at + AHEAD]))
+            _prefetch_document(indptr, terms, weights, np.int64(candidates[at + AHEAD]))
         if at < 0:
             continue
         row = np.int64(candidates[at])

@@ -81,14 +81,14 @@ class StemChoice(Strict, frozen=True):
         buckets: terms that all other stems share.
         rows: named stems that the network can fire where they do not occur in the text.
         layers: layers of the network that stay; none means all.
-        pieces: how often a word-piece of the network must occur in the texts to stay; 0 keeps all.
+        min_word_piece_count: how often a word-piece of the network must occur in the texts to stay; 0 keeps all.
     """
 
     named: int = 32_768
     buckets: int = 32_768
     rows: int = 12_288
     layers: tuple[int, ...] = ()
-    pieces: int = 0
+    min_word_piece_count: int = 0
 
 
 class TargetChoice(Strict, frozen=True):

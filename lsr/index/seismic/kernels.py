@@ -153,7 +153,7 @@ def _sort_falling(keys: Any, order: Any) -> None:
 
 
 @kernel
-def _ask_for_runs(terms: Any, heaviest: Any, blocks: Any) -> None:
+def _prefetch_runs(terms: Any, heaviest: Any, blocks: Any) -> None:
     """Prefetch, step by step over all pairs of a list of ``cut`` and a query term, all that `_sum` reads."""
     tables, buckets, runs, entries = blocks.tables, blocks.buckets, blocks.runs, blocks.entries
     for list_ in heaviest:
@@ -274,7 +274,7 @@ def _meet(rows: Any, epoch: Any, epochs: Any, allowed: Any, weights: Any, queue:
 
 
 @kernel
-def _ask_for_block(at: int, size: int, order: Any, starts: Any, postings: Any) -> None:
+def _prefetch_block(at: int, size: int, order: Any, starts: Any, postings: Any) -> None:
     """Prefetch the borders of a block to come and the postings of one nearer."""
     if at + 2 * BLOCKS_AHEAD < size:
         prefetch(starts, np.int64(order[at + 2 * BLOCKS_AHEAD]))
@@ -295,7 +295,7 @@ def _walk(size: int, factor: Any, epoch: Any, blocks: Any, records: Any, allowed
     best, best_rows = scratch.best[:k], scratch.best_rows[:k]
     head, tail, held = np.int64(0), np.int64(0), np.int64(0)  # a literal would compile the kernels below twice
     for at in range(-2 * BLOCKS_AHEAD, size):
-        _ask_for_block(at, size, order, starts, postings)
+        _prefetch_block(at, size, order, starts, postings)
         if at < 0:
             continue
         if held == k and estimates[at] < factor * best[0]:
@@ -347,7 +347,7 @@ def _search_one(terms: Any, weights: Any, limits: Any, index: Any, allowed: Any,
         size += blocks.lists[list_ + 1] - blocks.lists[list_]
     for at in range(size):
         scratch.sums[at] = 0
-    _ask_for_runs(terms, heaviest, blocks)
+    _prefetch_runs(terms, heaviest, blocks)
     at = 0
     for list_ in heaviest:
         _sum(list_, terms, weights, blocks, scratch.sums[at:])

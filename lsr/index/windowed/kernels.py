@@ -139,14 +139,14 @@ def _choose_lists(terms: Any, weights: Any, windows: Any, dim: int, share: Any, 
 
 
 @kernel
-def _ask_for_lists(n_lists: int, n_windows: int, windows: Any, scratch: Any) -> None:
+def _prefetch_lists(n_lists: int, n_windows: int, windows: Any, scratch: Any) -> None:
     """Prefetch where the first window of each list begins."""
     for j in range(n_lists):
         prefetch(windows.heads, scratch.lists[j] * n_windows)
     for j in range(n_lists):
         first = windows.heads[scratch.lists[j] * n_windows]
         prefetch(windows.groups, first[0])
-        _ask_for_ids(windows.ids, first[1])
+        _prefetch_postings(windows.ids, first[1])
 
 
 @kernel
@@ -164,7 +164,7 @@ def _accumulate(window: int, n_lists: int, windows: Any, n_windows: int, scale: 
         g, first = np.uint64(heads[at, 0]), np.uint64(heads[at, 1])
         stop = np.uint64(heads[at + 1, 0])
         prefetch(groups, stop)
-        _ask_for_ids(ids, heads[at + 1, 1])
+        _prefetch_postings(ids, heads[at + 1, 1])
         gain = abs(scratch.gains[j])
         while g < stop:
             level = np.float32(groups[g] >> np.uint32(16))
@@ -190,7 +190,7 @@ def _accumulate(window: int, n_lists: int, windows: Any, n_windows: int, scale: 
 
 
 @kernel
-def _ask_for_ids(ids: Any, first: int) -> None:
+def _prefetch_postings(ids: Any, first: int) -> None:
     """Prefetch the first lines of a window's postings; the processor goes on by itself."""
     prefetch(ids, first)
     prefetch(ids, first + 32)
@@ -253,7 +253,7 @@ def _candidates(
         scratch.histogram[value] = 0
     for j in range(n_lists):
         scratch.left[j] = 0
-    _ask_for_lists(n_lists, n_windows, windows, scratch)
+    _prefetch_lists(n_lists, n_windows, windows, scratch)
     for window in range(n_windows):
         first = window * width
         place = first if limits.exact else 0

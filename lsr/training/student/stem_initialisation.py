@@ -106,8 +106,10 @@ def write_start(declaration: Declaration, model: Path, texts: Sequence[str], cho
     counted.stems.save(folder / STEMS)
     tokenizer = model / "tokenizer.json"
     text = tokenizer.read_text("utf-8")
-    if choice.pieces:
-        text = prune_word_pieces(body, tokenizer, words_read(counted.counts, declaration.document), choice.pieces)
+    if choice.min_word_piece_count:
+        text = prune_word_pieces(
+            body, tokenizer, words_read(counted.counts, declaration.document), choice.min_word_piece_count
+        )
     (folder / "tokenizer.json").write_text(text, encoding="utf-8")
     view = view_of(folder / "tokenizer.json", declaration.document)
     assert isinstance(view, StemView)  # noqa: S101

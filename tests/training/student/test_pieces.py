@@ -93,7 +93,11 @@ def test_words_of_rare_pieces_are_read_in_smaller_ones(model, word, pieces):
 def test_a_start_without_the_pieces_that_no_text_has_encodes_as_the_whole_one(system, model, tmp_path):
     whole, small = (
         write_start(
-            read_system(system), model, TEXTS, StemChoice(named=8, buckets=16, rows=6, pieces=least), tmp_path / name
+            read_system(system),
+            model,
+            TEXTS,
+            StemChoice(named=8, buckets=16, rows=6, min_word_piece_count=least),
+            tmp_path / name,
         )
         for name, least in (("whole", 0), ("small", 1))
     )
