@@ -1,0 +1,128 @@
+"""Types of fields: inferred from all values, declared, and refused with document, field, value and type."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lsr.corpus.schema import LONGEST_KEYWORD, TYPES, Schema, flattened, parse_types
+from lsr.errors import InputError
+
+
+def inferred(*values, textual=False):
+    schema = Schema()
+    for value in values:
+        schema.see({"x": value}, textual)
+    return schema.types().get("x")
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ((True, None), "boolean"),
+        ((1, 2), "integer"),
+        ((1, 2.5), "float"),
+        ((2**70, 1), "float"),
+        ((1, "a"), "keyword"),
+        ((1.5, "a"), "json"),
+        (("a", "b"), "keyword"),
+        (("2024-05-01", "2024-05-01T12:00:00Z"), "datetime"),
+        (("2024-05-01", "soon"), "keyword"),
+        (("12", "3"), "keyword"),  # texts of JSON are texts
+        ((["a"], []), "keywords"),
+        ((["a"], "b"), "keywords"),
+        (("a", True), "json"),
+        (([1.5],), "json"),
+        (([{"a": 1}],), "json"),
+        (("x" * (LONGEST_KEYWORD + 1), "a"), "json"),
+        ((None,), None),
+    ],
+)
+def test_types_are_inferred_from_all_values(values, kind):
+    assert inferred(*values) == kind
+    assert inferred(*reversed(values)) == kind
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (("1", "2"), "integer"),
+        (("1", "2.5", ".5", "-1e3"), "float"),
+        (("true", "False"), "boolean"),
+        (("00123", "5"), "keyword"),
+        (("1", ""), "integer"),
+        (("2024-05-01", "2023-01-01"), "datetime"),
+        (("+", "-"), "keyword"),
+        (("nan", "1"), "keyword"),
+    ],
+)
+def test_texts_of_tables_may_be_numbers(values, kind):
+    schema = Schema()
+    for value in values:
+        schema.see(flattened({"x": value}), textual=True)
+    assert schema.types()["x"] == kind
+
+
+def test_a_value_that_does_not_fit_names_document_field_value_and_type():
+    schema = Schema({"price": "float"})
+    with pytest.raises(
+        InputError, match=r"document 'd1', field 'price': found 'cheap', wanted a finite number \(float"
+    ):
+        schema.row({"price": "cheap"}, "d1")
+    assert schema.row({"price": "19.90", "other": None}, "d1") == {"price": 19.9}
+
+
+def test_declared_types_are_parsed_and_checked():
+    assert parse_types(["price:float", "a:b:keyword"]) == {"price": "float", "a:b": "keyword"}
+    for word in ("price", ":float", "price:", "price:money"):
+        with pytest.raises(InputError, match="wanted NAME:TYPE"):
+            parse_types([word])
+    with pytest.raises(InputError, match="was declared as float"):
+        parse_types(["price:float", "price:integer"])
+    with pytest.raises(InputError, match="unknown type 'money'"):
+        Schema({"price": "money"})
+
+
+def test_nested_objects_flatten_with_dots():
+    assert flattened({"a": {"b": 1, "c": {"d": [2]}}, "e": "", "f": 0}) == {
+        "a.b": 1,
+        "a.c.d": [2],
+        "e": None,
+        "f": 0,
+    }
+    with pytest.raises(InputError, match=r"two fields are called 'a\.b'"):
+        flattened({"a": {"b": 1}, "a.b": 2})
+    deep: dict[str, object] = {}
+    for _ in range(30):
+        deep = {"a": deep}
+    with pytest.raises(InputError, match="too long or too deep"):
+        flattened({"x": deep | {"y": 1}} if deep else {})
+
+
+def test_too_many_fields_are_refused():
+    with pytest.raises(InputError, match="more than 1,000 fields"):
+        Schema().see({f"f{i}": i for i in range(1001)})
+
+
+@pytest.mark.parametrize("zone", [0, 2, -8])
+def test_times_are_stored_as_utc(zone):
+    when = datetime(2024, 5, 1, 12, 30, 15, 250, tzinfo=UTC)
+    text = f"2024-05-01T{12 + zone:02d}:30:15.000250{'Z' if not zone else f'{zone:+03d}:00'}"
+    assert TYPES["datetime"].take(text) == round((when - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1))
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.lists(json_values, max_size=6))
+def test_whatever_was_seen_fits_the_type_that_is_inferred(values):
+    schema = Schema()
+    for value in values:
+        schema.see({"x": value})
+    for value in values:
+        assert set(schema.row({"x": value}, "d")) == ({"x"} if value is not None else set())
