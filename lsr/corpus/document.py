@@ -1,19 +1,24 @@
-"""What is a document? An id, a title and a text."""
+"""What is a document? An id, a title, a text, and fields."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
+from lsr.corpus.schema import flattened
 from lsr.corpus.values import identifier, plain_text
 from lsr.errors import InputError
 
+NO_FIELDS: Mapping[str, Any] = {}  # of every document without fields: not to be changed
+
 
 class Document(NamedTuple):
-    """One document as its source gave it."""
+    """One document as its source gave it; ``fields`` are what `lsr.corpus.schema` has types for, by name."""
 
     id: str
     title: str = ""
     text: str = ""
+    fields: Mapping[str, Any] = NO_FIELDS
 
     @property
     def full_text(self) -> str:
@@ -22,14 +27,17 @@ class Document(NamedTuple):
 
 
 def checked(document: object) -> Document:
-    """``document`` where it is one; its id may be a whole number, and title or text may be None.
+    """``document`` where it is one; its id may be a whole number, and title or text may be None; fields are flat.
 
     Raises:
-        InputError: not a `Document`, or with an id, a title or a text that is none; nothing names the place.
+        InputError: not a `Document`, or with an id, a title, a text or fields that are none; nothing names the place.
     """
     if not isinstance(document, Document):
         raise InputError(
             f"found a {type(document).__name__}, wanted lsr.Document(id, title, text); lsr.DocumentReader reads files"
         )
-    name, title, text = document
-    return Document(identifier(name), plain_text(title, "the title"), plain_text(text, "the text"))
+    name, title, text, fields = document
+    if not isinstance(fields, Mapping):
+        raise InputError(f"the fields are {fields!r:.60}: wanted a mapping of names to values")
+    flat = flattened(fields) if fields else NO_FIELDS
+    return Document(identifier(name), plain_text(title, "the title"), plain_text(text, "the text"), flat)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lsr.corpus.document import Document
+from lsr.corpus.document import NO_FIELDS, Document
+from lsr.corpus.schema import Cell, flattened
 from lsr.corpus.values import SHOWN, identifier, plain_text, shown
 from lsr.errors import InputError
 
@@ -17,6 +18,8 @@ PATIENCE = 1000  # records without a text, from the start, after which nobody wa
 MOST_NAMES = 1000  # that are remembered
 MOST_SHOWN = 20
 
+EVERYTHING, NOTHING = ("all",), ("none",)
+
 Names = str | Sequence[str] | None
 
 
@@ -26,6 +29,9 @@ class Fields:
 
     Several fields of text, or of title, are joined in the order given, with a blank. A record may lack them.
 
+    Attributes:
+        store: which of the other fields a document keeps: "all", "none", or names; that of an object keeps all in it.
+
     Raises:
         InputError: several fields of the id.
     """
@@ -33,6 +39,7 @@ class Fields:
     id: Names = None
     text: Names = None
     title: Names = None
+    store: Names = "none"
 
     def __post_init__(self) -> None:
         if len(names := names_of(self.id)) > 1:
@@ -62,6 +69,7 @@ class FieldReader:
         self._named = named
         self._ids, self._titles = names_of(fields.id) or ID_NAMES, named["title"] or TITLE_NAMES
         self._texts = named["text"] or TEXT_NAMES
+        self._store = names_of(fields.store)
         self._unmet = {(role, name) for role, names in named.items() for name in names}
         self._ignored: set[str] = set()
         self._without, self._with_text = 0, False  # records
@@ -95,7 +103,7 @@ class FieldReader:
         for role, own in (("id", self._ids), ("text", self._texts)):
             if not set(own) & set(names):
                 raise InputError(_missing(names, own, role))
-        wanted = {*self._ids, *self._titles, *self._texts}
+        wanted = {*self._ids, *self._titles, *self._texts, *(name for name in names if self._keeps(name))}
         self._ignored.update([name for name in names if name not in wanted][:MOST_NAMES])
         self._unmet = {(role, name) for role, name in self._unmet if name not in names}
         columns = [name for name in names if name in wanted]
@@ -103,8 +111,8 @@ class FieldReader:
             raise InputError(f"found two columns called {twice[0]!r}, wanted names that differ")
         return columns
 
-    def document(self, record: Mapping[str, Any], place: str = "") -> Document:
-        """The document in ``record``; title and text may be missing.
+    def document(self, record: Mapping[str, Any], place: str = "", table: bool = False) -> Document:
+        """The document in ``record``; title and text may be missing. In a ``table`` numbers are text too.
 
         Raises:
             InputError: no id; a field holds neither text nor a whole number; or no record so far had a text.
@@ -117,8 +125,10 @@ class FieldReader:
             self._with_text = True
         else:
             self._miss_text(record, place)
-        self._note(record, {*name, *titles, *texts})
-        return Document(identifier(record[name[0]]), _joined(record, titles), _joined(record, texts))
+        used = {*name, *titles, *texts}
+        fields = self._fields(record, used, table) if self._store != NOTHING else NO_FIELDS
+        self._note(record, used)
+        return Document(identifier(record[name[0]]), _joined(record, titles), _joined(record, texts), fields)
 
     def finish(self) -> None:
         """The stream is at its end.
@@ -128,6 +138,15 @@ class FieldReader:
         """
         if self._without and not self._with_text:
             raise PlacedError(self._first_without[1])
+
+    def _fields(self, record: Mapping[str, Any], used: set[str], table: bool) -> Mapping[str, Any]:
+        rest = {name: value for name, value in record.items() if name not in used}
+        if table:
+            return {name: Cell(value) for name, value in rest.items() if value and self._keeps(name)}
+        return {name: value for name, value in flattened(rest).items() if value is not None and self._keeps(name)}
+
+    def _keeps(self, name: str) -> bool:
+        return self._store == EVERYTHING or any(name == one or name.startswith(f"{one}.") for one in self._store)
 
     def _those_of(self, record: Mapping[str, Any], role: str, names: Sequence[str]) -> Sequence[str]:
         """The fields of a role that a record has: all that were named, or the first known one."""
@@ -150,7 +169,7 @@ class FieldReader:
         if len(record) == len(used):
             return
         for name in record.keys() - used - self._ignored:
-            if not _is_empty(record[name]) and len(self._ignored) < MOST_NAMES:
+            if not _is_empty(record[name]) and len(self._ignored) < MOST_NAMES and not self._keeps(name):
                 self._ignored.add(name)
 
 

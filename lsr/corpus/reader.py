@@ -111,7 +111,7 @@ class DocumentReader:
         with closing(stream):
             for place, record in rows(stream, self._fields.columns):
                 self.place = place
-                yield self._here(self._fields.document, record, place)
+                yield self._here(self._fields.document, record, place, True)
 
     def _tsv(self, stream: ByteStream) -> Iterator[Document]:
         for number, (self.place, line) in enumerate(stream.text_lines()):

@@ -23,6 +23,12 @@ TRUTH = {"true": True, "false": False}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class Cell(str):
+    """A text of a table, where numbers and truth values are text too."""
+
+    __slots__ = ()
+
+
 class MisfitError(ValueError):
     """A value that a type does not hold."""
 
@@ -116,7 +122,7 @@ def keyword(value: Any) -> str:
         value = str(value)
     if not isinstance(value, str) or len(value) > LONGEST_KEYWORD or "\0" in value or not is_unicode(value):
         raise MisfitError
-    return value
+    return str(value)
 
 
 def keywords(value: Any) -> list[str]:
@@ -181,8 +187,8 @@ class Schema:
         self.declared = dict(declared or {})
         self._possible: dict[str, frozenset[str]] = {}
 
-    def see(self, fields: Mapping[str, Any], textual: bool = False) -> None:
-        """Take note of the values of one document; ``textual`` ones come from a table, where numbers are text too.
+    def see(self, fields: Mapping[str, Any]) -> None:
+        """Take note of the values of one document, flat.
 
         Raises:
             InputError: more fields than a schema holds.
@@ -194,7 +200,7 @@ class Schema:
             if possible is None:
                 possible = self._new(name)
             if possible is not ONLY_STORED:
-                self._possible[name] = _still(possible, value, textual)
+                self._possible[name] = _still(possible, value)
 
     def types(self) -> dict[str, str]:
         """The type of every field, declared ones first."""
@@ -255,10 +261,10 @@ def _or(value: Any) -> Any:
     return None if value == "" else value
 
 
-def _still(possible: frozenset[str], value: Any, textual: bool) -> frozenset[str]:
+def _still(possible: frozenset[str], value: Any) -> frozenset[str]:
     """Those of the types that hold ``value`` too."""
-    if type(value) is str:
-        kept = possible if textual else possible & TEXTUAL
+    if isinstance(value, str):
+        kept = possible if type(value) is Cell else possible & TEXTUAL
         wrong = {kind for kind in kept & (OF_TEXT | {"datetime"}) if not _holds(kind, value)}
         if len(value) > LONGEST_KEYWORD or not _holds("keyword", value):
             return ONLY_STORED

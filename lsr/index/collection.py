@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,18 @@ from lsr.corpus import Document
 from lsr.errors import InputError, MismatchError, StorageError
 from lsr.index.allowed import Allowed
 from lsr.index.engines import IndexSettings
+from lsr.index.fields.conditions import Condition
+from lsr.index.fields.facets import Facet, facet
+from lsr.index.fields.filters import Filter, as_condition, is_relative
+from lsr.index.fields.matching import matches
 from lsr.index.plan import COMPILER, check_recall, scan_cost, settings_for
 from lsr.index.results import TopK, check_queries, mask_of, merge
 from lsr.index.storage import manifest as manifests
 from lsr.index.storage.segment import Segment
 from lsr.index.windowed.kernels import search_windows
 from lsr.sparse import SparseMatrix
+
+KEPT_FILTERS = 31  # masks of filters that were asked before
 
 
 class Collection:
@@ -48,6 +54,7 @@ class Collection:
                     raise
         self._ends = list(accumulate(len(segment) for segment in self._segments))
         self._scanned = 0.0  # microseconds
+        self._matched: dict[Condition, Allowed] = {}
 
     def _opened(self) -> list[Segment]:
         manifests.check_sizes(self.folder, self.manifest)
@@ -159,10 +166,52 @@ class Collection:
         self._scanned += scan_cost(self.manifest.nonzeros, queries)
         return self._scanned < COMPILER and not search_windows.loaded
 
+    @property
+    def fields(self) -> dict[str, str]:
+        """Types of the documents' fields by name."""
+        return self.manifest.fields
+
+    def matching(self, filter_: Filter) -> Allowed:
+        """The documents that meet a filter: text, JSON, or a condition; see `lsr.index.fields`.
+
+        Raises:
+            InputError: no filter, an unknown field, or a value that does not fit its type.
+            StorageError: damage.
+        """
+        condition = as_condition(filter_, self.fields)
+        found = self._matched.get(condition)
+        if found is None:
+            masks = [matches(condition, segment.fields, len(segment)) for segment in self._segments]
+            found = Allowed(np.concatenate([np.zeros(0, np.bool_), *masks]))
+            if not is_relative(condition):
+                self._matched = {**dict([*self._matched.items()][-KEPT_FILTERS:]), condition: found}
+        return found
+
+    def facets(self, names: Sequence[str], allowed: Allowed | None = None, top: int = 10) -> list[Facet]:
+        """How the values of fields are spread over all documents, or over those allowed.
+
+        Raises:
+            InputError: an unknown field, or one that is stored only.
+            MismatchError: ``allowed`` for another number of documents.
+        """
+        mask = mask_of(allowed, len(self)) != 0
+        chosen = mask if mask.size else np.ones(len(self), np.bool_)
+        parts = list(zip(self._segments, np.split(chosen, self._ends[:-1]), strict=True))
+        return [
+            facet(name, self._type_of(name), [(segment.fields.get(name), part) for segment, part in parts], top)
+            for name in names
+        ]
+
+    def _type_of(self, name: str) -> str:
+        if name not in self.fields:
+            known = ", ".join(sorted(self.fields)) or "none"
+            raise InputError(f"no field {name!r:.60}: the index has {known:.500}")
+        return self.fields[name]
+
     def document(self, row: int) -> Document:
         """The document at ``row``."""
         segment, within = self._locate(row)
-        return segment.documents[within]
+        return segment.document(within)
 
     def document_id(self, row: int) -> str:
         """The id of the document at ``row``."""

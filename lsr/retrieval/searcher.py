@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lsr import encoders
+from lsr.corpus.document import NO_FIELDS
 from lsr.encoders import Encoder
 from lsr.encoders.base import as_texts
 from lsr.errors import EncoderError, InputError
@@ -17,13 +18,14 @@ from lsr.sparse import SparseMatrix
 
 
 class Hit(NamedTuple):
-    """A document found: its place in the index, id, score, title and text."""
+    """A document found: its place in the index, id, score, title, text and fields."""
 
     row: int
     id: str
     score: float
     title: str
     text: str
+    fields: Mapping[str, Any] = NO_FIELDS
 
 
 class Searcher:
@@ -141,8 +143,8 @@ class Searcher:
         return query
 
     def _hit(self, row: int, score: float) -> Hit:
-        name, title, text = self.collection.document(row)
-        return Hit(row, name, score, title, text)
+        name, title, text, fields = self.collection.document(row)
+        return Hit(row, name, score, title, text, fields)
 
 
 def _check_hit(hit: object) -> None:

@@ -86,8 +86,8 @@ def outcome(read):
 
 
 def is_document(found):
-    whole = type(found) is Document and [type(value) for value in found] == [str, str, str]
-    return whole and bool(found.id) and bool("".join(found).encode() or True)
+    whole = type(found) is Document and [type(value) for value in found] == [str, str, str, dict]
+    return whole and bool(found.id) and bool("".join(found[:3]).encode() or True)
 
 
 @pytest.mark.parametrize("name", CONTENTS)

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsr.corpus.schema import LONGEST_KEYWORD, TYPES, Schema, flattened, parse_types
+from lsr.corpus.schema import LONGEST_KEYWORD, TYPES, Cell, Schema, flattened, parse_types
 from lsr.errors import InputError
 
 
-def inferred(*values, textual=False):
+def inferred(*values):
     schema = Schema()
     for value in values:
-        schema.see({"x": value}, textual)
+        schema.see({"x": value})
     return schema.types().get("x")
 
 
@@ -60,7 +60,7 @@ def test_types_are_inferred_from_all_values(values, kind):
 def test_texts_of_tables_may_be_numbers(values, kind):
     schema = Schema()
     for value in values:
-        schema.see(flattened({"x": value}), textual=True)
+        schema.see(flattened({"x": Cell(value)}))
     assert schema.types()["x"] == kind
 
 

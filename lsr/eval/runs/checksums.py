@@ -21,7 +21,7 @@ def data_checksums(collection: TestCollection, documents: Iterable[Document]) ->
         documents: of its corpus, read once.
     """
     return {
-        "documents": _digest(tuple(document) for document in documents),
+        "documents": _digest(tuple(document)[:3] for document in documents),
         "queries": _digest(sorted(collection.queries.items())),
         "judgements": _digest((query, sorted(graded.items())) for query, graded in sorted(collection.qrels.items())),
     }

@@ -27,7 +27,7 @@ class DocumentWriter:
 
     def append(self, documents: Sequence[Document]) -> None:
         """Write one batch."""
-        columns = zip(*documents, strict=True) if documents else ((), (), ())
+        columns = [[document[i] for document in documents] for i in range(len(SCHEMA))]
         self._writer.write_batch(pa.record_batch([pa.array(c, pa.string()) for c in columns], schema=SCHEMA))
 
     def close(self) -> None:
@@ -69,7 +69,8 @@ class DocumentStore:
     def __getitem__(self, row: int) -> Document:
         columns, within = self._locate(row)
         try:
-            return Document(*(column[within] for column in columns))
+            name, title, text = (column[within] for column in columns)
+            return Document(name, title, text)
         except UnicodeDecodeError as error:
             raise unreadable(self._path, error) from None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 MARK = ".lsr"
 NAME = re.compile(r"generation-(\d{6,18})")
+REMOVED = ".removed-"  # before the name of a generation that is being removed
 
 
 def folder_of(root: Path, number: int) -> Path:
@@ -37,18 +38,24 @@ def is_ours(folder: Path) -> bool:
 
 
 def remove_others(root: Path, kept: str | None) -> None:
-    """Remove every generation of ours but the one called ``kept``."""
+    """Remove every generation of ours but the one called ``kept``, and what is left of earlier removals."""
+    for folder in root.glob(f"{REMOVED}*"):
+        if is_removed(folder):
+            shutil.rmtree(folder, ignore_errors=True)
     for folder in root.glob("generation-*"):
         if folder.name != kept and is_ours(folder):
             _remove(folder)
 
 
+def is_removed(folder: Path) -> bool:
+    """Whether this is a generation whose removal was interrupted."""
+    return folder.name.startswith(REMOVED) and NAME.fullmatch(folder.name.removeprefix(REMOVED)) is not None
+
+
 def _remove(folder: Path) -> None:
-    """Remove the mark last: where the process is killed on the way, the next one still knows whose folder this is."""
+    """Rename the folder first: where the process is killed on the way, the next one knows that it may go on."""
+    removed = folder.with_name(f"{REMOVED}{folder.name}")
     with contextlib.suppress(OSError):
-        for path in folder.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.name != MARK:
-                path.unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(removed, ignore_errors=True)
+        folder.rename(removed)
+    shutil.rmtree(removed, ignore_errors=True)

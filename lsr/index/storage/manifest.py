@@ -58,6 +58,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         files: by path below the index folder.
         settings: build and search settings of the segments.
         summary: what indexing counted (empty and truncated documents, distinct terms).
+        fields: types of the documents' fields by name, as `lsr.corpus.schema` has them.
         tuning: measured recall and latency of the engine's settings; None before `lsr tune`.
     """
 
@@ -71,6 +72,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     summary: dict[str, int]
     segments: list[SegmentInfo]
     files: dict[str, FileInfo]
+    fields: dict[str, str] = {}
     tuning: Tuning | None = None
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,16 @@ import numpy as np
 
 from lsr.arrays import load_array, save_array
 from lsr.corpus import Document
+from lsr.corpus.schema import Schema
 from lsr.errors import VectorError
 from lsr.index.allowed import Allowed
 from lsr.index.engines import Engine, IndexSettings
 from lsr.index.exact import ExactIndex
+from lsr.index.fields.columns import Column
 from lsr.index.results import TopK
 from lsr.index.storage.documents import DocumentStore, DocumentWriter
+from lsr.index.storage.fields import NAME as FIELDS
+from lsr.index.storage.fields import FieldWriter, read_fields
 from lsr.index.storage.manifest import unreadable
 from lsr.sparse import SparseMatrix, indptr_of, term_dtype
 
@@ -47,6 +52,25 @@ class Segment:
         except (OSError, ValueError, VectorError) as error:
             raise unreadable(folder, error) from None
         self._exact = ExactIndex(self.vectors)
+        self._folder = folder
+
+    @cached_property
+    def fields(self) -> dict[str, Column]:
+        """The columns of the documents' fields.
+
+        Raises:
+            StorageError: damage.
+        """
+        columns = read_fields(self._folder)
+        if wrong := [name for name, column in columns.items() if len(column) != len(self)]:
+            error = ValueError(f"{len(columns[wrong[0]]):,} values of {wrong[0]!r} but {len(self):,} documents")
+            raise unreadable(self._folder / FIELDS, error)
+        return columns
+
+    def document(self, row: int) -> Document:
+        """The document at ``row``, with its fields."""
+        values = {name: value for name, column in self.fields.items() if (value := column.value(row)) is not None}
+        return self.documents[row]._replace(fields=values) if values else self.documents[row]
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -75,9 +99,9 @@ class SegmentWriter:
         self.folder = folder
         self.nonzeros = 0
         self._sizes: list[np.ndarray] = []
-        self._documents = DocumentWriter(folder / DOCUMENTS)
+        self._documents, self._fields = DocumentWriter(folder / DOCUMENTS), FieldWriter(folder)
         self._spool = [(folder / f"spool.{name}").open("wb") for name in ("terms", "weights")]
-        self._open: list[Any] = [self._documents, *self._spool]
+        self._open: list[Any] = [self._documents, self._fields, *self._spool]
 
     def __len__(self) -> int:
         return sum(sizes.size for sizes in self._sizes)
@@ -85,6 +109,7 @@ class SegmentWriter:
     def append(self, observed: SparseMatrix, documents: Sequence[Document]) -> None:
         """Add one batch: a row for each document."""
         self._documents.append(documents)
+        self._fields.append(documents)
         self._sizes.append(np.diff(observed.indptr))
         self._spool[0].write(observed.terms.astype(np.uint32).tobytes())
         self._spool[1].write(observed.values.tobytes())
@@ -102,9 +127,11 @@ class SegmentWriter:
         weigh: Callable[[SparseMatrix], SparseMatrix],
         dim: int,
         settings: IndexSettings,
+        schema: Schema,
         progress: Callable[[int, int], None],
     ) -> None:
-        """Weigh the vectors, build the engine and write both; the spool goes."""
+        """Weigh the vectors, build the engine and the columns, and write all; the spool goes."""
+        self._fields.finish(schema)
         vectors = weigh(self._observed(dim))
         for name in VECTORS:
             save_array(self.folder / f"vectors.{name}.npy", getattr(vectors, name))

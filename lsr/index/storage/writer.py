@@ -14,6 +14,7 @@ from typing import IO, Any, Self
 from msgspec.structs import replace
 
 from lsr.corpus import Document
+from lsr.corpus.schema import Schema
 from lsr.errors import InputError, StorageError, reason
 from lsr.index.engines import IndexSettings
 from lsr.index.plan import Tuning
@@ -37,16 +38,22 @@ class CollectionWriter:
         folder: the index; made when missing.
         settings: None takes the defaults.
         segment_nonzeros: weights after which a new segment is started; None takes what the engine builds in 2 GB.
+        schema: types of fields that are declared; the others are inferred.
 
     Raises:
         StorageError: another process writes there, or the folder holds something else.
     """
 
     def __init__(
-        self, folder: Path, settings: IndexSettings | None = None, segment_nonzeros: int | None = None
+        self,
+        folder: Path,
+        settings: IndexSettings | None = None,
+        segment_nonzeros: int | None = None,
+        schema: Schema | None = None,
     ) -> None:
         self._root, self._settings = folder, settings or IndexSettings()
         self._limit = segment_nonzeros or self._settings.choice.segment_nonzeros
+        self.schema = schema or Schema()
         self._segments: list[SegmentWriter] = []
         with _writing(folder):
             self._made = not folder.exists()
@@ -76,8 +83,12 @@ class CollectionWriter:
         """Add a batch of documents with their vectors, one row each.
 
         Raises:
+            InputError: more fields than a schema holds.
             StorageError: the disk is full, or another fault of it.
         """
+        for document in documents:
+            if document.fields:
+                self.schema.see(document.fields)
         with _writing(self._root):
             if not self._segments or self._segments[-1].nonzeros >= self._limit:
                 self._close_last()
@@ -102,7 +113,7 @@ class CollectionWriter:
             progress: called with (steps done, steps in all).
 
         Raises:
-            InputError: no documents.
+            InputError: no documents, or a value that does not fit its field's type.
             StorageError: the disk is full, or another fault of it.
         """
         if not self._segments:
@@ -126,7 +137,8 @@ class CollectionWriter:
         """Build every segment, and flush everything; the manifest that says so."""
         self._close_last()
         for number, segment in enumerate(self._segments):
-            segment.finish(weigh, encoder.dim, self._settings, _part_of(progress, number, len(self._segments)))
+            part = _part_of(progress, number, len(self._segments))
+            segment.finish(weigh, encoder.dim, self._settings, self.schema, part)
         files = manifests.describe_files(self._root, self._folder)
         for folder in (self._folder, *(segment.folder for segment in self._segments), self._root):
             manifests.sync_folder(folder)
@@ -137,6 +149,7 @@ class CollectionWriter:
             encoder_folder=str(self._encoder_folder.relative_to(self._root)),
             settings=self._settings.to_dict(),
             summary=summary,
+            fields=self.schema.types(),
             segments=[SegmentInfo(str(s.folder.relative_to(self._root)), len(s), s.nonzeros) for s in self._segments],
             files=files,
         )
@@ -219,7 +232,7 @@ def _make_root(folder: Path) -> None:
         raise StorageError(f"cannot write to {folder}: it is a file; name another folder")
     folder.mkdir(parents=True, exist_ok=True)
     paths = sorted(folder.iterdir())
-    ours = [path.name for path in paths if generations.is_ours(path)]
+    ours = [path.name for path in paths if generations.is_ours(path) or generations.is_removed(path)]
     if manifests.is_there(folder) or (ours and manifests.NAME in [path.name for path in paths]):
         return
     foreign = [path.name for path in paths if path.name not in (LOCK, manifests.NEW, *ours)]
