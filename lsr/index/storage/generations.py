@@ -23,9 +23,25 @@ def next_number(root: Path) -> int:
     return 1 + max((int(name[1]) for name in names if name), default=0)
 
 
+def make(folder: Path) -> None:
+    """Make the folder of a new generation with its mark; a kill on the way leaves what `remove_others` removes."""
+    new = folder.with_name(f"{REMOVED}{folder.name}")
+    new.mkdir()
+    try:
+        _mark(new, folder.name)
+        new.rename(folder)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+
+
 def mark(folder: Path) -> None:
     """Say that lsr wrote ``folder``, and may remove it when no manifest names it."""
-    (folder / MARK).write_text(f"{folder.name}: written by lsr, and removed by it when replaced\n")
+    _mark(folder, folder.name)
+
+
+def _mark(folder: Path, name: str) -> None:
+    (folder / MARK).write_text(f"{name}: written by lsr, and removed by it when replaced\n")
 
 
 def is_ours(folder: Path) -> bool:

@@ -63,8 +63,7 @@ class CollectionWriter:
                 self._generation = generations.next_number(folder)
                 self._folder = generations.folder_of(folder, self._generation)
                 _remove_leftovers(folder)
-                self._folder.mkdir()
-                generations.mark(self._folder)
+                generations.make(self._folder)
             except BaseException:
                 self._undo()
                 raise
