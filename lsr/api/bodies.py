@@ -30,7 +30,7 @@ async def read_json(request: Request, decoder: msgspec.json.Decoder[T], limits: 
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         fault = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise RefusedError(422, f"the body does not fit: {fault}; see /docs for what is wanted") from None
+        raise RefusedError(422, f"the request body is not valid: {fault}; see /docs for its fields") from None
 
 
 def _check_type(request: Request) -> None:

@@ -20,6 +20,9 @@ class Document(NamedTuple):
     text: str = ""
     fields: Mapping[str, Any] = NO_FIELDS
 
+    def __hash__(self) -> int:
+        return hash(self[:3])  # fields may be lists
+
     @property
     def full_text(self) -> str:
         """What encoders see: title, a space, text (the BEIR "flat" layout)."""

@@ -1,6 +1,7 @@
 """How does text become sparse term weights? Encoders, found by name or folder.
 
 `load()` gives the model that comes with lsr, `load("bm25")` or `load("path/to/model")` another `Encoder`:
+`save` writes one;
 `encode_documents` and `encode_queries` turn texts into a `SparseMatrix`; `terms` names its columns. A neural encoder is
 put together from parts, as a few lines of TOML say; `system_names` lists the published systems that are declared,
 `read_system` gives one.
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from lsr.encoders.base import Encoder, Observation, Origin, Span
 from lsr.encoders.declaration import Declaration, read_system, system_names
 from lsr.encoders.lexical.bm25 import BM25Encoder
-from lsr.encoders.registry import DEFAULT, load
+from lsr.encoders.registry import DEFAULT, load, save
 from lsr.encoders.side import Side
 from lsr.on_first_use import on_first_use
 
@@ -34,5 +35,6 @@ __all__ = [
     "Span",
     "load",
     "read_system",
+    "save",
     "system_names",
 ]

@@ -59,13 +59,18 @@ def system_names() -> list[str]:
 
 
 def read_system(name: str) -> Declaration:
-    """The declaration called ``name``.
+    """The declaration called ``name``, or in the TOML file of this name.
 
     Raises:
-        EncoderError: no such name.
+        EncoderError: no such name, or a file that holds no declaration.
     """
+    if name.endswith(".toml") and Path(name).is_file():
+        try:
+            return parse_declaration(Path(name).read_text("utf-8"), name)
+        except (OSError, UnicodeDecodeError) as error:
+            raise EncoderError(f"cannot read {name}: {error}") from None
     if name not in system_names():
-        raise EncoderError(f"unknown system {name!r}: wanted one of {', '.join(system_names())}")
+        raise EncoderError(f"unknown system {name!r}: wanted a TOML file or one of {', '.join(system_names())}")
     return parse_declaration(files("lsr.encoders").joinpath("systems", f"{name}.toml").read_text("utf-8"), name)
 
 

@@ -6,8 +6,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from lsr.encoders.base import Encoder
+from lsr.encoders.declaration import system_names
 from lsr.encoders.lexical.bm25 import ENGLISH, BM25Encoder
 from lsr.encoders.storage.layout import EXPANDED
+from lsr.encoders.storage.writer import new_folder
 from lsr.errors import EncoderError
 
 DEFAULT = "default"
@@ -26,8 +28,8 @@ def load(
         name_or_dir: "default", "bm25", "bm25:LANGUAGE" (one of `lsr.encoders.lexical.bm25.languages`) or a folder.
         device: where a network runs: "cpu", "cuda", "cuda:1"; None takes a GPU where there is one.
         half: bfloat16 on a GPU.
-        system: parts of a plain Hugging Face folder, one of `system_names`; None means splade-v2, or, with an
-            idf.json beside the weights, opensearch-doc-v2.
+        system: parts of a plain Hugging Face folder, one of `system_names` or a TOML file; None means splade-v2,
+            or, with an idf.json beside the weights, opensearch-doc-v2.
 
     Raises:
         EncoderError: no such name or folder, or a folder that holds no encoder.
@@ -40,7 +42,8 @@ def load(
     folder = folder_of(name_or_dir)
     if not folder.is_dir():
         raise EncoderError(
-            f"unknown encoder {str(name_or_dir)!r}: wanted default, bm25 or a folder that holds a model; nothing is "
+            f"unknown encoder {str(name_or_dir)!r}{_of_training(name_or_dir)}: wanted default, bm25 or a folder that "
+            "holds a model; nothing is "
             "downloaded, so fetch a hub model first, for example with: hf download NAME --local-dir DIR"
         )
     if (folder / BM25).is_file():
@@ -57,6 +60,16 @@ def load(
     from lsr.encoders.storage.reader import read_source
 
     return NeuralEncoder(read_source(folder, system), device, half)
+
+
+def save(encoder: Encoder, folder: str | Path) -> None:
+    """Write ``encoder`` into the new folder ``folder``, which `load` reads.
+
+    Raises:
+        EncoderError: ``folder`` is there already.
+    """
+    with new_folder(Path(folder)) as new:
+        encoder.save(new)
 
 
 def fingerprint_of(name_or_dir: str | Path) -> str:
@@ -90,6 +103,10 @@ def bm25_language(name: str | Path | None) -> str | None:
     """The language of "bm25" or "bm25:LANGUAGE"; None for other names."""
     head, _, language = str(name).partition(":")
     return (language or ENGLISH) if head == "bm25" else None
+
+
+def _of_training(name: str | Path) -> str:
+    return " (a system that lsr train trains, without weights)" if str(name) in system_names() else ""
 
 
 def _has(folder: Path, *names: str) -> bool:

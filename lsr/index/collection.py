@@ -154,7 +154,7 @@ class Collection:
     def _engine_settings(self, exact: bool, recall: float | None, k: int) -> Any | None:
         """Settings of the engine that give what is wanted; None for exact search."""
         if exact and recall is not None:
-            raise InputError("exact and recall: give one of them, exact search finds everything")
+            raise InputError("exact and recall exclude each other: exact search finds everything")
         if recall is None:
             return None if exact else self._settings.settings
         check_recall(recall)

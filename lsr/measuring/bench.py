@@ -26,6 +26,7 @@ from lsr.errors import InputError
 from lsr.eval import (
     Cell,
     CellStore,
+    Evidence,
     Run,
     Suite,
     SweepPoint,
@@ -37,6 +38,7 @@ from lsr.eval import (
     fuse,
     histogram,
     load_collection,
+    load_topics,
     measured,
     parse_measures,
     path_for,
@@ -173,7 +175,8 @@ class Bench:
         return found.convention == self.suite.convention and names <= {*found.measures} and bool(found.by_convention)
 
     def _values(self, data: Judged, run: Run) -> Any:
-        return measured(data.collection.qrels, run, self.suite.measures, self.suite.convention)
+        topics = load_topics(data.collection.path, data.collection.split)
+        return measured(data.collection.qrels, run, self.suite.measures, self.suite.convention, Evidence(topics))
 
     def _key(self, spec: SystemSpec, data: Judged) -> str:
         """Hash of what decides the run."""

@@ -102,6 +102,7 @@ class SparseSystem:
     def costs(self, texts: Sequence[str], threads: int = 1) -> dict[str, Any]:
         """Time, sizes and work of the first queries."""
         index, encoder = self.searcher.collection, self.searcher.encoder
+        self.searcher.warm_up()  # kernels, as the service has them, not the scan of a process that asks once
         subject = Subject(
             encoder.encode_queries,
             lambda vectors, k, threads: self.search(vectors, k, threads).rows,

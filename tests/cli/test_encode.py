@@ -23,7 +23,7 @@ def run(*arguments):
 def test_every_system_is_listed():
     lines = run("encoders", "list").stdout.splitlines()
     names = [line.split()[0] for line in lines if line and not line.startswith((" ", "Declared"))]
-    assert names == ["default", "bm25", *system_names()]
+    assert names == ["default", "bm25", *(name for name in system_names() if name != "bm25")]
     assert "    queries    bare > table idf" in lines
 
 

@@ -65,7 +65,7 @@ def test_runs_are_fused_into_a_run(tmp_path):
     result = lsr("fuse", *written(tmp_path), "--out", tmp_path / "fused.run", "--method", "min-max")
     assert result.returncode == 0, result.stderr
     assert "fused-min-max" in (tmp_path / "fused.run").read_text()
-    refused(lsr("fuse", tmp_path / "fused.run", "--out", tmp_path / "x.run"), "1 runs and 1 weights")
+    refused(lsr("fuse", tmp_path / "fused.run", "--out", tmp_path / "x.run"), "found one run, ")
 
 
 def test_a_damaged_run_is_refused_with_its_line(tmp_path):
@@ -109,3 +109,20 @@ def test_runs_are_converted_into_each_other(tmp_path):
         run("convert", tmp_path / "spaced.json", tmp_path / "spaced.run", "--from", "json-run")
     run("convert", tmp_path / "spaced.json", tmp_path / "spaced.tsv", "--from", "json-run")
     assert read_run(tmp_path / "spaced.tsv") == {"Ann Lee": [("b c", 1.0)]}
+
+
+def test_a_run_that_is_fused_is_not_overwritten(tmp_path):
+    one, other = written(tmp_path)[:2]
+    before = one.read_bytes()
+    refused(lsr("fuse", one, other, "--out", one), "is one of the runs: name another file")
+    assert one.read_bytes() == before
+
+
+def test_a_shallow_run_says_that_a_deep_measure_may_be_higher(tmp_path):
+    one = written(tmp_path)[0]
+    lines = one.read_text().splitlines(keepends=True)
+    first = [line for line in lines if line.split()[3] in ("1", "2")]
+    (tmp_path / "few.run").write_text("".join(first))
+    result = lsr("compare", tmp_path / "few.run", "--qrels", SAMPLE, "--measures", "R@100", "nDCG@2")
+    assert "no query has more than 2 results, so R@100 may be higher than this" in " ".join(result.stderr.split())
+    assert "so nDCG@2" not in result.stderr

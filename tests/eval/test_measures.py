@@ -130,7 +130,7 @@ def test_a_run_of_another_set_is_refused():
     ("name", "match"),
     [
         ("ILD@10", "ILD@10 needs document vectors, and a run has none"),
-        ("alpha_nDCG@10", "alpha_nDCG@10 needs topics within queries, and these judgements have none"),
+        ("alpha_nDCG@10", "alpha_nDCG@10 needs subtopics, and these judgements have none"),
     ],
 )
 def test_measures_that_need_more_than_grades_say_what(name, match):
@@ -274,3 +274,11 @@ def test_systems_are_compared_by_query():
     assert found.delta.mean == pytest.approx(0.1 / 3)
     with pytest.raises(InputError, match="1 queries were measured for one system only"):
         compare({"1": 0.1}, {})
+
+
+def test_values_of_own_measures_can_be_written_as_json():
+    evidence = Evidence({"1": {"a": ["x"], "b": ["y"]}}, lambda ids: SparseMatrix.from_dicts([{0: 1.0}] * len(ids), 3))
+    run = {"1": [("a", 2.0), ("b", 1.0)]}
+    found = evaluate({"1": {"a": 1, "b": 1}}, run, parse_measures(["ILD@2", "alpha_nDCG@2"]), evidence=evidence)
+    assert all(type(value) is float for values in found.per_query.values() for value in values.values())
+    assert all(type(value) is float for value in found.mean.values())

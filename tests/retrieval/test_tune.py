@@ -60,7 +60,7 @@ def test_shares_that_are_none_are_refused(searcher, recall):
 
 
 def test_exact_and_recall_exclude_each_other(searcher):
-    with pytest.raises(InputError, match="exact and recall: give one of them"):
+    with pytest.raises(InputError, match="exact and recall exclude each other"):
         searcher.search("bees", exact=True, recall=0.9)
 
 

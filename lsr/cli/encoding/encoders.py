@@ -49,7 +49,7 @@ def encoders_list_command() -> None:
         screen.print(Text.assemble((f"{name:<20}", "bold"), title), soft_wrap=True)
         screen.print(Text(f"    {does}"), soft_wrap=True)
     screen.print(Text(HEADING, "dim"), soft_wrap=True)
-    for name in system_names():
+    for name in (name for name in system_names() if name not in [one for one, *_ in READY]):
         declaration = read_system(name)
         screen.print(Text.assemble((f"{name:<20}", "bold"), declaration.title), soft_wrap=True)
         screen.print(Text(f"    documents  {_line(declaration.document)}"), soft_wrap=True)

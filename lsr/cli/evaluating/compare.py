@@ -70,6 +70,11 @@ def command(
     for path, answers in runs.items():
         for note in explain_oddities(oddities(judged, answers, rules), rules):
             say(f"{path.name}: {note}")
+    for path, answers in runs.items():
+        deepest = max(map(len, answers.values()), default=0)
+        for measure in wanted:
+            if deepest < measure.params.get("cutoff", 0):
+                say(f"{path.name}: no query has more than {deepest:,} results, so {measure} may be higher than this")
     for other in others:
         _print_extremes(other, *_common(scores[a], scores[other], str(wanted[0])), str(wanted[0]), shown)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -180,14 +180,16 @@ def _evaluate_one(question: Question, outputs: Outputs) -> dict[str, Any]:
     """Evaluate, print and write; what was measured."""
     if outputs.baseline and not outputs.report:
         raise InputError("--baseline is what --report compares with: give --report FILE.html too")
-    if outputs.baseline:  # before hours of encoding
-        check_evidence([one for one in parse_measures(question.measures) if one.NAME == "ILD"], Evidence())
+    if outputs.baseline:
+        _check_baseline(outputs.baseline, question.measures)
     if outputs.run and not question.topics:
         check_run_ids(outputs.run, load_collection(question.dataset, question.split).queries)
     found = _evaluate(question, with_sweep=outputs.report is not None)
     _print(found)
     if outputs.run:
         write_run(outputs.run, found.run)
+        deepest = max(map(len, found.run.values()), default=0)
+        say(f"wrote {outputs.run}: at most {deepest:,} results a query, as many as these measures need")
     if outputs.json:
         _write(outputs.json, _json({**_summary(found), "per_query": found.values.per_query}))
     if outputs.report:
@@ -196,6 +198,14 @@ def _evaluate_one(question: Question, outputs: Outputs) -> dict[str, Any]:
     if outputs.certificate:
         _write(outputs.certificate, _json(found.certificate(["lsr", *sys.argv[1:]])))
     return _summary(found)
+
+
+def _check_baseline(run: Path, measures: Sequence[str]) -> None:
+    """Refuse what would be refused after hours of encoding."""
+    if not run.is_file():
+        raise InputError(f"--baseline {run}: no such file")
+    distances = [one for one in parse_measures(measures) if one.NAME == "ILD"]
+    check_evidence(distances, Evidence(), f"the run of --baseline, {run}, has none: leave out the one or the other")
 
 
 def _verified(path: Path, changes: Mapping[str, str | None]) -> bool:

@@ -52,7 +52,7 @@ def command(
 
 def _why_nothing(searcher: Searcher, query: str, vector: SparseMatrix) -> str:
     """What is known of a query without hits."""
-    limit = searcher.encoder.longest
+    limit = searcher.encoder.longest if searcher.collection.manifest.summary.get("truncated") else None
     asked = limit and any(character.isalnum() for character in query)
     unread = f" (of a long document the first {limit:,} word-pieces are read)" if asked else ""
     if not vector.nnz:

@@ -45,8 +45,8 @@ ACTIVATIONS = {
     "identity": Activation("identity", 0, "the logit itself"),
     "relu": Activation("relu", 0, "what is above 0"),
     "log1p": Activation("relu", 1, "log(1 + relu(x)), SPLADE"),
-    "log1p2": Activation("relu", 2, "the logarithm of that, OpenSearch v3"),  # arXiv 2504.14839, section 3
-    "log1p3": Activation("relu", 3, "and once more"),
+    "log1p2": Activation("relu", 2, "log(1 + that), OpenSearch v3"),  # arXiv 2504.14839, section 3
+    "log1p3": Activation("relu", 3, "log(1 + that) once more"),
     "softplus": Activation("softplus", 0, "log(1 + exp(x))"),
-    "softplus-log1p": Activation("softplus", 1, "the logarithm of that, EPIC"),
+    "softplus-log1p": Activation("softplus", 1, "log(1 + that), EPIC"),
 }

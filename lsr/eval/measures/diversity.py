@@ -79,4 +79,4 @@ def intra_list_distance(results: SparseMatrix) -> float:
     total = np.zeros(results.dim)
     np.add.at(total, results.terms, values / norms[rows])
     alike = float(total @ total) - np.count_nonzero(norms)  # the square of the sum holds each pair twice
-    return 1 - alike / (n * (n - 1))
+    return float(1 - alike / (n * (n - 1)))

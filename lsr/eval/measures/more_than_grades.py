@@ -1,4 +1,4 @@
-"""Which measures need more than a grade a document? alpha-nDCG topics within queries, ILD document vectors."""
+"""Which measures need more than a grade a document? alpha-nDCG subtopics of queries, ILD document vectors."""
 
 from __future__ import annotations
 
@@ -51,8 +51,12 @@ def fault_of_own(measure: Any) -> str | None:
     return None if "cutoff" in measure.params else f"it needs a cutoff, as {measure @ 10}"
 
 
-def check_evidence(measures: Sequence[Any], evidence: Evidence) -> None:
-    """Refuse measures that nothing is there for.
+def check_evidence(
+    measures: Sequence[Any],
+    evidence: Evidence,
+    lacking: str = "a run has none: measure an encoder or an index with lsr eval",
+) -> None:
+    """Refuse measures that nothing is there for; ``lacking`` says why there are no vectors, and what to do.
 
     Raises:
         InputError: says what the measure needs and who gives it.
@@ -60,13 +64,11 @@ def check_evidence(measures: Sequence[Any], evidence: Evidence) -> None:
     names = {measure.NAME: measure for measure in measures}
     if "alpha_nDCG" in names and not any(_several(topics) for topics in evidence.topics.values()):
         raise InputError(
-            f"{names['alpha_nDCG']} needs topics within queries, and these judgements have none: wanted lines "
-            '"query topic document grade", as TREC\'s diversity tasks have them'
+            f"{names['alpha_nDCG']} needs subtopics, and these judgements have none: wanted lines "
+            '"query subtopic document grade", as TREC\'s diversity tasks have them'
         )
     if "ILD" in names and evidence.vectors is None:
-        raise InputError(
-            f"{names['ILD']} needs document vectors, and a run has none: measure an encoder or an index with lsr eval"
-        )
+        raise InputError(f"{names['ILD']} needs document vectors, and {lacking}")
 
 
 def value_of(measure: Any, query: str, ranking: Sequence[str], evidence: Evidence) -> float:

@@ -14,12 +14,14 @@ from lsr.eval.collections.collection import MOST_GRADE
 from lsr.eval.measures.more_than_grades import fault_of_own, is_own
 
 MOST_CUTOFF = 2**31 - 1
+OF_SUBTOPICS = ("ERR_IA", "nERR_IA", "alpha_DCG", "NRBP", "nNRBP", "AP_IA", "P_IA", "StRecall")
 REGISTRY = ir_measures.measures.registry
 # What trec_eval, BEIR, MTEB, ranx and others say, in lower case; names of ir-measures itself are taken in any case,
 # but for Accuracy@k, which elsewhere is Success@k.
 SPELLINGS: dict[str, str] = {
     **{name.lower(): name if one.params else one.NAME for name, one in REGISTRY.items() if name != "Accuracy"},
     **{"map": "AP", "mrr": "RR", "recip_rank": "RR", "reciprocal_rank": "RR", "r-precision": "Rprec"},
+    **dict.fromkeys(("andcg", "alpha-ndcg"), "alpha_nDCG"),
     **dict.fromkeys(("hit", "hits", "hit_rate", "hitrate", "hr"), "Success"),
     **{"set_p": "SetP", "set_recall": "SetR", "set_f": "SetF", "set_map": "SetAP", "set_relative_p": "SetRelP"},
     **{"num_q": "NumQ", "num_ret": "NumRet", "num_rel": "NumRel", "num_rel_ret": "NumRelRet"},
@@ -114,6 +116,8 @@ def _fault(measure: Any) -> str | None:
         return None
     if "cutoff" in known and "cutoff" not in measure.params and _is_computed(measure @ 10):
         return f"it needs a cutoff, as {measure @ 10}"
+    if measure.NAME in OF_SUBTOPICS:
+        return "of the measures of subtopics only alpha_nDCG@k is computed"
     return f"no program that is installed computes it from grades; {EXAMPLES}"
 
 
