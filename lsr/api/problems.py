@@ -28,7 +28,7 @@ CODES = {
     503: "too_many_connections",
 }
 DETAILS = {
-    404: "there is no such path: see /docs for those there are",
+    404: "no such path; /docs lists the paths",
     405: "the path takes another method: see the header Allow, or /docs",
 }
 

@@ -38,18 +38,18 @@ COMMANDS = {
     "compare": Entry(
         "evaluating.compare",
         EVALUATING,
-        "Compare runs by query: means, wins and losses, paired tests corrected for their number.",
+        "Compare runs by query: means, wins and losses, paired tests with Holm's correction.",
     ),
     "fuse": Entry("evaluating.fuse", EVALUATING, "Merge several runs into one."),
     "bench": Entry(
         "evaluating.bench",
         EVALUATING,
-        "Evaluate encoders, engines, fusions and run files on many collections. Run it again to continue.",
+        "Evaluate encoders, engines, fusions and run files on many collections; run it again to continue.",
     ),
     "tune": Entry(
         "searching.tune",
         SEARCHING,
-        "Find the fastest settings of an index that give a recall, measured against exact search, and keep them.",
+        "Find and store the fastest settings of an index that reach a given recall of exact search.",
     ),
     "check": Entry("searching.check", SEARCHING, "Verify every file of an index against its checksum."),
     "encode": Entry("encoding.encode", ENCODING, "Encode documents into a Parquet file of vectors."),
@@ -60,7 +60,7 @@ COMMANDS = {
     "adapt": Entry(
         "training.adapt",
         TRAINING,
-        "Fine-tune an encoder on your own documents, without labels. Exit code 3: it got no better.",
+        "Fine-tune an encoder on your own documents, without labels.",
     ),
     "encoders": Entry("encoding.encoders", ENCODING, "List the known encoder systems; convert and shrink encoders."),
     "data": Entry("evaluating.data", EVALUATING, "List judged collections, or make one. Nothing is downloaded."),

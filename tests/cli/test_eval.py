@@ -142,7 +142,7 @@ def test_numbers_that_meet_by_chance_are_not_noted(tmp_path):
     write_collection(tmp_path / "own", documents, texts, {name: {name: 1} for name in texts})
     assert "own id" not in run("eval", tmp_path / "own", "--encoder", "bm25").stderr
     beir = run("eval", tmp_path / "own", "--encoder", "bm25", "--convention", "beir").stderr
-    assert "3 queries found the document of their own id: taken out; kept in trec" in beir
+    assert "3 queries found the document of the query's own id: taken out; kept in trec" in beir
 
 
 def test_cranfield_has_no_note_of_own_ids(shared_collection):

@@ -94,10 +94,10 @@ def test_what_the_conventions_treat_differently_is_counted_and_said():
     found = oddities(QRELS, TIED)
     assert found == (1, 1, 1, 1, 0)
     assert explain_oddities(found, convention("trec")) == [
-        "1 judged queries have no results: they count as 0; beir would leave out",
-        "1 queries found the document of their own id: kept; taken out by beir",
-        "1 queries have documents of equal score: ordered by falling id, as trec_eval does",
-        "1 queries of the run have no judgements: left out",
+        "1 judged query without results: counted as 0; left out by beir",
+        "1 query found the document of the query's own id: kept; taken out by beir",
+        "1 query with documents of equal score: ordered by descending id, as in trec_eval",
+        "1 query of the run without judgements: left out",
     ]
 
 
@@ -112,7 +112,7 @@ def test_queries_that_nothing_can_answer_are_counted():
     found = oddities(qrels, {"1": [("a", 1.0)], "2": [("b", 1.0)]})
     assert found.fruitless == 1
     assert explain_oddities(found, convention("trec")) == [
-        "1 judged queries have no relevant document: they count as 0"
+        "1 judged query without a relevant document: counted as 0"
     ]
 
 

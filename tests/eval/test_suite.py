@@ -105,7 +105,7 @@ def test_both_conventions_are_measured_and_an_empty_ranking_is_a_missing_one():
     found = measured(QRELS, RUN | {"2": []}, ["RR"], "beir")
     assert found.by_convention == {"trec": {"RR": 0.25}, "beir": {"RR": 0.5}}
     assert found.measures == {"RR": 0.5}
-    assert found.notes == ["1 judged queries have no results: they are left out of the mean; trec would count as 0"]
+    assert found.notes == ["1 judged query without results: left out; counted as 0 by trec"]
 
 
 def test_a_system_that_finds_nothing_is_measured():

@@ -45,7 +45,8 @@ def command(
         float | None, typer.Option(help="Multiply weights and round them to whole numbers, 100 for SPLADE.")
     ] = None,
     bits: Annotated[
-        int | None, typer.Option(help="Or scale so that the largest weight uses this many bits, 8 for uniCOIL.")
+        int | None,
+        typer.Option(help="Instead of --scale: scale so that the largest weight fits this many bits, 8 for uniCOIL."),
     ] = None,
 ) -> None:
     """Convert vectors from one format into another, streaming.

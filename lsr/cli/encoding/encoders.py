@@ -75,10 +75,12 @@ def encoders_export_command(
     layout: Annotated[
         str, typer.Option("--to", help="onnx (runs without torch), sentence-transformers, or lsr.")
     ] = "onnx",
-    int8: Annotated[bool, typer.Option("--int8", help="With onnx: a byte a number, a quarter of the size.")] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="With onnx: one byte per number, a quarter of the size.")
+    ] = False,
     keep_terms_of: Annotated[
         str | None,
-        typer.Option(metavar="SOURCE", help="With onnx: leave out terms that these documents never fire."),
+        typer.Option(metavar="SOURCE", help="With onnx: leave out terms without weight in these documents."),
     ] = None,
 ) -> None:
     """Write an encoder in another layout.
@@ -101,7 +103,9 @@ def encoders_export_command(
 
 @app.command("average", cls=Command)
 def encoders_average_command(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR", help="Encoders of several runs from one start.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR", help="Encoders trained from the same initial weights.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
 ) -> None:
     """Average the weights of several runs: often better than each, at the cost of one.
@@ -137,10 +141,10 @@ def encoders_rescale_command(
 @app.command("expand", cls=Command)
 def encoders_expand_command(
     expander: Annotated[Path, typer.Argument(metavar="DIR", help="A SPLADE, or another sparse encoder.")],
-    data: Annotated[list[str], typer.Option(help="Queries with documents, as lsr train reads them; repeat it.")],
+    data: Annotated[list[str], typer.Option(help="Queries with documents, as lsr train reads them; may be repeated.")],
     out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
     base: Annotated[str, typer.Option(help="Encoder of stems that gets more terms.")] = "default",
-    factor: Annotated[float, typer.Option(help="Factor for what a stem adds to the other encoder's scores.")] = 0.2,
+    factor: Annotated[float, typer.Option(help="Factor for the weights taken from the other encoder.")] = 0.2,
     int8: Annotated[bool, typer.Option("--int8", help="Store the other encoder as bytes.")] = False,
     most: Annotated[
         int, typer.Option(min=0, help="Keep this many of the heaviest terms of a document; 0 keeps all.")
@@ -161,7 +165,7 @@ def encoders_expand_command(
 @app.command("prune", cls=Command)
 def encoders_prune_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A trained encoder of stems, or a SPLADE.")],
-    data: Annotated[list[str], typer.Option(help="Texts to count words in, as lsr train reads them; repeat it.")],
+    data: Annotated[list[str], typer.Option(help="Texts to count words in, as lsr train reads them; may be repeated.")],
     out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
     least: Annotated[int, typer.Option(help="A piece stays if its words occur this often in the texts.")] = 40,
 ) -> None:

@@ -42,7 +42,7 @@ def command(
         float | None, typer.Option(metavar="MINUTES", help="Stop after this time; a later run continues.")
     ] = None,
 ) -> None:
-    """Evaluate encoders, engines, fusions and run files on many collections. Run it again to continue.
+    """Evaluate encoders, engines, fusions and run files on many collections; run it again to continue.
 
     Example: lsr bench benchmarks/suites/sample.toml
     """

@@ -54,7 +54,7 @@ def command(
     convention: Annotated[str, typer.Option(help="trec or beir, as for lsr eval.")] = "trec",
     shown: Annotated[int, typer.Option("--queries", help="How many of the largest differences to show.", min=0)] = 5,
 ) -> None:
-    """Compare runs by query: means, wins and losses, paired tests corrected for their number.
+    """Compare runs by query: means, wins and losses, paired tests with Holm's correction.
 
     Example: lsr compare bm25.run splade.run --qrels scifact.zip
     """

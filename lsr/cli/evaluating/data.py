@@ -66,10 +66,11 @@ def data_limit_command(
     out: Annotated[Path, typer.Option("--out", help="New folder, written in BEIR layout.")],
     people: Annotated[int, typer.Option(help="Number of documents.", min=2)] = 50_000,
     attributes: Annotated[
-        Path | None, typer.Option(help="File with one attribute a line.  [default: 1,850 invented words]")
+        Path | None, typer.Option(help="File of attributes, one per line.  [default: 1,850 invented words]")
     ] = None,
     names: Annotated[
-        Path | None, typer.Option(help="File with words for names, one a line; two are a name.  [default: invented]")
+        Path | None,
+        typer.Option(help="File of words for names, one per line; a name is made of two.  [default: invented]"),
     ] = None,
     source: Annotated[
         Path | None,
@@ -77,7 +78,7 @@ def data_limit_command(
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed makes the same collection.")] = 42,
 ) -> None:
-    """Make a LIMIT collection: 1,000 queries, each answered by two of 46 people among many.
+    """Make a LIMIT collection: 1,000 queries, each answered by a different pair of 46 people.
 
     Example: lsr data limit --out limit-50k
     """
@@ -103,7 +104,7 @@ def data_task_command(
     queries: Annotated[int, typer.Option(help="Number of queries.", min=1)] = 1000,
     seed: Annotated[int, typer.Option(help="The same seed makes the same queries.")] = 0,
 ) -> None:
-    """Make a judged collection from any corpus: words of a document must find that document.
+    """Make a judged collection from any corpus: queries of words from one document, which they must find.
 
     Example: lsr data task corpus.jsonl --kind keyword --out my-task
     """

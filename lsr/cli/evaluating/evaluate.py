@@ -74,7 +74,10 @@ Measures = Annotated[
 ]
 ConventionName = Annotated[
     str,
-    typer.Option(help="trec (missing queries count 0) or beir (they do not, and documents of the query's id go)."),
+    typer.Option(
+        help="trec: queries without results count as 0; beir: these are left out, and so are documents with the "
+        "query's id."
+    ),
 ]
 RunFile = Annotated[
     Path | None, typer.Option("--run", help="Write the results: a TREC run, or .tsv (MS MARCO), or .json.")
@@ -83,13 +86,17 @@ BaselineRun = Annotated[
     Path | None, typer.Option(metavar="RUN", help="With --report: a run to compare with, query by query.")
 ]
 CertificateFile = Annotated[
-    Path | None, typer.Option(metavar="FILE.json", help="Write everything that decided the numbers, for --verify.")
+    Path | None,
+    typer.Option(metavar="FILE.json", help="Write a certificate: all inputs and results, which --verify checks."),
 ]
 StatedFile = Annotated[
     Path | None, typer.Option(metavar="FILE.json", help="Measure again what a certificate states and compare.")
 ]
 TopicsFile = Annotated[
-    Path | None, typer.Option(help="Run these queries instead: TREC topics, id TAB text, or vectors of queries.")
+    Path | None,
+    typer.Option(
+        help="Use these queries instead of the collection's: TREC topics, id TAB text, or vectors of queries."
+    ),
 ]
 
 
@@ -99,7 +106,9 @@ def command(  # noqa: PLR0913 - one parameter an option
         str | None, typer.Option(help="bm25, default, or the folder of a model.  [default: default]")
     ] = None,
     language: Language = None,
-    index: Annotated[Path | None, typer.Option(help="Evaluate this index, as it is served.")] = None,
+    index: Annotated[
+        Path | None, typer.Option(help="Evaluate this index with the approximate search that lsr serve uses.")
+    ] = None,
     measures: Measures = None,
     split: Annotated[str | None, typer.Option(help="Judgements to use.  [default: test, or else dev]")] = None,
     convention: ConventionName = "trec",
@@ -119,7 +128,7 @@ def command(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Measure an encoder, or a finished index, on a judged collection.
 
-    Without DATASET, --index, --topics and --run write a run of all topics.
+    If DATASET is left out, --index, --topics and --run together write a run of all topics.
 
     With --verify, exit code 1 means that something differs. DATASET, --encoder and --index give new locations.
 

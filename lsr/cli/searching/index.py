@@ -26,7 +26,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         typer.Argument(
             metavar="SOURCE",
             help="JSONL (.gz too), BEIR folder or zip, MS MARCO TSV, Parquet, or - for JSONL on standard input; "
-            "or vectors: .csr, .bin, .ciff, Parquet of lsr encode, an index, and with --vectors JSONL.",
+            "or vectors: .csr, .bin, .ciff, Parquet of lsr encode, an index; JSONL vectors need --vectors.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the index. An existing index is replaced at the end.")],

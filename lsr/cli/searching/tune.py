@@ -23,7 +23,7 @@ def command(
     ] = None,
     at_most: Annotated[int, typer.Option(help="Number of queries to use at most.", min=20)] = 1000,
 ) -> None:
-    """Find the fastest settings of an index that give a recall, measured against exact search, and keep them.
+    """Find and store the fastest settings of an index that reach a given recall of exact search.
 
     Example: lsr tune my-index --recall 0.95 --queries queries.jsonl
     """

@@ -35,9 +35,9 @@ def command(  # noqa: PLR0913  one for each option
     force: Annotated[
         bool, typer.Option("--force", help="Also write an encoder that is not clearly better (never a worse one).")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the questions, their order and the choice among them.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed for making and sampling queries.")] = 0,
 ) -> None:
-    """Fine-tune an encoder on your own documents, without labels. Exit code 3: it got no better.
+    """Fine-tune an encoder on your own documents, without labels.
 
     Example: lsr adapt corpus.jsonl --out adapted
     """

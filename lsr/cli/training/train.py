@@ -22,7 +22,7 @@ SHOWN = ("loss", "terms", "flops", "dead", "k", "dev ndcg")
 
 
 def command(  # noqa: PLR0913  one for each option
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name from lsr train list, or a TOML file; or list.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe name or TOML file; 'list' prints the names.")],
     data: Annotated[
         list[str] | None,
         typer.Option(help="JSONL, Parquet, triples (.tsv), BEIR or training folder; may be repeated.  [required]"),
@@ -41,7 +41,7 @@ def command(  # noqa: PLR0913  one for each option
         list[float] | None,
         typer.Option(help="How often to draw from each --data, in order, such as 3 and 1.  [default: by size]"),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of order, dropout and new parts.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed for data order, dropout and new weights.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the newest checkpoint.")] = False,
 ) -> None:
     """Train an encoder by a recipe; "lsr train list" shows the recipes.

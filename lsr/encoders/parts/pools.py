@@ -35,7 +35,7 @@ class Max(WeightPool):
 class Sum(WeightPool):
     """The sum."""
 
-    name, about, reduce, ufunc = "sum", "the sum of its weights", "sum", np.add
+    name, about, reduce, ufunc = "sum", "the sum of the weights of a term", "sum", np.add
 
 
 class StatePool(Pool, ABC):

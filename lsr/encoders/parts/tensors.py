@@ -47,7 +47,7 @@ def check_parts(parts: Parts, side: Side, width: int, vocabulary: int, place: st
         if side.table == "learned" and name == "table" and "embedding" in parts:
             continue  # still in training: the table is a function of embeddings
         if name not in parts:
-            raise EncoderError(f"{place}: tensor {name!r} is missing; wanted {list(shape)}")
+            raise EncoderError(f"{place}: tensor {name!r} is missing; wanted {list(shape)} (train the system first)")
         if parts[name].shape != shape:
             raise EncoderError(f"{place}: tensor {name!r} is {list(parts[name].shape)}; wanted {list(shape)}")
         if not np.isfinite(parts[name]).all():

@@ -144,9 +144,8 @@ def conventions_section(one: Measured) -> str:
     head = ["system", "convention", *names]
     reasons = "".join(notes) or f"<li>Nothing in these runs is treated differently by {' and '.join(CONVENTIONS)}.</li>"
     all_rules = "".join(f"<li>{escape(rule)}</li>" for rule in RULES)
-    body = (
-        f"{table(head, rows)}<h4>What moves these numbers</h4><ul>{reasons}</ul><h4>The rules</h4><ul>{all_rules}</ul>"
-    )
+    lists = f"<h4>Where the conventions differ</h4><ul>{reasons}</ul><h4>The rules</h4><ul>{all_rules}</ul>"
+    body = table(head, rows) + lists
     return f"<details><summary>Conventions</summary>{body}</details>"
 
 

@@ -119,15 +119,19 @@ def explain_oddities(found: Oddities, rules: Convention) -> list[str]:
     other = next(name for name in CONVENTIONS if name != rules.name)
     lines = []
     if found.missing:
-        now, then = ("count as 0", "leave out") if rules.counts_missing else ("are left out of the mean", "count as 0")
-        lines.append(f"{found.missing:,} judged queries have no results: they {now}; {other} would {then}")
+        now, then = ("counted as 0", "left out") if rules.counts_missing else ("left out", "counted as 0")
+        lines.append(f"{_queries(found.missing, 'judged ')} without results: {now}; {then} by {other}")
     if found.self_hits:
         now, then = ("taken out", "kept in") if rules.drops_self else ("kept", "taken out by")
-        lines.append(f"{found.self_hits:,} queries found the document of their own id: {now}; {then} {other}")
+        lines.append(f"{_queries(found.self_hits)} found the document of the query's own id: {now}; {then} {other}")
     if found.ties:
-        lines.append(f"{found.ties:,} queries have documents of equal score: ordered by falling id, as trec_eval does")
+        lines.append(f"{_queries(found.ties)} with documents of equal score: ordered by descending id, as in trec_eval")
     if found.fruitless:
-        lines.append(f"{found.fruitless:,} judged queries have no relevant document: they count as 0")
+        lines.append(f"{_queries(found.fruitless, 'judged ')} without a relevant document: counted as 0")
     if found.unjudged:
-        lines.append(f"{found.unjudged:,} queries of the run have no judgements: left out")
+        lines.append(f"{_queries(found.unjudged)} of the run without judgements: left out")
     return lines
+
+
+def _queries(count: int, kind: str = "") -> str:
+    return f"{count:,} {kind}{'query' if count == 1 else 'queries'}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class ImportanceGate(Gate):
     """Every logit of a token is multiplied by log(1 + softplus(w.h + c)) (EPIC, SIGIR 2020, section 3.2)."""
 
-    name, about, in_arrays, heads = "importance", "a factor a token, EPIC", False, ("vocabulary",)
+    name, about, in_arrays, heads = "importance", "one factor per token, EPIC", False, ("vocabulary",)
 
     def fault(self, side: Side) -> str | None:
         """One state a text has no factors a token."""

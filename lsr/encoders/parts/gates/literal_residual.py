@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class LiteralResidualGate(Gate):
     """Literal terms gain, most where a second vector is low (PROSPER, eq. 6 to 9)."""
 
-    name, about, in_arrays, heads = "literal-residual", "literal terms gain, PROSPER", False, ("vocabulary",)
+    name, about, in_arrays, heads = "literal-residual", "raises literal terms, PROSPER", False, ("vocabulary",)
 
     def fault(self, side: Side) -> str | None:
         """The second vector is of one state."""

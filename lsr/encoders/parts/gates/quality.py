@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class QualityGate(Gate):
     """The sigmoid of the first state (EPIC, SIGIR 2020, section 3.3)."""
 
-    name, about, heads = "quality", "a factor a text, EPIC", ("vocabulary",)
+    name, about, heads = "quality", "one factor per text, EPIC", ("vocabulary",)
 
     def shapes(self, side: Side, sizes: Sizes) -> Shapes:
         """``quality_weight`` [H], ``quality_bias`` [1]."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Bm25Head(Head):
     """Declared so that BM25 is in the list of systems; `lsr.encoders.lexical.bm25.Bm25Encoder` encodes."""
 
-    name, about, backbones = "bm25", "counts of words, no network", ("none",)
+    name, about, backbones = "bm25", "counts of words, without a network", ("none",)
 
     def tensor(self, network: TorchSide, hidden: torch.Tensor, batch: Batch) -> NoReturn:
         """No weights float[B, V].

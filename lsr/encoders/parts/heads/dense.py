@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class DenseHead(Head):
     """One state a text."""
 
-    name, about, columns_are = "dense", "the pooled state itself, for no inverted index", "numbers"
+    name, about, columns_are = "dense", "the pooled state itself, not for an inverted index", "numbers"
     pools = StatePool
 
     def columns(self, side: Side, parts: Parts, sizes: Sizes) -> int:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class TableHead(Head):
     """Every token weighs what the table says, once or each time (arXiv 2411.04403, eq. 2)."""
 
-    name, about, backbones = "table", "a number a term, no network", ("none",)
+    name, about, backbones = "table", "one number per term, without a network", ("none",)
     pools = WeightPool
 
     def shapes(self, side: Side, sizes: Sizes) -> Shapes:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class TokenWeightHead(Head):
     """No expansion: a text's own tokens, weighed in context (arXiv 2303.13416, section 3, "MLP")."""
 
-    name, about = "token-weight", "a number a token, at its own term"
+    name, about = "token-weight", "one number per token, at the token's own term"
     pools = WeightPool
 
     def shapes(self, side: Side, sizes: Sizes) -> Shapes:

@@ -25,7 +25,7 @@ SLICE = 2048  # terms of one product where every logit is needed
 class VocabularyHead(Head):
     """Expansion: every term of the vocabulary, or of the stems, may get a weight."""
 
-    name, about = "vocabulary", "a row a term"
+    name, about = "vocabulary", "one vector per term"
 
     def fault(self, side: Side) -> str | None:
         """A backbone that has no rows, or a pool of states where positions are pooled."""

@@ -45,7 +45,7 @@ class OverBatch(Sparsifier):
 class BatchTopK(OverBatch):
     """Mutual choice (arXiv 2411.02124)."""
 
-    name, about = "batch-topk", "the B k largest of a batch"
+    name, about = "batch-topk", "the B k largest of a batch of B texts"
 
     def choose(self, reps: torch.Tensor, k: int) -> torch.Tensor:
         """The B * k largest entries of the whole batch. float[B, V] in and out."""
@@ -64,7 +64,7 @@ class BatchTopK(OverBatch):
 class FeatureChoice(OverBatch):
     """Feature choice (arXiv 2411.02124): no column stays without a text."""
 
-    name, about = "feature-choice", "the B k / V largest of each column"
+    name, about = "feature-choice", "the B k / V largest of each column, V terms"
 
     def choose(self, reps: torch.Tensor, k: int) -> torch.Tensor:
         """The m = B * k / V largest entries of each column, at least one. float[B, V] in and out."""
