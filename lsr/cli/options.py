@@ -14,6 +14,20 @@ TextField = Annotated[
 TitleField = Annotated[
     list[str] | None, typer.Option(help="Field that holds the title; several are joined in order.  [default: title]")
 ]
+TextFields = Annotated[
+    str | None, typer.Option(metavar="NAME,NAME...", help="Fields that are joined to the text, in order.")
+]
+Store = Annotated[
+    str, typer.Option(metavar="NAMES", help="Other fields to keep: all, none, or names with commas between.")
+]
+Declared = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--field",
+        metavar="NAME:TYPE",
+        help="Type of a field: keyword, integer, float, boolean, datetime, keywords or json.  [default: inferred]",
+    ),
+]
 Language = Annotated[
     str | None,
     typer.Option(

@@ -269,6 +269,8 @@ def _still(possible: frozenset[str], value: Any) -> frozenset[str]:
         if len(value) > LONGEST_KEYWORD or not _holds("keyword", value):
             return ONLY_STORED
         return kept - wrong if wrong else kept
+    if isinstance(value, list) and not all(isinstance(one, str) for one in value):
+        return ONLY_STORED
     kept = possible & FITTING.get(type(value), ONLY_STORED)
     if type(value) in (list, int, float) and not all(_holds(kind, value) for kind in kept):
         return frozenset(kind for kind in kept if _holds(kind, value))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from lsr.encoders.parts.registry import fault_of_parts, head_of
 from lsr.encoders.parts.scorers import SCORERS
-from lsr.encoders.side import Side
+from lsr.encoders.side import Backbone, Side, Table, View
 from lsr.errors import EncoderError
 
 
@@ -81,9 +82,9 @@ def parse_declaration(text: str, place: str | Path) -> Declaration:
         EncoderError: not TOML, an unknown field or part, or parts that do not go together.
     """
     try:
-        declaration = msgspec.convert(tomllib.loads(text), Declaration)
+        declaration = msgspec.convert(tomllib.loads(text.removeprefix("\ufeff")), Declaration)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError) as error:
-        raise EncoderError(f"{place}: not a declaration of an encoder ({error})") from None
+        raise EncoderError(f"{place}: not a declaration of an encoder ({error}{_choices_of(str(error))})") from None
     if declaration.scorer not in SCORERS:
         raise EncoderError(f"{place}: unknown scorer {declaration.scorer!r}: wanted one of {', '.join(SCORERS)}")
     for side in (declaration.document, declaration.query_side):
@@ -96,7 +97,16 @@ def fault_of(side: Side) -> str | None:
     """Why these parts do not go together, or None."""
     if not 2 <= side.max_length <= 1 << 20:
         return f"max_length {side.max_length}: wanted 2 to 1,048,576"
+    if not 0 <= side.threshold < math.inf or not 0 <= side.k < 1 << 31:
+        return f"k {side.k} and threshold {side.threshold}: wanted finite numbers of 0 or more"
     return fault_of_parts(side)
+
+
+def _choices_of(fault: str) -> str:
+    """What an unknown view, backbone or table could be."""
+    lists = {"view": View, "backbone": Backbone, "table": Table}
+    field = fault.rstrip("`").rpartition(".")[2]
+    return f"; wanted one of {', '.join(get_args(lists[field]))}" if "enum" in fault and field in lists else ""
 
 
 def write_declaration(declaration: Declaration) -> str:

@@ -13,6 +13,7 @@ from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -29,6 +30,7 @@ from lsr.sparse import SparseMatrix
 FILE, TENSORS = EXPANDED, "folding.safetensors"
 BASE, EXPANDER = "base", "expander"
 FORMAT = 1
+MOST_FACTOR = 1e6
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,9 +43,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         format: of the folder.
     """
 
-    factor: float
-    above: float
-    most: int = 0
+    factor: Annotated[float, msgspec.Meta(gt=0, le=MOST_FACTOR)]
+    above: Annotated[float, msgspec.Meta(ge=0, le=MOST_FACTOR)]
+    most: Annotated[int, msgspec.Meta(ge=0)] = 0
     format: int = FORMAT
 
 
@@ -204,7 +206,7 @@ class ExpandedEncoder(Encoder):
         try:
             settings = msgspec.convert(read_json(folder / FILE), Settings)
         except msgspec.ValidationError as error:
-            raise EncoderError(f"{folder / FILE}: not the settings of a folded encoder ({error})") from None
+            raise EncoderError(f"{folder / FILE}: not the settings of an expanded encoder ({error})") from None
         if settings.format != FORMAT:
             raise EncoderError(f"{folder}: format {settings.format}, wanted {FORMAT}; write it with this version")
         if not (folder / EXPANDER).is_dir():
@@ -258,6 +260,11 @@ def _read_stem_vectors(path: Path, settings: Settings) -> StemVectors:
     shapes = {name: list(tensor.shape) for name, tensor in found.items()}
     if shapes.keys() != {"terms", "weights"} or shapes["terms"] != shapes["weights"] or found["terms"].ndim != 2:
         raise EncoderError(f"{path}: found tensors {shapes}; wanted terms and weights of one shape [stems, k]")
-    if not np.isfinite(found["weights"]).all():
+    terms, weights = found["terms"], found["weights"]
+    if terms.dtype.kind not in "iu" or weights.dtype.kind != "f" or terms.min(initial=0) < 0:
+        raise EncoderError(
+            f"{path}: found terms of {terms.dtype}, weights of {weights.dtype}; wanted ids and fractions"
+        )
+    if not np.isfinite(weights).all():
         raise EncoderError(f"{path}: weights hold NaN or infinity; the file is damaged")
     return StemVectors(found["terms"].astype(np.int64), found["weights"].astype(np.float32), settings)

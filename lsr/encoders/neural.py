@@ -21,6 +21,7 @@ from lsr.encoders.declaration import write_declaration
 from lsr.encoders.lexical.stems import WORDS, Stems, read_stems
 from lsr.encoders.parts.registry import head_of
 from lsr.encoders.parts.scorers import scales_to_one, unit_rows
+from lsr.encoders.parts.tensors import check_parts
 from lsr.encoders.runners.table_runner import CorpusTable, TableRunner
 from lsr.encoders.side import Side
 from lsr.encoders.storage.files import file_hashes, small_parts, write_tensors
@@ -242,10 +243,14 @@ class NeuralEncoder(Encoder):
 
     def _check(self) -> None:
         """Faults that show without reading a network."""
+        if self.source.query is None and not head_of(self.declaration.query_side).reads_states:
+            raise EncoderError(f"{self.source.folder}: the query table is missing")
         for side in (self.source.document, self.source.query_side):
             size = terms_of(side.tokenizer, side.side)
             if side.side.head == "table" and "table" not in side.parts:
                 raise EncoderError(f"{self.source.folder}: the query table is missing")
+            if side.side.head == "table":
+                check_parts(side.parts, side.side, 0, side.parts["table"].size, str(self.source.folder))
             if side.side.head == "table" and side.parts["table"].size < size:
                 raise EncoderError(
                     f"{self.source.folder}: the query table has {side.parts['table'].size:,} numbers but the "

@@ -19,6 +19,7 @@ from lsr.index.fields.conditions import Condition
 from lsr.index.fields.facets import Facet, facet
 from lsr.index.fields.filters import Filter, as_condition, is_relative
 from lsr.index.fields.matching import matches
+from lsr.index.fields.sorting import order_by
 from lsr.index.plan import COMPILER, check_recall, scan_cost, settings_for
 from lsr.index.results import TopK, check_queries, mask_of, merge
 from lsr.index.storage import manifest as manifests
@@ -201,6 +202,34 @@ class Collection:
             facet(name, self._type_of(name), [(segment.fields.get(name), part) for segment, part in parts], top)
             for name in names
         ]
+
+    def scores(self, query: SparseMatrix) -> NDArray[np.float32]:
+        """The inner product of every document with a query of one row, float32[N].
+
+        Raises:
+            MismatchError: another vocabulary size.
+        """
+        check_queries(query, self.manifest.encoder.dim, 1)
+        return np.concatenate([np.zeros(0, np.float32), *(segment.scores(query) for segment in self._segments)])
+
+    def sorted(
+        self, query: SparseMatrix, k: int, field: str, *, descending: bool = False, allowed: Allowed | None = None
+    ) -> TopK:
+        """The first k documents that score above 0 for a query of one row, by a field, ties by score.
+
+        Raises:
+            MismatchError, InputError: as for `search`; or a field that is unknown or has no order.
+        """
+        check_queries(query, self.manifest.encoder.dim, k)
+        self._type_of(field)
+        mask = mask_of(allowed, len(self))
+        scores = self.scores(query)
+        chosen = (scores > 0) & (mask != 0) if mask.size else scores > 0
+        parts = zip(self._segments, np.split(chosen, self._ends[:-1]), strict=True)
+        columns = [(segment.fields.get(field), part) for segment, part in parts]
+        rows = np.flatnonzero(chosen)
+        rows = rows[order_by(field, columns, scores[chosen], descending)[:k]]
+        return TopK(rows[None].astype(np.int64), scores[rows][None])
 
     def _type_of(self, name: str) -> str:
         if name not in self.fields:

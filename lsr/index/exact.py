@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lsr.index.allowed import Allowed
 from lsr.index.results import TopK, checked_k, empty_results, mask_of
+from lsr.index.work import check_threads
 from lsr.sparse import SparseMatrix, check_summable
 
 AT_ONCE = 2**18  # weights looked through: what is made on the way stays in cache
@@ -74,8 +75,9 @@ class ExactIndex:
 
         Raises:
             MismatchError: queries over another vocabulary, or ``allowed`` for another number of documents.
-            InputError: k below 1.
+            InputError: k or threads below 1.
         """
+        check_threads(threads)
         k = checked_k(queries, self._documents, k)
         mask = mask_of(allowed, len(self._documents))
         found = empty_results(len(queries), k)

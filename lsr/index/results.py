@@ -58,13 +58,15 @@ def check_queries(queries: SparseMatrix, dim: int, k: int) -> None:
 
     Raises:
         MismatchError: another vocabulary size.
-        InputError: k below 1.
+        InputError: k below 1, or queries that are no `SparseMatrix`.
     """
+    if not isinstance(queries, SparseMatrix):
+        raise InputError(f"the queries are {queries!r:.60}: wanted a SparseMatrix; SparseMatrix.from_scipy makes one")
     if queries.dim != dim:
         raise MismatchError(
             f"query vectors over {queries.dim:,} terms, index over {dim:,}: encode queries with the index's own encoder"
         )
-    if not isinstance(k, int | np.integer) or k < 1:
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise InputError(f"k is {k!r:.40}: wanted a whole number, at least 1")
 
 
@@ -73,9 +75,12 @@ def mask_of(allowed: Allowed | None, n: int) -> NDArray[np.int8]:
 
     Raises:
         MismatchError: a choice among another number of documents.
+        InputError: something that is no choice.
     """
     if allowed is None:
         return EVERYTHING
+    if not isinstance(allowed, Allowed):
+        raise InputError(f"allowed is {allowed!r:.60}: wanted Allowed(mask), one bool a document")
     if len(allowed) != n:
         raise MismatchError(f"a choice among {len(allowed):,} documents, index of {n:,}: give one byte a document")
     return allowed.mask

@@ -67,6 +67,9 @@ class SeismicSettings:
     first_look: float = 0.25
 
     def __post_init__(self) -> None:
+        whole = self.n_postings, self.min_cluster_size, self.query_cut, self.seed
+        if not all(isinstance(value, int) for value in whole):
+            raise InputError(f"{self}: wanted whole numbers for n_postings, min_cluster_size, query_cut and seed")
         if min(self.n_postings, self.min_cluster_size, self.query_cut - 1, self.seed) < 0:
             raise InputError(f"{self}: wanted n_postings, min_cluster_size and seed >= 0, query_cut >= 1")
         if max(self.n_postings, self.min_cluster_size, self.query_cut, self.seed) >= 2**31:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lsr.errors import InputError
 
+MOST_THREADS = 1024
 RANGES = 8  # of queries for each thread
 Result = TypeVar("Result")
 Span = tuple[int, int]
@@ -31,16 +32,26 @@ def on_all_cores(work: Callable[[Span], Result], spans: list[Span]) -> Iterator[
         yield from zip(spans, pool.map(work, spans), strict=True)
 
 
+def check_threads(threads: object) -> None:
+    """Refuse numbers of threads that are none.
+
+    Raises:
+        InputError: no whole number from 1 to 1,024.
+    """
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
+        raise InputError(f"threads is {threads!r:.40}: wanted a whole number, at least 1, at most {MOST_THREADS:,}")
+
+
 def spread(run: Callable[[Span], None], n: int, threads: int) -> None:
     """Call ``run`` for ranges of 0 to n on ``threads`` threads, small ones, which even out slow queries.
 
     Raises:
-        InputError: threads below 1.
+        InputError: a number of threads that is none.
     """
-    if threads < 1:
-        raise InputError(f"threads is {threads}: wanted at least 1")
+    check_threads(threads)
     if threads == 1 or n < 2:
-        run((0, n))
+        if n:
+            run((0, n))
         return
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(run, equal_spans(np.arange(n + 1), threads * RANGES)))

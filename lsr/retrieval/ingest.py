@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from lsr._version import __version__
 from lsr.corpus import Document, SeenIds
 from lsr.corpus.document import checked
+from lsr.corpus.schema import Schema
 from lsr.encoders import Encoder, Observation, load
 from lsr.errors import InputError
 from lsr.index import CollectionWriter, EncoderInfo, IndexSettings, Manifest
@@ -69,6 +70,7 @@ def index_documents(
     settings: IndexSettings | None = None,
     progress: Progress | None = None,
     observe: Callable[[Sequence[str]], Observation] | None = None,
+    types: Mapping[str, str] | None = None,
 ) -> IndexSummary:
     """Encode ``documents`` and make them the index in ``folder``; an index there before is replaced at the very end.
 
@@ -83,9 +85,11 @@ def index_documents(
         progress: told of every step.
         observe: gives the vectors of each batch of texts in order, where they were computed before; None asks
             ``encoder``.
+        types: of fields that are declared, as `lsr.corpus.schema.TYPES` names them; the others are inferred.
 
     Raises:
-        InputError: an id given twice, something that is no document, none at all, or what their stream raises.
+        InputError: an id given twice, something that is no document, none at all, a value that does not fit its
+            field's type, or what their stream raises.
         StorageError: the folder cannot be written.
     """
     if not isinstance(documents, Iterable):
@@ -93,7 +97,7 @@ def index_documents(
     own = (encoder if isinstance(encoder, Encoder) else load(encoder)).fresh()
     coverage = Coverage(own)
     batches = _encoded(documents, own, observe or own.observe, coverage)
-    summary = write_index(batches, lambda: own, folder, settings, progress)
+    summary = write_index(batches, lambda: own, folder, settings, progress, schema=Schema(types))
     return replace(summary, uncovered=coverage.uncovered)
 
 
@@ -143,6 +147,7 @@ def write_index(
     settings: IndexSettings | None = None,
     progress: Progress | None = None,
     weigh: Callable[[SparseMatrix], SparseMatrix] | None = None,
+    schema: Schema | None = None,
 ) -> IndexSummary:
     """Make vectors the index in ``folder``; ``encoder``, asked for after the last batch, is kept there.
 
@@ -153,6 +158,7 @@ def write_index(
         settings: of the engine.
         progress: told of every step.
         weigh: makes document vectors of the rows; None asks the encoder.
+        schema: declared types of fields.
 
     Raises:
         InputError: an id given twice, no documents, or what the batches raise.
@@ -160,7 +166,7 @@ def write_index(
     """
     started, progress = time.perf_counter(), progress or Silence()
     ids, counts = SeenIds(), {"documents": 0, "truncated": 0, "empty": 0}
-    with CollectionWriter(Path(folder), settings) as writer:
+    with CollectionWriter(Path(folder), settings, schema=schema) as writer:
         for documents, places, matrix, truncated in batches:
             _refuse_repeated(ids, places, documents)
             writer.append(matrix, documents)

@@ -11,7 +11,8 @@ from lsr.corpus.document import NO_FIELDS
 from lsr.encoders import Encoder
 from lsr.encoders.base import as_texts
 from lsr.errors import EncoderError, InputError
-from lsr.index import Collection, TopK
+from lsr.index import Allowed, Collection, TopK
+from lsr.index.fields.filters import Filter
 from lsr.retrieval.explanation import TermShare, common_terms, explain
 from lsr.retrieval.snippet import Snippet, snippet
 from lsr.sparse import SparseMatrix
@@ -69,7 +70,14 @@ class Searcher:
         return cls(collection, saved)
 
     def search(
-        self, query: str | SparseMatrix, k: int = 10, exact: bool = False, recall: float | None = None
+        self,
+        query: str | SparseMatrix,
+        k: int = 10,
+        exact: bool = False,
+        recall: float | None = None,
+        *,
+        filter: Filter | None = None,  # noqa: A002  the word that everybody types
+        sort: str | None = None,
     ) -> list[Hit]:
         """The best documents for ``query``, at most k; none when no term of it is in the vocabulary.
 
@@ -78,14 +86,33 @@ class Searcher:
             k: at least 1.
             exact: leave nothing out that could matter.
             recall: the share of the true best k to be found on average; None takes the settings of the index.
+            filter: only documents that meet it: a text such as 'price < 20 and brand in ["a", "b"]', or JSON.
+            sort: a field, with "-" before it for the largest first; None sorts by score. Every document with a term
+                of the query counts then.
 
         Raises:
-            InputError: an empty query, k below 1, or recall outside (0, 1].
+            InputError: an empty query, k below 1, recall outside (0, 1], or a filter or field that does not fit.
             MismatchError: a vector over another vocabulary.
         """
-        found = self.collection.search(self._vector(query), k, exact=exact, recall=recall)
+        index, vector = self.collection, self._vector(query)
+        allowed = None if filter is None else index.matching(filter)
+        if sort is None:
+            found = index.search(vector, k, exact=exact, recall=recall, allowed=allowed)
+        else:
+            descending, field = sort.startswith("-"), sort.removeprefix("-")
+            found = index.sorted(vector, k, field, descending=descending, allowed=allowed)
         pairs = zip(found.rows[0].tolist(), found.scores[0].tolist(), strict=True)
         return [self._hit(row, score) for row, score in pairs if row >= 0]
+
+    def found(self, query: str | SparseMatrix, filter: Filter | None = None) -> Allowed:  # noqa: A002
+        """Every document that scores above 0 and meets the filter.
+
+        Raises:
+            InputError, MismatchError: as for `search`.
+        """
+        index = self.collection
+        scores = index.scores(self._vector(query)) > 0
+        return Allowed(scores if filter is None else scores & (index.matching(filter).mask != 0))
 
     def rank(self, queries: Sequence[str], k: int, exact: bool = False) -> list[list[tuple[str, float]]]:
         """(id, score) of the best documents of each query, for evaluation.

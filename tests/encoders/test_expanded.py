@@ -200,7 +200,7 @@ def test_faults_are_named(encoder, saved, base, splade, tmp_path):
     with pytest.raises(EncoderError, match="but splade has 25 terms"):
         ExpandedEncoder(load(base, device="cpu"), splade, large, "x")
     for name, change, fault in (
-        ("folded.json", lambda p: p.write_text('{"factor": "much"}'), "not the settings of a folded encoder"),
+        ("folded.json", lambda p: p.write_text('{"factor": "much"}'), "not the settings of an expanded encoder"),
         (
             "folded.json",
             lambda p: p.write_bytes(msgspec.json.encode(msgspec.structs.replace(SETTINGS, format=9))),

@@ -111,9 +111,7 @@ def test_queries_that_nothing_can_answer_are_counted():
     qrels = {"1": {"a": 0}, "2": {"a": -1, "b": 1}}
     found = oddities(qrels, {"1": [("a", 1.0)], "2": [("b", 1.0)]})
     assert found.fruitless == 1
-    assert explain_oddities(found, convention("trec")) == [
-        "1 judged query without a relevant document: counted as 0"
-    ]
+    assert explain_oddities(found, convention("trec")) == ["1 judged query without a relevant document: counted as 0"]
 
 
 def test_an_unknown_convention_is_refused():

@@ -244,8 +244,8 @@ def test_a_file_that_may_not_be_read_is_no_damage(index, name):
 @pytest.mark.parametrize("engine", ["windowed", "seismic"])
 def test_an_index_of_the_first_version_of_this_format_is_searched(tmp_path, engine):
     searcher = Searcher.open(FORMAT_2 / engine)
-    for options in ({}, {"exact": True}):
-        hits = searcher.search("where do bees dance", 3, **options)
+    for exact in (False, True):
+        hits = searcher.search("where do bees dance", 3, exact)
         assert [hit.id for hit in hits] == ["honey", "flower"]
         assert [hit.score for hit in hits] == pytest.approx([1.3735015, 0.31524634], rel=1e-5)
         assert hits[0].text == "Bees dance to tell other bees where flowers are."

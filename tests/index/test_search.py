@@ -261,3 +261,20 @@ def test_every_engine_is_built_saved_and_loaded_in_the_same_way(engine, tmp_path
     for exact in (False, True):
         one, other = index.search(queries, 3, exact=exact), loaded.search(queries, 3, exact=exact)
         assert one.rows.tolist() == other.rows.tolist()
+
+
+@pytest.mark.parametrize("engine", [WindowedIndex, SeismicIndex, ExactIndex])
+def test_no_queries_find_nothing_and_wrong_arguments_are_named(engine):
+    documents = random_matrix(0, 50, 30, 8)
+    index = engine.build(documents)
+    assert index.search(SparseMatrix.from_dicts([], 30), 3).rows.shape == (0, 3)
+    for arguments, match in (
+        ({"k": True}, "k is True"),
+        ({"threads": 0}, "threads is 0"),
+        ({"threads": "2"}, "threads is '2'"),
+        ({"threads": 2**40}, "threads is 1099511627776"),
+        ({"allowed": np.ones(50, np.bool_)}, "wanted Allowed"),
+        ({"queries": documents.to_scipy()}, "wanted a SparseMatrix"),
+    ):
+        with pytest.raises(InputError, match=match):
+            index.search(**{"queries": documents.slice(0, 2), "k": 3, **arguments})

@@ -167,7 +167,7 @@ def encoders_prune_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A trained encoder of stems, or a SPLADE.")],
     data: Annotated[list[str], typer.Option(help="Texts to count words in, as lsr train reads them; may be repeated.")],
     out: Annotated[Path, typer.Option("--out", help="New folder to write.")],
-    least: Annotated[int, typer.Option(help="A piece stays if its words occur this often in the texts.")] = 40,
+    least: Annotated[int, typer.Option(min=0, help="A piece stays if its words occur this often in the texts.")] = 40,
 ) -> None:
     """Remove rare word-pieces from an encoder; their words are split into other pieces.
 

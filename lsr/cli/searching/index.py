@@ -10,12 +10,13 @@ from rich.progress import Progress as Bars
 
 from lsr import encoders
 from lsr.cli.console import facts, out, progress_bars, readable_bytes, say, warn_of_empty, warn_of_unread
-from lsr.cli.options import Download, IdField, Language, TextField, TitleField, fetch
+from lsr.cli.options import Declared, Download, IdField, Language, Store, TextField, TextFields, TitleField, fetch
 from lsr.corpus import DocumentReader, Fields
+from lsr.corpus.schema import parse_types
 from lsr.encoders.registry import in_language
 from lsr.formats import VectorSource, is_vector_file
 from lsr.formats.vectors import EXACT
-from lsr.index import IndexSettings
+from lsr.index import Collection, IndexSettings
 from lsr.retrieval import IndexSummary, index_documents, index_vectors
 from lsr.retrieval.index_source import is_index, vector_source
 
@@ -38,6 +39,9 @@ def command(  # noqa: PLR0913 - one parameter an option
     id_field: IdField = None,
     text_field: TextField = None,
     title_field: TitleField = None,
+    text_fields: TextFields = None,
+    store: Store = "all",
+    declared: Declared = None,
     vectors: Annotated[
         str | None,
         typer.Option(metavar="FORMAT", help="Index the vectors in the files: auto, or a format of lsr convert."),
@@ -50,7 +54,9 @@ def command(  # noqa: PLR0913 - one parameter an option
     """
     fetch(sources if download else [])
     name = in_language(encoder, language)
-    fields = Fields(id_field, text_field, title_field)
+    texts = [*(text_field or []), *(text_fields or "").split(",")]
+    fields = Fields(id_field, texts, title_field, store.split(","))
+    types = parse_types(declared or [])
     settings = IndexSettings(engine)
     if vectors or is_vector_file(Path(sources[0])) or is_index(Path(sources[0])):
         _run_vectors(vector_source(sources, vectors), out, name, settings)
@@ -58,8 +64,9 @@ def command(  # noqa: PLR0913 - one parameter an option
     reader = DocumentReader(sources, fields)
     loaded = encoders.load(name or encoders.DEFAULT)
     with progress_bars() as bars:
-        summary = index_documents(reader, loaded, out, settings, IndexBars(bars, reader))
+        summary = index_documents(reader, loaded, out, settings, IndexBars(bars, reader), types=types)
     _print(summary, out, loaded.name)
+    _print_fields(out)
     for note in reader.notes:
         say(note)
     warn_of_unread(summary, loaded)
@@ -94,6 +101,16 @@ class IndexBars:
             self._bars.update(self._encoding, completed=size, total=size)
         self._bars.start_task(self._building)
         self._bars.update(self._building, completed=done, total=total, items=done)
+
+
+def _print_fields(folder: Path) -> None:
+    """Types of the fields, with how many words keywords have."""
+    collection = Collection(folder)
+    words = [name for name, kind in collection.fields.items() if kind.startswith("keyword")]
+    distinct = {one.field: f" ({one.distinct:,} values)" for one in collection.facets(words, top=1)}
+    named = ", ".join(f"{name}: {kind}{distinct.get(name, '')}" for name, kind in collection.fields.items())
+    if named:
+        say(f"fields: {named}")
 
 
 def _print(summary: IndexSummary, folder: Path, encoder: str) -> None:

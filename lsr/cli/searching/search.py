@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lsr.cli.console import one_line, out, print_json, say
+from lsr.index.fields.facets import Facet
 from lsr.retrieval import Hit, Searcher, Snippet, TermShare
 from lsr.sparse import SparseMatrix
 
@@ -18,7 +20,7 @@ SHOWN_TERMS = 12
 WIDE = 70  # columns of a screen that has room for bars
 
 
-def command(
+def command(  # noqa: PLR0913 - one parameter an option
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an index.")],
     query: Annotated[list[str], typer.Argument(metavar="QUERY", help="What to look for; several words are one query.")],
     k: Annotated[int, typer.Option("-k", help="Number of hits.", min=1)] = 10,
@@ -28,6 +30,16 @@ def command(
         float | None, typer.Option(help="Share of the true top k to find on average, such as 0.95 (see lsr tune).")
     ] = None,
     explained: Annotated[bool, typer.Option("--explain", help="Show what each term adds to a score.")] = False,
+    filter_text: Annotated[
+        str | None,
+        typer.Option("--filter", metavar="TEXT", help="Only documents that meet it, as 'price < 20 and in_stock'."),
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option(metavar="FIELD", help="Sort by a field; -FIELD puts the largest first.")
+    ] = None,
+    facets: Annotated[
+        str | None, typer.Option(metavar="FIELD,...", help="Count the values of fields over the documents found.")
+    ] = None,
 ) -> None:
     """Search an index and show why each hit was found.
 
@@ -37,10 +49,11 @@ def command(
     searcher = Searcher.open(folder)
     vector = searcher.encode(text)
     # A process that asks once finds everything as soon: exact search of most indexes does without the compiler.
-    hits = searcher.search(vector, k, exact or recall is None, recall)
+    hits = searcher.search(vector, k, exact or recall is None, recall, filter=filter_text, sort=sort)
+    counted = _facets(searcher, vector, filter_text, facets.split(",")) if facets else []
     if as_json:
         records = [_record(searcher, text, vector, hit, explained) for hit in hits]
-        print_json({"query": text, "hits": records})
+        print_json({"query": text, "hits": records, **({"facets": [*map(_facet_record, counted)]} if facets else {})})
         return
     if not hits:
         say(_why_nothing(searcher, text, vector))
@@ -48,6 +61,28 @@ def command(
         _print_hit(number, hit, searcher.snippet(vector, hit))
         if explained:
             out.print(Padding(_shares_table(hit, searcher.explain(text, hit)), (0, 0, 1, 0), expand=False))
+    for one in counted:
+        out.print(_facet_line(one), soft_wrap=True)
+
+
+def _facets(searcher: Searcher, vector: SparseMatrix, filter_: str | None, names: Sequence[str]) -> list[Facet]:
+    """Counts over every document that has a term of the query and meets the filter."""
+    return searcher.collection.facets(names, searcher.found(vector, filter_))
+
+
+def _facet_record(one: Facet) -> dict[str, Any]:
+    values = [{"value": value, "documents": count} for value, count in one.counts]
+    ranges = [part._asdict() for part in one.ranges]
+    return {**one._asdict(), "counts": values, "ranges": ranges}
+
+
+def _facet_line(one: Facet) -> Text:
+    """A field and its values in one line: words with their counts, or ranges."""
+    counts = [f"{value} ({count:,})" for value, count in one.counts]
+    counts += [f"{part.low} to {part.high} ({part.documents:,})" for part in one.ranges]
+    rest = f", {one.distinct - len(one.counts):,} more" if one.distinct > len(one.counts) else ""
+    missing = f"; without: {one.missing:,}" if one.missing else ""
+    return Text.assemble((f"{one.field}  ", "bold"), f"{', '.join(counts)}{rest}{missing}")
 
 
 def _why_nothing(searcher: Searcher, query: str, vector: SparseMatrix) -> str:

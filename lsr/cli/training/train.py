@@ -53,11 +53,12 @@ def command(  # noqa: PLR0913  one for each option
         return
     from lsr.training.loop.session import Plan
 
+    chosen = read_recipe(recipe, profile)
     start, sources, judged, folder = _places(model, data, dev, out)
     if mix:
         Order([1] * len(sources), tuple(mix))  # refuses weights that do not fit, before anything is read
     plan = Plan(start, tuple(sources), tuple(judged), folder, tuple(teacher or ()), tuple(mix or ()) or None, seed)
-    _train(read_recipe(recipe, profile), plan, resume)
+    _train(chosen, plan, resume)
 
 
 def _train(recipe: Recipe, plan: Plan, resume: bool) -> None:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from lsr.encoders.parts.part import Parts, Sizes, Vector
 from lsr.encoders.parts.registry import gates_of, head_of, sparsifier_of
+from lsr.encoders.parts.tensors import check_exported
 from lsr.encoders.side import Side
 from lsr.encoders.tokens.word_pieces import Tokens
 from lsr.errors import EncoderError
@@ -19,17 +20,19 @@ class ArraySide:
         side: which parts.
         parts: their tensors; head "vocabulary" has ``vocabulary_weight`` and ``vocabulary_bias`` here.
         sizes: numbers of a state and terms of the vocabulary.
+        place: names them in messages.
 
     Raises:
-        EncoderError: a part that only torch runs.
+        EncoderError: a part that only torch runs, or a tensor that does not fit.
     """
 
-    def __init__(self, side: Side, parts: Parts, sizes: Sizes) -> None:
+    def __init__(self, side: Side, parts: Parts, sizes: Sizes, place: str = "the encoder") -> None:
         self._side, self._parts = side, parts
         self._gates, self._sparsifier = gates_of(side), sparsifier_of(side)
         self._threshold: Vector = parts.get("thresholds", np.array(side.threshold, np.float32))
         if part := self._only_in_torch():
             raise EncoderError(f"{part} runs in torch only: load the model that this export was made of")
+        check_exported(parts, side, sizes.width, sizes.vocabulary, place)
         self._head = head_of(side).arrays(side, parts, sizes)
         self.terms = self._sparsifier.columns(self._head.terms)
 

@@ -40,8 +40,10 @@ class OnnxRunner:
         self.tokenizer = read_tokenizer(source.tokenizer)
         self._view = view_of(source.tokenizer, source.side)
         self._session = _session(source)
-        known = terms_of(source.tokenizer, source.side)
-        self._head = ArraySide(source.side, source.parts, Sizes(0, known))
+        known, width = terms_of(source.tokenizer, source.side), self._session.get_outputs()[0].shape[-1]
+        if not isinstance(width, int):
+            raise EncoderError(f"{source.onnx}: its output has no fixed width; wanted the body of an exported encoder")
+        self._head = ArraySide(source.side, source.parts, Sizes(width, known), str(source.onnx))
         self.terms = self._head.terms
         self._threads = threads or len(os.sched_getaffinity(0))
         if head_of(source.side).columns_are == "tokens" and self.terms < known:
@@ -110,4 +112,5 @@ def _session(source: SideSource) -> Any:
     try:
         return onnxruntime.InferenceSession(str(source.onnx), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001  onnxruntime raises classes of its own without a common root
-        raise EncoderError(f"{source.onnx}: not a network that onnxruntime can run ({str(error)[:200]})") from None
+        fault = str(error).splitlines()[0][:200]
+        raise EncoderError(f"{source.onnx}: not a network that onnxruntime can run ({fault})") from None

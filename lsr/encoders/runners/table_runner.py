@@ -118,6 +118,9 @@ class CorpusTable:
     Args:
         parts: ``table`` and ``prior`` float32[V]; ``frequency`` float32[V] and ``documents`` float32[1] where a corpus
             was seen.
+
+    Raises:
+        EncoderError: counts that are none.
     """
 
     STRENGTH = 500.0  # documents that the prior stands for
@@ -126,7 +129,14 @@ class CorpusTable:
     def __init__(self, parts: Parts) -> None:
         self._table, self._prior = parts["table"], parts["prior"]
         self.frequency = parts.get("frequency", np.zeros_like(self._table)).copy()
-        self.documents = int(parts.get("documents", np.zeros(1))[0])
+        documents = parts.get("documents", np.zeros(1))
+        counts = np.append(self.frequency.ravel(), documents.ravel())
+        shapes = self.frequency.shape == self._table.shape == self._prior.shape and documents.shape == (1,)
+        if not shapes or not np.isfinite(counts).all() or (counts < 0).any():
+            raise EncoderError(
+                "the query table's document frequencies are damaged: wanted one count of documents a term"
+            )
+        self.documents = int(documents[0])
 
     def observe(self, terms: Sequence[Sequence[int]]) -> None:
         """Take note of documents, each given by the terms that stand in it."""

@@ -83,7 +83,10 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     manifest = read_object(folder / "lsr.json")
     if manifest.get("format") != FORMAT:
         raise EncoderError(f"{folder}: format {manifest.get('format')!r}, wanted {FORMAT}; export it with this version")
-    for name, wanted in manifest.get("files", {}).items():
+    files, stated = manifest.get("files", {}), manifest.get("fingerprint")
+    if not isinstance(files, dict) or not (stated is None or (isinstance(stated, str) and stated)):
+        raise EncoderError(f"{folder / 'lsr.json'} is damaged: wanted checksums of files, and a fingerprint or null")
+    for name, wanted in files.items():
         path = folder / name
         if not path.is_file():
             raise EncoderError(f"{folder} holds no complete model: {name} is missing")

@@ -110,6 +110,9 @@ def read(folder: Path) -> Manifest:
         manifest = msgspec.convert(head, Manifest)
     except NOT_JSON as error:
         raise StorageError(f"{folder / NAME} is damaged ({error}): index the documents again") from None
+    folders = [segment.folder for segment in manifest.segments]
+    if not folders or len(set(folders)) < len(folders):
+        raise StorageError(f"{folder / NAME} is damaged ({len(folders)} segments): index the documents again")
     for path in _paths(manifest):
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\0" in path:
             raise StorageError(

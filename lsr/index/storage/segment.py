@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lsr.arrays import load_array, save_array
 from lsr.corpus import Document
@@ -66,6 +67,10 @@ class Segment:
             error = ValueError(f"{len(columns[wrong[0]]):,} values of {wrong[0]!r} but {len(self):,} documents")
             raise unreadable(self._folder / FIELDS, error)
         return columns
+
+    def scores(self, query: SparseMatrix) -> NDArray[np.float32]:
+        """The inner product of every document with a query of one row, float32[n]."""
+        return self._exact.scores(query)
 
     def document(self, row: int) -> Document:
         """The document at ``row``, with its fields."""

@@ -16,7 +16,7 @@ from lsr.index.results import TopK, checked_k, mask_of
 from lsr.index.settings import WindowedSettings
 from lsr.index.windowed.build import COLUMNS, Windows, build_windows, check_windows, shape_of
 from lsr.index.windowed.kernels import SHORT, Scratch, score_rows, search_windows
-from lsr.index.work import Span, spread
+from lsr.index.work import Span, check_threads, spread
 from lsr.sparse import SparseMatrix, check_summable, term_dtype
 
 MOST_LISTS = 2**15 - 2  # of a query: their rounding must fit in uint16 sums
@@ -92,11 +92,12 @@ class WindowedIndex:
             MismatchError: queries over another vocabulary, or ``allowed`` for another number of documents.
             InputError: k or threads below 1, or a query of more than 32,766 terms.
         """
+        mask = mask_of(allowed, len(self._documents))
+        check_threads(threads)
         if allowed is not None and scores_directly(len(self._documents), allowed.count, exact):
             return self.score(queries, k, allowed)
         k = checked_k(queries, self._documents, k)
         limits = self._limits(k, exact, settings or self.settings)
-        mask = mask_of(allowed, len(self._documents))
         n = len(queries)
         found = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
         arrays = self._of(queries)

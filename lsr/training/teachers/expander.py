@@ -14,7 +14,7 @@ from lsr.encoders import load
 from lsr.encoders.base import Encoder
 from lsr.encoders.convert.export import export_onnx
 from lsr.encoders.convert.prune import Pruning
-from lsr.encoders.expanded import BASE, EXPANDER, ExpandedEncoder, Settings, StemVectors
+from lsr.encoders.expanded import BASE, EXPANDER, MOST_FACTOR, ExpandedEncoder, Settings, StemVectors
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.registry import folder_of
 from lsr.encoders.storage.writer import new_folder
@@ -45,8 +45,11 @@ def expand(
     Raises:
         EncoderError: encoders of other kinds, no queries, a factor that is not above 0, a ``target`` that is there.
     """
-    if factor <= 0 or not data.queries:
-        raise EncoderError(f"factor {factor:g}, {len(data.queries):,} queries: wanted more than 0 of both")
+    if not 0 < factor <= MOST_FACTOR or not data.queries:
+        raise EncoderError(
+            f"factor {factor:g}, {len(data.queries):,} queries: wanted more than 0 of both, and a factor of at most "
+            f"{MOST_FACTOR:,.0f}"
+        )
     if target.exists():
         raise EncoderError(f"{target} is there already: name a new folder")
     own, other, folder = load(base, device="cpu"), load(expander), folder_of(base)

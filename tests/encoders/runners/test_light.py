@@ -245,3 +245,55 @@ def test_bytes_leave_the_numbers_of_rows_what_they_are(tmp_path):
     assert np.array_equal(found["vocabulary_rows"], parts["vocabulary_rows"])
     assert found["table"] == pytest.approx(parts["table"], rel=1e-3)
     assert found["vocabulary_weight"] == pytest.approx(parts["vocabulary_weight"], abs=0.02)
+
+
+def edited(folder, target, change):
+    """A copy whose tensors were changed, its checksums left out."""
+    from safetensors.numpy import load_file, save_file
+
+    shutil.copytree(folder, target)
+    parts = load_file(target / "document" / "parts.safetensors")
+    change(parts)
+    save_file(parts, target / "document" / "parts.safetensors")
+    manifest = json.loads((target / "lsr.json").read_text())
+    (target / "lsr.json").write_text(json.dumps({**manifest, "files": {}}))
+    return target
+
+
+@pytest.mark.parametrize(
+    ("system", "name", "change", "match"),
+    [
+        ("splade-v2", "vocabulary_weight", lambda x: x * np.nan, "holds NaN or infinity"),
+        ("splade-v2", "vocabulary_weight", lambda x: x[:, :-1].copy(), r"tensor 'vocabulary_weight' is \[\d+, 15\]"),
+        ("splade-v2", "vocabulary_weight", lambda x: x.astype(np.int32), "holds int32; wanted floating point"),
+        ("splade-v2", "vocabulary_bias", lambda x: x[None].copy(), r"tensor 'vocabulary_bias' is \[1, \d+\]"),
+        ("splade-v2", "vocabulary_bias", None, "tensor 'vocabulary_(weight|bias)' is"),
+        ("unicoil", "token_weight", None, "tensor 'token_weight' is missing"),
+        ("unicoil", "token_weight", lambda x: x * np.inf, "tensor 'token_weight' holds NaN or infinity"),
+        ("csr", "centre", lambda x: x[:3].copy(), r"tensor 'centre' is \[3\]; wanted \[16\]"),
+    ],
+)
+def test_tensors_of_an_export_that_do_not_fit_are_refused(system, name, change, match, exported, tmp_path):
+    def apply(parts):
+        if change is None:
+            del parts[name]
+        else:
+            parts[name] = change(parts[name])
+
+    folder = edited(exported(system)[1], tmp_path / "copy", apply)
+    with pytest.raises(EncoderError, match=match):
+        load(folder)
+
+
+@pytest.mark.parametrize("change", [lambda x: x[None].copy(), lambda x: x * np.nan, lambda x: x[:-2].copy()])
+def test_a_query_table_that_does_not_fit_is_refused(change, exported, tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    folder = edited(exported("opensearch-doc-v3")[1], tmp_path / "copy", lambda parts: None)
+    parts = load_file(folder / "query" / "parts.safetensors")
+    save_file({**parts, "table": change(parts["table"])}, folder / "query" / "parts.safetensors")
+    with pytest.raises(EncoderError, match="table"):
+        load(folder)
+    shutil.rmtree(folder / "query")
+    with pytest.raises(EncoderError, match=r"(query table|folder query) is missing"):
+        load(folder)

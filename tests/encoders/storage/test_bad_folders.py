@@ -100,7 +100,7 @@ def test_a_tokenizer_that_is_none_is_refused(folder):
 
 
 def test_an_unknown_system_is_refused(folder):
-    refused(folder, "unknown system 'splade-v9': wanted one of", system="splade-v9")
+    refused(folder, "unknown system 'splade-v9': wanted a TOML file or one of", system="splade-v9")
 
 
 def test_an_idf_file_beside_a_model_makes_queries_a_lookup(folder):
@@ -120,6 +120,19 @@ def test_without_torch_the_extra_is_named(folder, monkeypatch):
     ("text", "match"),
     [
         ("title = ", "not a declaration"),
+        ('title = "x"\npaper = "y"\n[document]\nhead = "dense"\nbackbone = "gpt"', "wanted one of masked-lm, encoder"),
+        (
+            'title = "x"\npaper = "y"\n[document]\nhead = "table"\nsparsifier = "relative"\nthreshold = nan',
+            "threshold nan: wanted finite numbers of 0 or more",
+        ),
+        (
+            'title = "x"\npaper = "y"\n[document]\nhead = "table"\nsparsifier = "relative"\nthreshold = 1.5',
+            "'relative' has threshold 1.5: wanted below 1",
+        ),
+        (
+            'title = "x"\npaper = "y"\nscorer = "l2"\n[document]\nhead = "table"',
+            "unknown scorer 'l2': wanted one of dot",
+        ),
         (
             'title = "x"\npaper = "y"\n[document]\nhead = "magic"',
             "unknown head 'magic': wanted one of vocabulary, token-weight, ",

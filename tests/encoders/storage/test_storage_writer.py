@@ -1,5 +1,7 @@
 """A folder of an encoder is there whole or not at all."""
 
+import errno
+import os
 import subprocess
 import sys
 
@@ -33,3 +35,27 @@ def test_a_kill_leaves_no_encoder(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "encoder")], check=False)
     assert done.returncode == -9
     assert not (tmp_path / "encoder").exists()
+
+
+def test_what_a_kill_left_is_removed_by_the_next_writer(tmp_path):
+    for process in (2**22 + 1, os.getppid()):
+        (tmp_path / f".encoder.{process}.new").mkdir()
+    with new_folder(tmp_path / "encoder") as new:
+        (new / "a").write_text("x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".encoder.{os.getppid()}.new", "encoder"]
+
+
+def test_two_writers_of_one_folder_are_told_apart(tmp_path):
+    with pytest.raises(EncoderError, match="another process wrote it"), new_folder(tmp_path / "encoder"):  # noqa: PT012
+        (tmp_path / "encoder").mkdir()
+        (tmp_path / "encoder" / "theirs").write_text("x")
+    assert [path.name for path in tmp_path.iterdir()] == ["encoder"]
+
+
+def test_a_full_disk_names_the_folder_that_was_to_be_written(tmp_path):
+    with (
+        pytest.raises(EncoderError, match=r"cannot write .*/encoder: the disk is full; name another folder"),
+        new_folder(tmp_path / "encoder"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device", "/models/source.safetensors")
+    assert not list(tmp_path.iterdir())

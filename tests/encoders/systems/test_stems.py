@@ -142,7 +142,11 @@ def test_before_training_documents_are_bm25(start):
 def test_numpy_and_torch_give_one_vector_and_one_origin(start):
     source = varied(start)
     network = read_network(source.document)
-    head = ArraySide(source.document.side, source.document.parts, Sizes(0, network.terms))
+    head = ArraySide(
+        source.document.side,
+        source.document.parts,
+        Sizes(source.document.parts["vocabulary_weight"].shape[1], network.terms),
+    )
     view = view_of(start / "tokenizer.json", source.document.side)
     for text in [*CORPUS, "", "the of"]:
         tokens = view([text])[0]

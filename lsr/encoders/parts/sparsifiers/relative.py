@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lsr.encoders.parts.part import Sparsifier, Vector
+from lsr.encoders.side import Side
 
 if TYPE_CHECKING:
     import torch
@@ -16,6 +17,10 @@ class Relative(Sparsifier):
     """OpenSearch's prune ratio, which ``threshold`` is."""
 
     name, about, needs_k = "relative", "those above `threshold` times the largest", False
+
+    def fault(self, side: Side) -> str | None:
+        """A share is below 1."""
+        return None if side.threshold < 1 else f"sparsifier 'relative' has threshold {side.threshold}: wanted below 1"
 
     def choose(self, reps: torch.Tensor, k: int) -> torch.Tensor:
         """All float[B, V]: what an autoencoder's losses look at is not pruned."""
