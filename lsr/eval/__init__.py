@@ -27,7 +27,7 @@ from lsr.eval.collections.writer import write_collection
 from lsr.eval.measures.diversity import alpha_ndcg, intra_list_distance
 from lsr.eval.measures.efficiency import Efficiency, Subject, flops, measure_efficiency, seconds_each, shared_share
 from lsr.eval.measures.evaluate import DEFAULT_MEASURES, Scores, depth_of, evaluate, is_sum
-from lsr.eval.measures.more_than_grades import Evidence, check_evidence
+from lsr.eval.measures.more_than_grades import Evidence, check_evidence, subtopics_for
 from lsr.eval.measures.names import parse_measures
 from lsr.eval.measures.significance import Difference, Interval, compare, confidence_interval, holm, p_text
 from lsr.eval.provenance import provenance
@@ -121,6 +121,7 @@ __all__ = [
     "self_task",
     "shared_share",
     "sub_collections",
+    "subtopics_for",
     "suite_table",
     "values_checksum",
     "write_collection",

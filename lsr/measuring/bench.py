@@ -38,12 +38,12 @@ from lsr.eval import (
     fuse,
     histogram,
     load_collection,
-    load_topics,
     measured,
     parse_measures,
     path_for,
     provenance,
     read_run,
+    subtopics_for,
 )
 from lsr.index import IndexSettings
 from lsr.measuring.sweep import sweep
@@ -175,7 +175,7 @@ class Bench:
         return found.convention == self.suite.convention and names <= {*found.measures} and bool(found.by_convention)
 
     def _values(self, data: Judged, run: Run) -> Any:
-        topics = load_topics(data.collection.path, data.collection.split)
+        topics = subtopics_for(parse_measures(self.suite.measures), data.collection.path, data.collection.split)
         return measured(data.collection.qrels, run, self.suite.measures, self.suite.convention, Evidence(topics))
 
     def _key(self, spec: SystemSpec, data: Judged) -> str:

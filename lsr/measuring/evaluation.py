@@ -34,11 +34,11 @@ from lsr.eval import (
     is_judgements,
     load_collection,
     load_judged,
-    load_topics,
     measured,
     parse_measures,
     provenance,
     run_checksum,
+    subtopics_for,
     values_checksum,
 )
 from lsr.index import Collection
@@ -148,7 +148,7 @@ def evaluate_system(
     encoder = None if question.index else question.encoder or encoders.DEFAULT
     question = replace(question, measures=tuple(names), encoder=encoder, split=collection.split)
     depth = depth_of(measures) + rules.drops_self
-    topics = load_topics(collection.path, collection.split)
+    topics = subtopics_for(measures, collection.path, collection.split)
     check_evidence([one for one in measures if one.NAME != "ILD"], Evidence(topics))  # before hours of encoding
     with _opened(question, collection, listener) as (system, rate):
         if prepare:

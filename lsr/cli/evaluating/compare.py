@@ -28,11 +28,11 @@ from lsr.eval import (
     holm,
     is_sum,
     load_qrels,
-    load_topics,
     oddities,
     p_text,
     parse_measures,
     read_run,
+    subtopics_for,
 )
 from lsr.eval import convention as conventions
 
@@ -61,7 +61,7 @@ def command(
     wanted, rules = parse_measures(measures or DEFAULT_MEASURES), conventions(convention)
     judged, others = load_qrels(qrels), b or []
     runs = {path: _read_judged(path, judged) for path in (a, *others)}
-    evidence = Evidence(load_topics(qrels))
+    evidence = Evidence(subtopics_for(wanted, qrels))
     scores = {path: evaluate(judged, found, wanted, rules, evidence) for path, found in runs.items()}
     if others:
         _print_differences(a, others, wanted, scores)

@@ -32,13 +32,13 @@ from lsr.eval import (
     check_run_ids,
     compare_certificates,
     load_collection,
-    load_topics,
     measured,
     parse_measures,
     provenance,
     read_certificate,
     read_run,
     sub_collections,
+    subtopics_for,
     write_run,
 )
 from lsr.eval.report import Measured, report_page
@@ -331,7 +331,7 @@ def _report(found: Evaluation, baseline: Path | None) -> str:
     cells = [Cell(system=found.about["encoder"], values=found.values, **facts, **shared)]
     if baseline:
         run = read_run(baseline, collection.queries)
-        evidence = Evidence(load_topics(collection.path, collection.split))
+        evidence = Evidence(subtopics_for(parse_measures(names), collection.path, collection.split))
         values = measured(collection.qrels, run, names, found.values.convention, evidence)
         cells.append(Cell(system=baseline.stem, values=values, about={"run": str(baseline)}, **shared))
     title = f"{found.about['encoder']} on {collection.name}"

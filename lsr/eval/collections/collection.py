@@ -185,15 +185,19 @@ def _open_split(root: Path, split: str | None, order: Sequence[str], pattern: st
 
 
 def load_topics(path: str | Path, split: str | None = None) -> dict[str, dict[str, list[str]]]:
-    """Topics of each relevant document, by query: the second column of TREC's judgements; none in other layouts.
+    """Topics of each relevant document, by query: the second of four columns of judgements; none where there are three.
 
     Raises:
         InputError: as `load_qrels`.
     """
     root = Path(path)
+    if is_judgements(root):
+        return {} if root.suffix == ".gt" else _judged_topics(open_file(root))
+    if irds.is_irds(root) or esci_locale(root) or products.is_wands(root) or (root / "collection.tsv").exists():
+        return {}
     if trec := trec_files(root, split):
         return _judged_topics(open_file(trec[2]))
-    return _judged_topics(open_file(root)) if is_judgements(root) and root.suffix != ".gt" else {}
+    return _judged_topics(_open_qrels(root, split)[1])
 
 
 def _judged_topics(stream: ByteStream) -> dict[str, dict[str, list[str]]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ir_measures.measures import BaseMeasure, ParamInfo, register, registry
 
 from lsr.errors import InputError
+from lsr.eval.collections.collection import load_topics
 from lsr.eval.measures.diversity import Topics, alpha_ndcg, intra_list_distance
 from lsr.sparse import SparseMatrix
 
@@ -49,6 +51,16 @@ def fault_of_own(measure: Any) -> str | None:
     if unknown := [name for name in measure.params if name not in known]:
         return f"{unknown[0]} is not computed here; it takes {' and '.join(known)}"
     return None if "cutoff" in measure.params else f"it needs a cutoff, as {measure @ 10}"
+
+
+def subtopics_for(measures: Sequence[Any], path: str | Path, split: str | None = None) -> dict[str, Topics]:
+    """Topics of relevant documents by query, where a measure asks for them; judgements are not read otherwise.
+
+    Raises:
+        InputError: as `lsr.eval.load_topics`.
+    """
+    wanted = any(measure.NAME == "alpha_nDCG" for measure in measures)
+    return dict(load_topics(path, split)) if wanted else {}
 
 
 def check_evidence(
