@@ -12,6 +12,8 @@ from lsr.errors import InputError, MismatchError
 from lsr.index.allowed import EVERYTHING, Allowed
 from lsr.sparse import SparseMatrix, check_summable
 
+WHOLE = int, np.integer
+
 
 class TopK(NamedTuple):
     """The best k documents of each of n queries, best first, ties by row; k is cut to the number of documents.
@@ -60,13 +62,17 @@ def check_queries(queries: SparseMatrix, dim: int, k: int) -> None:
         MismatchError: another vocabulary size.
         InputError: k below 1, or queries that are no `SparseMatrix`.
     """
-    if not isinstance(queries, SparseMatrix):
-        raise InputError(f"the queries are {queries!r:.60}: wanted a SparseMatrix; SparseMatrix.from_scipy makes one")
-    if queries.dim != dim:
+    try:
+        found = queries.dim
+    except AttributeError:
+        raise InputError(
+            f"the queries are {queries!r:.60}: wanted a SparseMatrix; SparseMatrix.from_scipy makes one"
+        ) from None
+    if found != dim:
         raise MismatchError(
             f"query vectors over {queries.dim:,} terms, index over {dim:,}: encode queries with the index's own encoder"
         )
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+    if k is True or not isinstance(k, WHOLE) or k < 1:
         raise InputError(f"k is {k!r:.40}: wanted a whole number, at least 1")
 
 

@@ -48,10 +48,11 @@ def spread(run: Callable[[Span], None], n: int, threads: int) -> None:
     Raises:
         InputError: a number of threads that is none.
     """
-    check_threads(threads)
-    if threads == 1 or n < 2:
-        if n:
-            run((0, n))
+    if threads != 1:
+        check_threads(threads)
+    if n == 1 or (n and threads == 1):
+        run((0, n))
+    if n < 2 or threads == 1:
         return
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(run, equal_spans(np.arange(n + 1), threads * RANGES)))

@@ -93,8 +93,8 @@ class WindowedIndex:
             InputError: k or threads below 1, or a query of more than 32,766 terms.
         """
         mask = mask_of(allowed, len(self._documents))
-        check_threads(threads)
         if allowed is not None and scores_directly(len(self._documents), allowed.count, exact):
+            check_threads(threads)
             return self.score(queries, k, allowed)
         k = checked_k(queries, self._documents, k)
         limits = self._limits(k, exact, settings or self.settings)
