@@ -39,7 +39,7 @@ Download = Annotated[bool, typer.Option("--download", help="Let ir_datasets down
 
 def fetch(sources: Iterable[str]) -> None:
     """Let ir_datasets fetch those of ``sources`` that it is to give."""
-    from lsr.corpus import irds
+    from lsr.corpus.layouts import irds
 
     for source in filter(irds.is_irds, sources):
         irds.fetch(source)

@@ -11,7 +11,7 @@ from lsr.on_first_use import on_first_use
 
 if TYPE_CHECKING:
     from lsr.corpus.fields import Fields
-    from lsr.corpus.json_text import json_objects, json_value
+    from lsr.corpus.layouts.json_text import json_objects, json_value
     from lsr.corpus.reader import DocumentReader
     from lsr.corpus.streams import ByteStream, has_member, open_member
     from lsr.corpus.unique import SeenIds
@@ -21,7 +21,7 @@ __getattr__ = on_first_use(
     __name__,
     {
         "fields": ("Fields",),
-        "json_text": ("json_objects", "json_value"),
+        "layouts.json_text": ("json_objects", "json_value"),
         "reader": ("DocumentReader",),
         "streams": ("ByteStream", "has_member", "open_member"),
         "unique": ("SeenIds",),

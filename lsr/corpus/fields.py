@@ -145,6 +145,10 @@ class FieldReader:
             return {name: Cell(value) for name, value in rest.items() if value and self._keeps(name)}
         return {name: value for name, value in flattened(rest).items() if value is not None and self._keeps(name)}
 
+    def kept(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Those of ``fields``, which no record holds, that documents keep."""
+        return {name: value for name, value in fields.items() if self._keeps(name)} or NO_FIELDS
+
     def _keeps(self, name: str) -> bool:
         return self._store == EVERYTHING or any(name == one or name.startswith(f"{one}.") for one in self._store)
 

@@ -7,14 +7,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
-from lsr.corpus import irds, products
 from lsr.corpus.document import Document
 from lsr.corpus.fields import ID_NAMES, FieldReader, Fields, PlacedError
-from lsr.corpus.json_text import json_objects
-from lsr.corpus.parquet import open_parquet, records
+from lsr.corpus.layouts import irds, products
+from lsr.corpus.layouts.json_text import json_objects
+from lsr.corpus.layouts.parquet import open_parquet, records
+from lsr.corpus.layouts.table import Choice, csv_records, tab_records
+from lsr.corpus.layouts.text_files import TEXT_ENDINGS, read_text_file
 from lsr.corpus.sources import Source, files_of, layout, left_out, open_source, paths_of, total_size
 from lsr.corpus.streams import ByteStream
-from lsr.corpus.table import Choice, csv_records, tab_records
 from lsr.corpus.values import identifier
 from lsr.errors import InputError
 
@@ -50,6 +51,7 @@ class DocumentReader:
         self._fields = FieldReader(fields or Fields())
         named = [(source, files_of(source)) for source in paths_of(sources)]
         self._paths = [path for _, files in named for path in files]
+        self._names = {path: _name_in(source, path) for source, files in named for path in files}
         self._left_out = [note for source, files in named if (note := left_out(source, files))]
         self._headers: list[str] = []
         self._current: ByteStream | None = None
@@ -90,6 +92,8 @@ class DocumentReader:
             return self._placed(products.read_wands(path))
         if locale := products.esci_locale(path):
             return self._placed(products.read_esci(locale[0] / products.ESCI, locale[1]))
+        if path.suffix.lower() in TEXT_ENDINGS:
+            return self._text_file(path)
         self._current = stream = open_source(path)
         if layout(path).endswith(".parquet"):
             return self._parquet(stream, path)
@@ -125,6 +129,12 @@ class DocumentReader:
                 self._headers.append(f"{self.place}: {line.count(TAB) + 1} columns; {COLUMNS}")
             yield Document(self._here(identifier, key), "", text)
 
+    def _text_file(self, path: Path) -> Iterator[Document]:
+        self.place, self._current = str(path), None
+        document = read_text_file(path, self._names[path])
+        yield document._replace(fields=self._fields.kept(document.fields))
+        self._done += int(document.fields["bytes"])
+
     def _parquet(self, stream: ByteStream, path: Path) -> Iterator[Document]:
         row = 0
         try:
@@ -149,3 +159,8 @@ class DocumentReader:
             raise
         except InputError as error:
             raise InputError(f"{self.place}: {error}") from None
+
+
+def _name_in(source: Path, path: Path) -> str:
+    """The id of a file of text: its path below the folder that is the source, or as it was given."""
+    return path.relative_to(source).as_posix() if path != source and source.is_dir() else path.as_posix()

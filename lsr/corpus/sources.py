@@ -8,13 +8,14 @@ from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 
-from lsr.corpus import irds, products
+from lsr.corpus.layouts import irds, products
+from lsr.corpus.layouts.text_files import TEXT_ENDINGS, text_files
 from lsr.corpus.streams import ByteStream, open_file, open_member
 from lsr.errors import InputError, reason
 
 LAYOUTS = (
     "JSONL (.jsonl, .json, .ndjson), CSV (.csv), TSV (.tsv), each also as .gz, Parquet (.parquet), "
-    "BEIR zip or folder, or -"
+    "text (.txt, .md, .html), BEIR zip or folder, a folder of such files, or -"
 )
 JSON_ENDINGS = (".jsonl", ".json", ".ndjson")
 CORPORA = ("corpus.jsonl", "corpus.jsonl.gz", "collection.tsv", "collection.tsv.gz", products.WANDS)
@@ -59,6 +60,8 @@ def left_out(source: Path, files: Sequence[Path]) -> str | None:
     """What in a folder may hold documents, and is not among ``files``, its `files_of`, in words."""
     if str(source) == "-" or irds.is_irds(source) or products.esci_locale(source) or not source.is_dir():
         return None
+    if all(path.suffix.lower() in TEXT_ENDINGS for path in files):
+        return None  # below folders too
     read = {path.name for path in files}
     others = [path for path in sorted(source.iterdir()) if path.name not in read and _looks_like_documents(path)]
     if not others:
@@ -94,7 +97,7 @@ def total_size(paths: Sequence[Path]) -> int | None:
 
 
 def _endings() -> tuple[str, ...]:
-    return (*JSON_ENDINGS, ".csv", ".tsv", ".parquet", ".zip")
+    return (*JSON_ENDINGS, ".csv", ".tsv", ".parquet", ".zip", *TEXT_ENDINGS)
 
 
 def _files_of_folder(folder: Path) -> list[Path]:
@@ -102,11 +105,13 @@ def _files_of_folder(folder: Path) -> list[Path]:
         if (folder / name).is_file():
             return [folder / name]
     parts = [path for path in sorted(folder.iterdir()) if path.is_file() and _may_hold_documents(path)]
-    if parts:
+    if parts or (parts := text_files(folder)):
         return parts
     others = sorted(path.name for path in folder.iterdir() if NO_DOCUMENTS.search(layout(path)) and path.name[0] != ".")
     found = f"found {', '.join(others[:3])} but no documents" if others else "found no documents"
-    raise InputError(f"{folder}: {found}; wanted corpus.jsonl, collection.tsv or JSONL or Parquet parts")
+    raise InputError(
+        f"{folder}: {found}; wanted corpus.jsonl, collection.tsv, JSONL or Parquet parts, or files of text"
+    )
 
 
 def _may_hold_documents(path: Path) -> bool:
@@ -116,7 +121,8 @@ def _may_hold_documents(path: Path) -> bool:
 
 def _looks_like_documents(path: Path) -> bool:
     name = layout(path)
-    return not NO_DOCUMENTS.search(name) and (path.is_dir() or name.endswith(_endings()))
+    beside = tuple(ending for ending in _endings() if ending not in TEXT_ENDINGS)  # a README is no document
+    return not NO_DOCUMENTS.search(name) and (path.is_dir() or name.endswith(beside))
 
 
 def _size(path: Path) -> int | None:

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.corpus.json_text import json_value
+from lsr.corpus.layouts.json_text import json_value
 from lsr.errors import InputError, StorageError
 from lsr.eval.collections.collection import Qrels
 from lsr.eval.measures.evaluate import evaluate, is_sum

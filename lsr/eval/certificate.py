@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from lsr.corpus.json_text import json_value
+from lsr.corpus.layouts.json_text import json_value
 from lsr.errors import InputError, reason
 
 FORMAT, VERSION = "lsr-certificate", 1

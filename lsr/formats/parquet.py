@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lsr.corpus import Document, json_value
-from lsr.corpus.parquet import batches, open_parquet
+from lsr.corpus.layouts.parquet import batches, open_parquet
 from lsr.corpus.values import decoded, identifier, plain_text, whole_number
 from lsr.errors import InputError
 from lsr.formats.vectors import ROWS, VectorBatch, Vocabulary, single, sorted_rows

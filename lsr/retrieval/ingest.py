@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from lsr._version import __version__
-from lsr.corpus import Document, SeenIds
+from lsr.corpus import Document, DocumentReader, Fields, SeenIds
 from lsr.corpus.document import checked
+from lsr.corpus.in_memory import Records, Table
 from lsr.corpus.schema import Schema
 from lsr.encoders import Encoder, Observation, load
 from lsr.errors import InputError
@@ -64,20 +65,22 @@ class IndexSummary:
 
 
 def index_documents(
-    documents: Iterable[Document],
+    documents: Iterable[Document | Mapping[str, Any]] | Table,
     encoder: Encoder | str | Path,
     folder: str | Path,
     settings: IndexSettings | None = None,
     progress: Progress | None = None,
     observe: Callable[[Sequence[str]], Observation] | None = None,
     types: Mapping[str, str] | None = None,
+    fields: Fields | None = None,
 ) -> IndexSummary:
     """Encode ``documents`` and make them the index in ``folder``; an index there before is replaced at the very end.
 
     Memory holds one batch and, while building, one segment.
 
     Args:
-        documents: read once, in order; ids may be whole numbers.
+        documents: read once, in order: a `DocumentReader`, `Document` or dicts, or a table of pyarrow, pandas or
+            polars; ids may be whole numbers.
         encoder: or its name or folder; saved with the index. One that learns from a corpus and has seen one is left as
             it is: the index gets a copy that learns from these documents alone.
         folder: of the index.
@@ -85,6 +88,8 @@ def index_documents(
         progress: told of every step.
         observe: gives the vectors of each batch of texts in order, where they were computed before; None asks
             ``encoder``.
+        fields: which keys of dicts, or columns of a table, are id, title, text, and which others are kept; None keeps
+            all.
         types: of fields that are declared, as `lsr.corpus.schema.TYPES` names them; the others are inferred.
 
     Raises:
@@ -92,8 +97,8 @@ def index_documents(
             field's type, or what their stream raises.
         StorageError: the folder cannot be written.
     """
-    if not isinstance(documents, Iterable):
-        raise InputError(f"the documents are {documents!r:.60}: wanted several lsr.Document, or a lsr.DocumentReader")
+    if not isinstance(documents, DocumentReader):
+        documents = Records(documents, fields)
     own = (encoder if isinstance(encoder, Encoder) else load(encoder)).fresh()
     coverage = Coverage(own)
     batches = _encoded(documents, own, observe or own.observe, coverage)

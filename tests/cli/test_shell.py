@@ -288,7 +288,7 @@ MISUSES = {
     "a list to encode": lambda searcher, hit: searcher.encode(["bees"]),
     "an id to explain": lambda searcher, hit: searcher.explain("bees", hit.id),
     "an id for a snippet": lambda searcher, hit: searcher.snippet("bees", hit.id),
-    "no documents": lambda searcher, hit: index_documents(None, load("bm25"), "nowhere"),  # type: ignore[arg-type]
+    "no documents": lambda searcher, hit: index_documents(None, load("bm25"), "nowhere"),
     "no encoder": lambda searcher, hit: load(None),  # type: ignore[arg-type]
 }
 

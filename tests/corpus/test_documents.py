@@ -25,10 +25,10 @@ NO_DOCUMENTS: dict[str, tuple[Any, str]] = {
     "half a pair": ([made("1", "", "caf\udce9")], "document 1: the text holds half a surrogate pair"),
     "title": ([made("1", ["a"], "bees")], r"document 1: the title holds \['a'\]: wanted text"),
     "deep": ([made("1", "", [])], r"document 1: the text holds \[\]: wanted text"),
-    "record": ([{"id": "1", "text": "bees"}], "found a dict, wanted lsr.Document.id, title, text."),
-    "tuple": ([("1", "", "bees")], "found a tuple, wanted lsr.Document"),
-    "name of a file": ("corpus.jsonl", "found a str, wanted lsr.Document.*; lsr.DocumentReader reads files"),
-    "one document": (made("1", "", "bees"), "found a str, wanted lsr.Document"),
+    "record": ([{"text": "bees"}], "record 1: no id field"),
+    "tuple": ([("1", "", "bees")], "record 1: found a tuple, wanted lsr.Document"),
+    "name of a file": ("corpus.jsonl", "wanted several lsr.Document, .*; lsr.DocumentReader reads files"),
+    "one document": (made("1", "", "bees"), "wanted several lsr.Document, "),
     "the same id": ([made(1, "", "x"), made("1", "", "y")], "document 2: the id '1' was given before"),
 }
 

@@ -4,7 +4,8 @@ import importlib.util
 
 import pytest
 
-from lsr.corpus import Document, DocumentReader, irds
+from lsr.corpus import Document, DocumentReader
+from lsr.corpus.layouts import irds
 from lsr.errors import InputError, MissingExtraError
 from lsr.eval import load_collection
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lsr.corpus import Document, DocumentReader, json_objects, json_value
-from lsr.corpus.json_text import BLOCK
+from lsr.corpus.layouts.json_text import BLOCK
 from lsr.corpus.streams import open_file
 from lsr.errors import InputError
 

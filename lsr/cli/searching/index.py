@@ -107,7 +107,10 @@ def _print_fields(folder: Path) -> None:
     """Types of the fields, with how many words keywords have."""
     collection = Collection(folder)
     words = [name for name, kind in collection.fields.items() if kind.startswith("keyword")]
-    distinct = {one.field: f" ({one.distinct:,} values)" for one in collection.facets(words, top=1)}
+    distinct = {
+        one.field: f" ({one.distinct:,} {'value' if one.distinct == 1 else 'values'})"
+        for one in collection.facets(words, top=1)
+    }
     named = ", ".join(f"{name}: {kind}{distinct.get(name, '')}" for name, kind in collection.fields.items())
     if named:
         say(f"fields: {named}")

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from lsr.corpus import Document, SeenIds
-from lsr.corpus.parquet import open_parquet
+from lsr.corpus.layouts.parquet import open_parquet
 from lsr.encoders.base import Encoder, Observation
 from lsr.errors import InputError, MismatchError, StorageError
 from lsr.formats.parquet import SCHEMA, terms_entry, vector_table

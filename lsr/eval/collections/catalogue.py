@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lsr.corpus import has_member
-from lsr.corpus.products import esci_locale
+from lsr.corpus.layouts.products import esci_locale
 from lsr.errors import InputError
 from lsr.eval.collections import products
 

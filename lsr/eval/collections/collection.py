@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 from zipfile import is_zipfile
 
-from lsr.corpus import ByteStream, has_member, irds, open_member
-from lsr.corpus.products import esci_locale
+from lsr.corpus import ByteStream, has_member, open_member
+from lsr.corpus.layouts import irds
+from lsr.corpus.layouts.products import esci_locale
 from lsr.corpus.streams import open_file
 from lsr.corpus.values import identifier, whole_number
 from lsr.errors import InputError

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lsr.corpus.products import LOCALES, WANDS, esci_locale, read_parquet_rows, read_tab_table
+from lsr.corpus.layouts.products import LOCALES, WANDS, esci_locale, read_parquet_rows, read_tab_table
 from lsr.errors import InputError
 
 WANDS_GRADES = {"Exact": 2, "Partial": 1, "Irrelevant": 0}

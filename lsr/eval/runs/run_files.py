@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lsr.corpus.json_text import json_value
+from lsr.corpus.layouts.json_text import json_value
 from lsr.corpus.streams import ByteStream, open_file
 from lsr.corpus.values import finite_number, identifier, whole_number
 from lsr.errors import InputError

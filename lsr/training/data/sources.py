@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus import Document, DocumentReader, has_member, json_objects
-from lsr.corpus.parquet import open_parquet, records
+from lsr.corpus.layouts.parquet import open_parquet, records
 from lsr.corpus.streams import open_file
 from lsr.errors import InputError, TrainingError
 from lsr.eval import load_collection

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from lsr.corpus.parquet import batches, open_parquet, records
+from lsr.corpus.layouts.parquet import batches, open_parquet, records
 from lsr.errors import InputError, reason
 from lsr.sparse import indptr_of
 from lsr.training.data.examples import Examples

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.corpus.document import Document, checked
-from lsr.corpus.parquet import open_parquet, records
+from lsr.corpus.layouts.parquet import open_parquet, records
 from lsr.corpus.streams import ByteStream, open_file
 from lsr.corpus.values import decoded, plain_text
 from lsr.errors import InputError
