@@ -199,10 +199,10 @@ def test_a_request_to_end_leaves_nothing_temporary(tmp_path, number, code):
     ) as process:
         deadline = time.monotonic() + 60
         while (
-            not list((tmp_path / "tmp").glob("lsr-eval-*")) and time.monotonic() < deadline and process.poll() is None
+            not list((tmp_path / "tmp").glob("lsr-eval-*/*")) and time.monotonic() < deadline and process.poll() is None
         ):
             time.sleep(0.02)
-        assert list((tmp_path / "tmp").glob("lsr-eval-*"))
+        assert list((tmp_path / "tmp").glob("lsr-eval-*/*"))
         process.send_signal(number)
         _, said = process.communicate(timeout=60)
     assert process.returncode == code
