@@ -47,11 +47,12 @@ def documents(rows: range, rng: np.random.Generator, fields: bool) -> list[Docum
 
 def build(vectors: SparseMatrix, folder: Path, fields: bool) -> float:
     """Seconds to write an index of the vectors."""
-    rng, started = np.random.default_rng(0), time.perf_counter()
+    rng, parts = np.random.default_rng(0), [(at, min(at + BATCH, len(vectors))) for at in range(0, len(vectors), BATCH)]
+    batches = [documents(range(*part), rng, fields) for part in parts]
+    started = time.perf_counter()
     with CollectionWriter(folder) as writer:
-        for start in range(0, len(vectors), BATCH):
-            stop = min(start + BATCH, len(vectors))
-            writer.append(vectors.slice(start, stop), documents(range(start, stop), rng, fields))
+        for part, batch in zip(parts, batches, strict=True):
+            writer.append(vectors.slice(*part), batch)
         writer.save_encoder(lambda place: (place / "none").write_text("none") and None)
         info = EncoderInfo("none", "none", vectors.dim)
         writer.commit(info, lambda rows: rows, {"documents": len(vectors), "truncated": 0, "empty": 0}, __version__)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
@@ -159,15 +160,26 @@ TYPES = {
         FieldType("json", "a JSON value", stored),
     )
 }
-OF_TEXT = frozenset({"boolean", "integer", "float"})  # that a text may be in a table, where everything is text
-TEXTUAL = frozenset({"datetime", "keyword", "keywords", "json"})
+# Types that may hold a value of a class of Python; texts of tables may be anything.
 FITTING = {
     bool: frozenset({"boolean", "json"}),
     int: frozenset({"integer", "float", "keyword", "keywords", "json"}),
     float: frozenset({"float", "json"}),
     list: frozenset({"keywords", "json"}),
+    str: frozenset({"datetime", "keyword", "keywords", "json"}),
+    Cell: frozenset(TYPES),
 }
+# Classes of Python whose values are stored as they are.
+AS_THEY_ARE = {
+    "boolean": {bool, type(None)},
+    "integer": {int, type(None)},
+    "float": {float, type(None)},
+    "keyword": {str, type(None)},
+}
+PLAIN = {str, int, float, bool, list, dict, type(None), Cell}
+LISTS = {list, type(None)}
 ONLY_STORED = frozenset({"json"})
+KNOWN = 2**16  # texts of a field whose values are kept
 
 
 class Schema:
@@ -187,34 +199,42 @@ class Schema:
         self.declared = dict(declared or {})
         self._possible: dict[str, frozenset[str]] = {}
 
-    def see(self, fields: Mapping[str, Any]) -> None:
-        """Take note of the values of one document, flat.
+    def see(self, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Take note of the values of some documents by field, None for nothing.
 
         Raises:
             InputError: more fields than a schema holds.
         """
-        for name, value in fields.items():
-            if name in self.declared or value is None:
+        for name, values in columns.items():
+            if name in self.declared:
                 continue
             possible = self._possible.get(name)
             if possible is None:
                 possible = self._new(name)
             if possible is not ONLY_STORED:
-                self._possible[name] = _still(possible, value)
+                self._possible[name] = _still(possible, values)
 
     def types(self) -> dict[str, str]:
         """The type of every field, declared ones first."""
         inferred = {name: next(kind for kind in TYPES if kind in kinds) for name, kinds in self._possible.items()}
         return self.declared | inferred
 
-    def row(self, fields: Mapping[str, Any], document: str) -> dict[str, Any]:
-        """The values of one document as they are stored.
+    def stored(self, name: str, values: Sequence[Any], documents: Sequence[str]) -> list[Any]:
+        """The values of a field as they are stored, None for nothing; ``documents`` are the ids, for messages.
 
         Raises:
             InputError: a value that does not fit; names document, field, value and type.
         """
-        types = self.types()
-        return {name: _taken(types[name], value, name, document) for name, value in fields.items() if value is not None}
+        kind = self.types()[name]
+        if AS_THEY_ARE.get(kind) and name not in self.declared and not set(map(type, values)) - AS_THEY_ARE[kind]:
+            return list(values)
+        if kind == "keywords" and name not in self.declared and set(map(type, values)) <= LISTS:
+            return list(values)
+        take, known = TYPES[kind].take, dict[Any, Any]()
+        return [
+            None if value is None else _taken(take, known, kind, value, name, document)
+            for value, document in zip(values, documents, strict=True)
+        ]
 
     def _new(self, name: str) -> frozenset[str]:
         if len(self._possible) + len(self.declared) >= MOST_FIELDS:
@@ -233,6 +253,8 @@ def flattened(record: Mapping[str, Any], before: str = "", depth: int = 0) -> di
         name = f"{before}{key}"
         if len(name) > LONGEST_NAME or depth > DEEPEST:
             raise InputError(f"the field {shown(name)} is too long or too deep: wanted {LONGEST_NAME} characters")
+        if type(value) not in PLAIN and hasattr(value, "isoformat"):
+            value = value.isoformat()
         parts = flattened(value, f"{name}.", depth + 1) if isinstance(value, dict) else {name: value or _or(value)}
         if twice := found.keys() & parts.keys():
             raise InputError(f"two fields are called {min(twice)!r}: rename one")
@@ -261,23 +283,53 @@ def _or(value: Any) -> Any:
     return None if value == "" else value
 
 
-def _still(possible: frozenset[str], value: Any) -> frozenset[str]:
-    """Those of the types that hold ``value`` too."""
-    if isinstance(value, str):
-        kept = possible if type(value) is Cell else possible & TEXTUAL
-        wrong = {kind for kind in kept & (OF_TEXT | {"datetime"}) if not _holds(kind, value)}
-        if len(value) > LONGEST_KEYWORD or not _holds("keyword", value):
-            return ONLY_STORED
-        return kept - wrong if wrong else kept
-    if isinstance(value, list) and not all(isinstance(one, str) for one in value):
+def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Values by field of some documents, None for nothing."""
+    columns: dict[str, list[Any]] = {}
+    for at, fields in enumerate(rows):
+        for name, value in fields.items():
+            column = columns.get(name)
+            if column is None:
+                column = columns[name] = [None] * len(rows)
+            column[at] = value
+    return columns
+
+
+def _still(possible: frozenset[str], values: Sequence[Any]) -> frozenset[str]:
+    """Those of the types that hold ``values`` too."""
+    kinds = set(map(type, values)) - {type(None)}
+    for kind in kinds:
+        possible = possible & FITTING.get(kind, ONLY_STORED)
+    if kinds == {bool} or not kinds or possible == ONLY_STORED:
+        return possible or ONLY_STORED
+    if kinds == {str}:
+        return _of_texts(possible, {value for value in values if value is not None})
+    if kinds == {list} and (words := _words(values)) is not None:
+        return possible if not words or _of_texts(possible, words) != ONLY_STORED else ONLY_STORED
+    if kinds == {float} and all(map(math.isfinite, filter(None, values))):
+        return possible
+    kept = {kind for kind in possible if all(_holds(kind, value) for value in values if value is not None)}
+    return frozenset(kept) or ONLY_STORED
+
+
+def _words(values: Sequence[Any]) -> set[str] | None:
+    """The distinct words of lists, or None where something else is in them."""
+    if set(map(type, chain.from_iterable(filter(None, values)))) - {str}:
+        return None
+    return set(chain.from_iterable(filter(None, values)))
+
+
+def _of_texts(possible: frozenset[str], texts: set[str]) -> frozenset[str]:
+    whole = "".join(texts)
+    if max(map(len, texts)) > LONGEST_KEYWORD or "\0" in whole or not is_unicode(whole):
         return ONLY_STORED
-    kept = possible & FITTING.get(type(value), ONLY_STORED)
-    if type(value) in (list, int, float) and not all(_holds(kind, value) for kind in kept):
-        return frozenset(kind for kind in kept if _holds(kind, value))
-    return kept
+    timed = "datetime" in possible and all(_holds("datetime", text) for text in texts)
+    return possible if timed else possible - {"datetime"}
 
 
 def _holds(kind: str, value: Any) -> bool:
+    if kind == "keywords" and isinstance(value, list) and not all(isinstance(one, str) for one in value):
+        return False  # numbers stay numbers
     try:
         TYPES[kind].take(value)
     except MisfitError:
@@ -285,11 +337,17 @@ def _holds(kind: str, value: Any) -> bool:
     return True
 
 
-def _taken(kind: str, value: Any, name: str, document: str) -> Any:
+def _taken(take: Callable[[Any], Any], known: dict[Any, Any], kind: str, value: Any, name: str, document: str) -> Any:
+    """A value as it is stored; texts that come again are not looked at again."""
+    if isinstance(value, str) and value in known:
+        return known[value]
     try:
-        return TYPES[kind].take(value)
+        found = take(value)
     except MisfitError:
         raise InputError(
             f"document {document!r:.80}, field {name!r:.80}: found {shown(value)}, wanted {TYPES[kind].wanted} "
-            f"({kind}); declare another type, as --field {name}:keyword, or mend the value"
+            f"({kind}); declare another type, as --field {name}:keyword, or correct the value"
         ) from None
+    if isinstance(value, str) and len(known) < KNOWN:
+        known[value] = found
+    return found

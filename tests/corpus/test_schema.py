@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsr.corpus.schema import LONGEST_KEYWORD, TYPES, Cell, Schema, flattened, parse_types
+from lsr.corpus.schema import LONGEST_KEYWORD, TYPES, Cell, Schema, columns_of, flattened, parse_types
 from lsr.errors import InputError
 
 
 def inferred(*values):
     schema = Schema()
     for value in values:
-        schema.see({"x": value})
-    return schema.types().get("x")
+        schema.see({"x": [value]})
+    return schema.types().get("x") if any(value is not None for value in values) else None
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,11 @@ def test_types_are_inferred_from_all_values(values, kind):
 def test_texts_of_tables_may_be_numbers(values, kind):
     schema = Schema()
     for value in values:
-        schema.see(flattened({"x": Cell(value)}))
+        schema.see({"x": [*flattened({"x": Cell(value)}).values()]})
     assert schema.types()["x"] == kind
+    together = Schema()
+    together.see({"x": [*map(Cell, filter(None, values)), None]})
+    assert together.types()["x"] == kind
 
 
 def test_a_value_that_does_not_fit_names_document_field_value_and_type():
@@ -69,8 +72,8 @@ def test_a_value_that_does_not_fit_names_document_field_value_and_type():
     with pytest.raises(
         InputError, match=r"document 'd1', field 'price': found 'cheap', wanted a finite number \(float"
     ):
-        schema.row({"price": "cheap"}, "d1")
-    assert schema.row({"price": "19.90", "other": None}, "d1") == {"price": 19.9}
+        schema.stored("price", [1.5, "cheap"], ["d0", "d1"])
+    assert schema.stored("price", ["19.90", None, 3], ["a", "b", "c"]) == [19.9, None, 3.0]
 
 
 def test_declared_types_are_parsed_and_checked():
@@ -102,7 +105,7 @@ def test_nested_objects_flatten_with_dots():
 
 def test_too_many_fields_are_refused():
     with pytest.raises(InputError, match="more than 1,000 fields"):
-        Schema().see({f"f{i}": i for i in range(1001)})
+        Schema().see({f"f{i}": [i] for i in range(1001)})
 
 
 @pytest.mark.parametrize("zone", [0, 2, -8])
@@ -121,8 +124,18 @@ json_values = st.recursive(
 
 @given(st.lists(json_values, max_size=6))
 def test_whatever_was_seen_fits_the_type_that_is_inferred(values):
-    schema = Schema()
+    one, other = Schema(), Schema()
     for value in values:
-        schema.see({"x": value})
-    for value in values:
-        assert set(schema.row({"x": value}, "d")) == ({"x"} if value is not None else set())
+        one.see({"x": [value]})
+    other.see({"x": values})
+    if values:
+        assert one.types() == other.types()
+        found = one.stored("x", values, ["d"] * len(values))
+        assert [value is None for value in found] == [value is None for value in values]
+
+
+@given(st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys("abc", json_values)), max_size=5))
+def test_columns_hold_what_rows_held(rows):
+    columns = columns_of(rows)
+    back = [{name: values[at] for name, values in columns.items()} for at in range(len(rows))]
+    assert [{name: row.get(name) for name in columns} for row in rows] == back

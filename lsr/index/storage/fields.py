@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import msgspec
 import pyarrow as pa
 
 from lsr.corpus import Document
-from lsr.corpus.schema import Cell, Schema
-from lsr.index.fields.columns import Column, as_batch, columns_of, of_batch
+from lsr.corpus.schema import Cell, Schema, columns_of
+from lsr.errors import InputError
+from lsr.index.fields.columns import Column, as_batch, column_of, of_batch
 from lsr.index.storage.manifest import unreadable
 
 NAME = "fields.arrow"
@@ -25,9 +26,17 @@ class FieldWriter:
     def __init__(self, folder: Path) -> None:
         self._folder, self._file = folder, (folder / SPOOL).open("wb")
 
-    def append(self, documents: Sequence[Document]) -> None:
-        """Add one batch."""
-        self._file.write(b"".join(_encoded(document.id, document.fields) for document in documents))
+    def append(self, documents: Sequence[Document], schema: Schema) -> None:
+        """Add one batch, and show it to the schema.
+
+        Raises:
+            InputError: more fields than a schema holds.
+        """
+        columns = columns_of([document.fields for document in documents])
+        schema.see(columns)
+        cells = [name for name, values in columns.items() if Cell in set(map(type, values))]
+        content = _encoded([[document.id for document in documents], columns, cells])
+        self._file.write(len(content).to_bytes(8, "little") + content)
 
     def close(self) -> None:
         """Stop collecting; closing again does nothing."""
@@ -40,8 +49,12 @@ class FieldWriter:
             InputError: a value that does not fit; names document, field, value and type.
         """
         if types := schema.types():
-            rows = [schema.row(fields, name) for name, fields in _decoded(self._folder / SPOOL)]
-            batch = as_batch(columns_of(types, rows))
+            stored: dict[str, list[Any]] = {name: [] for name in types}
+            for ids, columns in _batches(self._folder / SPOOL):
+                for name, values in stored.items():
+                    own = columns.get(name)
+                    values += [None] * len(ids) if own is None else schema.stored(name, own, ids)
+            batch = as_batch({name: column_of(types[name], values) for name, values in stored.items()})
             with pa.OSFile(str(self._folder / NAME), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
                 writer.write_batch(batch)
         (self._folder / SPOOL).unlink()
@@ -67,16 +80,35 @@ def read_fields(folder: Path) -> dict[str, Column]:
         raise unreadable(path, error) from None
 
 
-def _encoded(name: str, fields: Mapping[str, Any]) -> bytes:
-    """One line: the id, fields, and which of them are cells of a table."""
-    cells = [field for field, value in fields.items() if type(value) is Cell]
-    plain = {field: str(value) if type(value) is Cell else value for field, value in fields.items()}
-    return msgspec.json.encode([name, plain, cells]) + b"\n"
+def _encoded(batch: list[Any]) -> bytes:
+    try:
+        return msgspec.msgpack.encode(batch, enc_hook=_text)
+    except OverflowError:  # whole numbers of more than 64 bits become floats, or texts
+        ids, columns, cells = batch
+        return _encoded([ids, {name: [_small(value) for value in values] for name, values in columns.items()}, cells])
 
 
-def _decoded(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    decode = msgspec.json.Decoder().decode
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return str(value)
+    raise InputError(f"a field holds a {type(value).__name__}: wanted what JSON can write")
+
+
+def _small(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_small(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _small(one) for key, one in value.items()}
+    if not isinstance(value, int) or -(2**63) <= value < 2**63:
+        return value
+    return float(value) if abs(value) < 10**300 else str(value)
+
+
+def _batches(path: Path) -> Iterator[tuple[list[str], dict[str, list[Any]]]]:
+    """Ids and values by field of every batch; texts of tables are `Cell` again."""
     with path.open("rb") as file:
-        for line in file:
-            name, fields, cells = decode(line)
-            yield name, {**fields, **{field: Cell(fields[field]) for field in cells}}
+        while size := file.read(8):
+            ids, columns, cells = msgspec.msgpack.decode(file.read(int.from_bytes(size, "little")))
+            for name in cells:
+                columns[name] = [Cell(value) if isinstance(value, str) else value for value in columns[name]]
+            yield ids, columns

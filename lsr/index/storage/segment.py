@@ -111,10 +111,10 @@ class SegmentWriter:
     def __len__(self) -> int:
         return sum(sizes.size for sizes in self._sizes)
 
-    def append(self, observed: SparseMatrix, documents: Sequence[Document]) -> None:
+    def append(self, observed: SparseMatrix, documents: Sequence[Document], schema: Schema) -> None:
         """Add one batch: a row for each document."""
         self._documents.append(documents)
-        self._fields.append(documents)
+        self._fields.append(documents, schema)
         self._sizes.append(np.diff(observed.indptr))
         self._spool[0].write(observed.terms.astype(np.uint32).tobytes())
         self._spool[1].write(observed.values.tobytes())

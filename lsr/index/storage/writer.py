@@ -85,14 +85,11 @@ class CollectionWriter:
             InputError: more fields than a schema holds.
             StorageError: the disk is full, or another fault of it.
         """
-        for document in documents:
-            if document.fields:
-                self.schema.see(document.fields)
         with _writing(self._root):
             if not self._segments or self._segments[-1].nonzeros >= self._limit:
                 self._close_last()
                 self._segments.append(SegmentWriter(self._folder / f"segment-{len(self._segments):04d}"))
-            self._segments[-1].append(observed, documents)
+            self._segments[-1].append(observed, documents, self.schema)
 
     def commit(
         self,
