@@ -188,3 +188,29 @@ def test_a_command_is_declared_and_done_in_one_file(path):
     functions = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
     assert "run" not in functions
     assert not path.stem.endswith("_app")
+
+
+def prose(path):
+    """Lines of a page outside fenced blocks, with their numbers."""
+    fenced = False
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if line.startswith("```"):
+            fenced = not fenced
+        elif not fenced:
+            yield number, line
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "docs").glob("*.md")))
+def test_lines_of_pages_are_short(name):
+    assert not [number for number, line in prose(ROOT / "docs" / name) if len(line) > 120]
+
+
+def test_every_finding_of_the_log_has_a_date_a_question_and_a_result():
+    text = (ROOT / "docs" / "LOG.md").read_text()
+    index, _, findings = text.partition("\n### ")
+    for finding in findings.split("\n### "):
+        title, _, rest = finding.partition("\n")
+        assert re.match(r"\n?\d{4}-\d\d-\d\d · [a-z ]+\n", rest), title
+        assert "**Question.**" in rest, title
+        assert "**Result.**" in rest, title
+        assert f"- [{title}](#" in index, title

@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     request_seconds: float = Field(
         default=10,
         gt=0,
-        description="Time for the headers of a request to arrive, again for its body, and for a client to read on.",
+        description="Time limit for headers, for the body, and for a client that stops reading.",
     )
     idle_seconds: float = Field(default=60, gt=0, description="How long a connection without a request stays open.")
     shutdown_seconds: int = Field(
