@@ -51,6 +51,9 @@ COMMANDS = {
         SEARCHING,
         "Find and store the fastest settings of an index that reach a given recall of exact search.",
     ),
+    "info": Entry(
+        "searching.info", SEARCHING, "Show what an index holds: documents, fields, encoder, segments and bytes."
+    ),
     "check": Entry("searching.check", SEARCHING, "Verify every file of an index against its checksum."),
     "encode": Entry("encoding.encode", ENCODING, "Encode documents into a Parquet file of vectors."),
     "train": Entry("training.train", TRAINING, 'Train an encoder by a recipe; "lsr train list" shows the recipes.'),

@@ -13,6 +13,7 @@ from lsr.encoders.base import as_texts
 from lsr.errors import EncoderError, InputError
 from lsr.index import Allowed, Collection, TopK
 from lsr.index.fields.filters import Filter
+from lsr.index.results import check_queries
 from lsr.retrieval.explanation import TermShare, common_terms, explain
 from lsr.retrieval.snippet import Snippet, snippet
 from lsr.sparse import SparseMatrix
@@ -78,6 +79,7 @@ class Searcher:
         *,
         filter: Filter | None = None,  # noqa: A002  the word that everybody types
         sort: str | None = None,
+        offset: int = 0,
     ) -> list[Hit]:
         """The best documents for ``query``, at most k; none when no term of it is in the vocabulary.
 
@@ -89,19 +91,24 @@ class Searcher:
             filter: only documents that meet it: a text such as 'price < 20 and brand in ["a", "b"]', or JSON.
             sort: a field, with "-" before it for the largest first; None sorts by score. Every document with a term
                 of the query counts then.
+            offset: leave out this many of the best.
 
         Raises:
-            InputError: an empty query, k below 1, recall outside (0, 1], or a filter or field that does not fit.
+            InputError: an empty query, k below 1, recall outside (0, 1], an offset below 0, or a filter or field that
+                does not fit.
             MismatchError: a vector over another vocabulary.
         """
+        if isinstance(offset, bool) or not isinstance(offset, int) or offset < 0:
+            raise InputError(f"the offset is {offset!r:.40}: wanted a whole number of 0 or more")
         index, vector = self.collection, self._vector(query)
+        check_queries(vector, vector.dim, k)
         allowed = None if filter is None else index.matching(filter)
         if sort is None:
-            found = index.search(vector, k, exact=exact, recall=recall, allowed=allowed)
+            found = index.search(vector, k + offset, exact=exact, recall=recall, allowed=allowed)
         else:
             descending, field = sort.startswith("-"), sort.removeprefix("-")
-            found = index.sorted(vector, k, field, descending=descending, allowed=allowed)
-        pairs = zip(found.rows[0].tolist(), found.scores[0].tolist(), strict=True)
+            found = index.sorted(vector, k + offset, field, descending=descending, allowed=allowed)
+        pairs = zip(found.rows[0, offset:].tolist(), found.scores[0, offset:].tolist(), strict=True)
         return [self._hit(row, score) for row, score in pairs if row >= 0]
 
     def found(self, query: str | SparseMatrix, filter: Filter | None = None) -> Allowed:  # noqa: A002

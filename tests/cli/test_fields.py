@@ -119,3 +119,34 @@ def test_nested_json_is_kept_with_dots(tmp_path):
         {"maker.name": "Acme", "maker.since": 1990.0, "tags": ["new", "red"], "extra": [1, 2]}
     ]
     refused(lsr("search", tmp_path / "x", "mug", "--filter", "extra = 1"), "stored only")
+
+
+def test_pages_of_hits_follow_each_other(index):
+    ids = [hit["id"] for hit in found(index)["hits"]]
+    pages = [found(index, "-k", "2", "--offset", str(start))["hits"] for start in (0, 2, 4)]
+    assert [hit["id"] for page in pages for hit in page] == ids
+    prices = [
+        hit["id"] for start in (0, 2) for hit in found(index, "-k", 2, "--offset", start, "--sort", "price")["hits"]
+    ]
+    assert prices == ["A3", "A1", "A2", "A4"]
+    shown = lsr("search", index, "mug", "-k", "1", "--offset", "1")
+    assert shown.stdout.lstrip().startswith("2  ")
+
+
+def test_info_says_what_an_index_holds(index):
+    values = json.loads(lsr("info", index, "--json").stdout)
+    assert {name: values[name] for name in ("documents", "deleted", "segments", "generation", "reclaimable_bytes")} == {
+        "documents": 4,
+        "deleted": 0,
+        "segments": 1,
+        "generation": 1,
+        "reclaimable_bytes": 0,
+    }
+    assert values["fields"] == {"price": "float", "in_stock": "boolean", "brand": "keyword", "made": "datetime"}
+    files = [
+        path for path in index.rglob("*") if path.is_file() and path.name not in ("manifest.json", ".lock", ".lsr")
+    ]
+    assert values["bytes"] == sum(path.stat().st_size for path in files)
+    told = lsr("info", index).stdout
+    assert "price: float, in_stock: boolean, brand: keyword, made: datetime" in " ".join(told.split())
+    refused(lsr("info", index / "nothing"), "no such index")

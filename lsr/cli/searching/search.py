@@ -34,6 +34,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         str | None,
         typer.Option("--filter", metavar="TEXT", help="Only documents that meet it, as 'price < 20 and in_stock'."),
     ] = None,
+    offset: Annotated[int, typer.Option(help="Leave out this many of the best hits.", min=0)] = 0,
     sort: Annotated[
         str | None, typer.Option(metavar="FIELD", help="Sort by a field; -FIELD puts the largest first.")
     ] = None,
@@ -49,7 +50,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     searcher = Searcher.open(folder)
     vector = searcher.encode(text)
     # A process that asks once finds everything as soon: exact search of most indexes does without the compiler.
-    hits = searcher.search(vector, k, exact or recall is None, recall, filter=filter_text, sort=sort)
+    hits = searcher.search(vector, k, exact or recall is None, recall, filter=filter_text, sort=sort, offset=offset)
     counted = _facets(searcher, vector, filter_text, facets.split(",")) if facets else []
     if as_json:
         records = [_record(searcher, text, vector, hit, explained) for hit in hits]
@@ -57,7 +58,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         return
     if not hits:
         say(_why_nothing(searcher, text, vector))
-    for number, hit in enumerate(hits, 1):
+    for number, hit in enumerate(hits, 1 + offset):
         _print_hit(number, hit, searcher.snippet(vector, hit))
         if explained:
             out.print(Padding(_shares_table(hit, searcher.explain(text, hit)), (0, 0, 1, 0), expand=False))
