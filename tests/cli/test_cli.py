@@ -53,10 +53,12 @@ def test_no_torch_is_loaded_for_bm25(sample_index):
 
 def test_a_corpus_is_indexed_searched_and_checked(tmp_path):
     corpus = tmp_path / "corpus.jsonl.gz"
-    corpus.write_bytes(gzip.compress((SAMPLE / "corpus.jsonl").read_bytes()))
+    lines = (SAMPLE / "corpus.jsonl").read_bytes().splitlines(keepends=True)
+    some = [line for at, line in enumerate(lines) if at % 6 == 0 or b" bees" in line]
+    corpus.write_bytes(gzip.compress(b"".join(some)))
     made = lsr("index", corpus, "--out", tmp_path / "index")
     assert made.returncode == 0, made.stderr
-    facts = ("documents", "240", "terms", "non-zeros", "bytes", "seconds", "truncated documents")
+    facts = ("documents", str(len(some)), "terms", "non-zeros", "bytes", "seconds", "truncated documents")
     assert all(fact in made.stdout for fact in facts)
     assert "100%" in made.stderr
 
