@@ -86,6 +86,13 @@ class SparseMatrix:
         indptr = self.indptr[start : stop + 1] - first
         return _trusted(indptr, self.terms[first:last], self.weights[first:last], self.dim, self.scale)
 
+    def taken(self, rows: NDArray[np.int64]) -> SparseMatrix:
+        """The rows with these numbers, int64[m], in that order."""
+        starts, sizes = self.indptr[rows], np.diff(self.indptr)[rows]
+        indptr = indptr_of(sizes)
+        places = np.repeat(starts - indptr[:-1], sizes) + np.arange(indptr[-1])
+        return _trusted(indptr, self.terms[places], self.weights[places], self.dim, self.scale)
+
     def widened(self, dim: int) -> SparseMatrix:
         """The same rows over a vocabulary of ``dim`` terms, or of its own size where that is larger."""
         if dim <= self.dim:

@@ -1,0 +1,310 @@
+"""What does a collection hold at one generation, and which of it scores highest? Never changed once it is made."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.corpus import Document
+from lsr.errors import InputError
+from lsr.index.allowed import Allowed
+from lsr.index.engines import IndexSettings
+from lsr.index.fanout import crop, search_segments
+from lsr.index.fields.conditions import Condition
+from lsr.index.fields.facets import Facet, facet
+from lsr.index.fields.filters import Filter, as_condition, fields_of, is_relative
+from lsr.index.fields.matching import matches
+from lsr.index.fields.sorting import order_by
+from lsr.index.live.contents import Summary
+from lsr.index.live.part import Part
+from lsr.index.plan import COMPILER, check_recall, scan_cost, settings_for
+from lsr.index.results import TopK, check_queries, mask_of
+from lsr.index.windowed.kernels import search_windows
+from lsr.sparse import SparseMatrix
+
+KEPT_FILTERS = 31  # masks of filters that were asked before
+
+
+class Generation:
+    """Everything that a collection holds at one time, open for search.
+
+    Rows number the documents from 0, those that were deleted since among them, which nothing finds. They differ from
+    one generation to the next: what lasts is the id.
+
+    Args:
+        folder: of the collection.
+        summary: what is known of it.
+        parts: its segments.
+        settings: of the engine.
+    """
+
+    def __init__(self, folder: Path, summary: Summary, parts: Sequence[Part], settings: IndexSettings) -> None:
+        self.folder, self.summary, self.parts, self._settings = folder, summary, tuple(parts), settings
+        self._segments = [part.segment for part in parts]
+        self._ends = list(accumulate(len(part) for part in parts))
+        self._starts = [0, *self._ends][: len(parts)]
+        self._alive = [part.allowed for part in parts] if any(part.allowed for part in parts) else []
+        self._scanned = 0.0  # microseconds
+        self._matched: dict[Condition, Allowed] = {}
+        self._split: list[tuple[Allowed, list[Allowed]]] = []
+        self._count = sum(part.count for part in parts)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __repr__(self) -> str:
+        return f"<Generation {self.number} of {str(self.folder)!r}, {len(self):,} documents>"
+
+    @property
+    def number(self) -> int:
+        """Rises by one with every change of the collection."""
+        return self.summary.generation
+
+    @property
+    def rows(self) -> int:
+        """How many numbers of rows there are: documents, and those that were deleted since."""
+        return self._ends[-1] if self._ends else 0
+
+    @property
+    def dim(self) -> int:
+        """Size of the vocabulary."""
+        return self.summary.dim
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """Types of the documents' fields by name."""
+        return self.summary.fields
+
+    @property
+    def settings(self) -> IndexSettings:
+        """The engine and its settings."""
+        return self._settings
+
+    @property
+    def grid(self) -> tuple[dict[str, Any], ...]:
+        """Changes of the engine's settings that are worth trying."""
+        return self._settings.choice.grid
+
+    def search(
+        self,
+        queries: SparseMatrix,
+        k: int,
+        *,
+        exact: bool = False,
+        recall: float | None = None,
+        allowed: Allowed | None = None,
+        settings: dict[str, Any] | None = None,
+        threads: int = 1,
+    ) -> TopK:
+        """The best k documents of each query; scores are exact inner products, ties go to the lower row.
+
+        Args:
+            queries: made by the collection's encoder.
+            k: at least 1, cut to the number of documents; places without a document hold row -1.
+            exact: leave nothing out that could matter.
+            recall: the share of the true best k to be found on average, above 0 and at most 1; the fastest settings
+                that reached it on held-out queries are taken (`lsr tune`), or careful guesses. None takes the
+                settings of the collection.
+            allowed: the rows that may be found; None means all. Deleted documents are never found.
+            settings: changes of the engine's settings, in place of ``recall``.
+            threads: queries are spread over so many; results are equal for any number.
+
+        Raises:
+            MismatchError: queries over another vocabulary, or ``allowed`` for another number of rows.
+            InputError: k or threads below 1, recall outside (0, 1], or both ``exact`` and ``recall``.
+        """
+        check_queries(queries, self.dim, k)
+        k = min(k, max(1, len(self)))
+        chosen = self._settings.changed(settings) if settings else self._engine_settings(exact, recall, k)
+        return search_segments(
+            self._segments,
+            queries,
+            k,
+            exact=chosen is None,
+            allowed=self._alive if allowed is None else self._allowed(allowed),
+            settings=chosen,
+            threads=threads,
+            scan=chosen is None and self._may_scan(len(queries)),
+        )
+
+    def matching(self, filter_: Filter) -> Allowed:
+        """The documents that meet a filter: text, JSON, or a condition; see `lsr.index.fields`.
+
+        Raises:
+            InputError: no filter, an unknown field, or a value that does not fit its type.
+            StorageError: damage.
+        """
+        condition = as_condition(filter_, self.fields)
+        found = self._matched.get(condition)
+        if found is None:
+            names = sorted(fields_of(condition))
+            masks = [matches(condition, part.columns(names), len(part)) & part.mask for part in self.parts]
+            found = Allowed(np.concatenate([np.zeros(0, np.bool_), *masks]))
+            if not is_relative(condition):
+                self._matched = {**dict([*self._matched.items()][-KEPT_FILTERS:]), condition: found}
+        return found
+
+    @cached_property
+    def alive(self) -> Allowed:
+        """The rows that are documents."""
+        return Allowed(np.concatenate([np.zeros(0, np.bool_), *(part.mask for part in self.parts)]))
+
+    def facets(self, names: Sequence[str], allowed: Allowed | None = None, top: int = 10) -> list[Facet]:
+        """How the values of fields are spread over all documents, or over those allowed.
+
+        Raises:
+            InputError: an unknown field, or one that is stored only.
+            MismatchError: ``allowed`` for another number of rows.
+        """
+        chosen = self._chosen(allowed)
+        return [facet(name, self._type_of(name), self._columns(name, chosen), top) for name in names]
+
+    def scores(self, query: SparseMatrix) -> NDArray[np.float32]:
+        """The inner product of every document with a query of one row, float32[N] by row; 0 for a deleted one.
+
+        Raises:
+            MismatchError: another vocabulary size.
+        """
+        check_queries(query, self.dim, 1)
+        found = [np.zeros(0, np.float32)]
+        for part in self.parts:
+            scores = part.segment.scores(crop(query, part.segment.vectors.dim))
+            found.append(scores if part.alive is None else np.where(part.alive, scores, np.float32(0)))
+        return np.concatenate(found)
+
+    def sorted(
+        self, query: SparseMatrix, k: int, field: str, *, descending: bool = False, allowed: Allowed | None = None
+    ) -> TopK:
+        """The first k documents that score above 0 for a query of one row, by a field, ties by score.
+
+        Raises:
+            MismatchError, InputError: as for `search`; or a field that is unknown or has no order.
+        """
+        check_queries(query, self.dim, k)
+        self._type_of(field)
+        scores = self.scores(query)
+        chosen = (scores > 0) & self._chosen(allowed)
+        rows = np.flatnonzero(chosen)
+        rows = rows[order_by(field, self._columns(field, chosen), scores[chosen], descending)[:k]]
+        return TopK(rows[None].astype(np.int64), scores[rows][None])
+
+    def places(self, rows: NDArray[np.int64]) -> dict[str, tuple[NDArray[np.uint32], NDArray[np.int64]]]:
+        """By name of a segment or batch the rows, int64[n], that lie in it: as it counts them, and where in ``rows``.
+
+        uint32[m] and int64[m].
+        """
+        names = [name for part in self.parts for name, _ in part.segment.pieces]
+        ends = np.cumsum([0, *(size for part in self.parts for _, size in part.segment.pieces)])
+        pieces = np.searchsorted(ends, rows, side="right") - 1
+        found = {}
+        for piece in np.unique(pieces).tolist():
+            at = np.flatnonzero(pieces == piece)
+            found[names[piece]] = (rows[at] - ends[piece]).astype(np.uint32), at
+        return found
+
+    def document(self, row: int) -> Document:
+        """The document at ``row``, with its fields."""
+        part, within = self._locate(row)
+        return part.document(within)
+
+    def document_id(self, row: int) -> str:
+        """The id of the document at ``row``."""
+        part, within = self._locate(row)
+        return part.segment.documents.id(within)
+
+    def vector(self, row: int) -> SparseMatrix:
+        """The document vector at ``row``, as a matrix of one row."""
+        part, within = self._locate(row)
+        return part.segment.vectors.slice(within, within + 1).widened(self.dim)
+
+    def rows_of(self, ids: Sequence[str]) -> list[list[int]]:
+        """The rows of each of ``ids``, rising: one, several where a document has passages, or none."""
+        found: list[list[int]] = [[] for _ in ids]
+        for part, start in zip(self.parts, self._starts, strict=True):
+            for own, rows in zip(found, part.segment.rows_of(ids), strict=True):
+                own += [start + row for row in rows if part.alive is None or part.alive[row]]
+        return found
+
+    def known(self, ids: Iterable[str]) -> set[str]:
+        """Which of ``ids`` are documents of the collection."""
+        wanted = list(dict.fromkeys(ids))
+        return {name for name, rows in zip(wanted, self.rows_of(wanted), strict=True) if rows}
+
+    def batches(self, rows: int) -> Iterator[tuple[list[Document], SparseMatrix]]:
+        """All documents with their vectors, at most ``rows`` at a time, in order."""
+        for part in self.parts:
+            for start in range(0, len(part), rows):
+                stop = min(start + rows, len(part))
+                kept = start + np.flatnonzero(part.mask[start:stop])
+                if kept.size:
+                    yield [part.document(row) for row in kept.tolist()], part.segment.vectors.taken(kept)
+
+    def terms_per_document(self) -> NDArray[np.int64]:
+        """How many terms each document has, int64[N], in order of rows."""
+        sizes = [np.diff(part.segment.vectors.indptr)[part.mask] for part in self.parts]
+        return np.concatenate([np.zeros(0, np.int64), *sizes])
+
+    def known_settings(self, k: int) -> list[dict[str, Any]]:
+        """Changes of the engine's settings worth comparing at ``k``: the frontier of `lsr tune`, or careful guesses."""
+        tuning = self.summary.about.tuning
+        if tuning is None or not tuning.points:
+            return [changes for _, changes in self._settings.choice.untuned]
+        return [point.settings for point in tuning.points if point.k == k]
+
+    def _engine_settings(self, exact: bool, recall: float | None, k: int) -> Any | None:
+        """Settings of the engine that give what is wanted; None for exact search."""
+        if exact and recall is not None:
+            raise InputError("exact and recall exclude each other: exact search finds everything")
+        if recall is None:
+            return None if exact else self._settings.settings
+        check_recall(recall)
+        found = settings_for(recall, k, self.summary.about.tuning, self._settings.choice.untuned)
+        return None if found is None else self._settings.changed(found)
+
+    def _may_scan(self, queries: int) -> bool:
+        """Whether exact search does without the compiler, which a process that asks little need not wait for."""
+        self._scanned += scan_cost(self.summary.nonzeros, queries)
+        return self._scanned < COMPILER and not search_windows.loaded
+
+    def _allowed(self, allowed: Allowed) -> list[Allowed]:
+        """A choice by part, without deleted documents; the latest are kept."""
+        for known, parts in self._split:
+            if known is allowed:
+                return parts
+        mask_of(allowed, self.rows)  # refuses one that does not fit
+        parts = []
+        for part, start, stop in zip(self.parts, self._starts, self._ends, strict=True):
+            own = allowed.part(start, stop)
+            parts.append(own if part.alive is None else Allowed((own.mask != 0) & part.alive))
+        self._split = [*self._split[-KEPT_FILTERS:], (allowed, parts)]
+        return parts
+
+    def _chosen(self, allowed: Allowed | None) -> NDArray[np.bool_]:
+        """The rows that are documents and allowed, bool[rows]."""
+        mask = mask_of(allowed, self.rows)
+        alive = self.alive.mask != 0
+        return alive & (mask != 0) if mask.size else alive
+
+    def _columns(self, name: str, chosen: NDArray[np.bool_]) -> list[tuple[Any, NDArray[np.bool_]]]:
+        """The column of a field, and which of its rows count, by part."""
+        masks = np.split(chosen, self._ends[:-1]) if self._ends else []
+        return [(part.column(name), mask) for part, mask in zip(self.parts, masks, strict=True)]
+
+    def _type_of(self, name: str) -> str:
+        if name not in self.fields:
+            known = ", ".join(sorted(self.fields)) or "none"
+            raise InputError(f"no field {name!r:.60}: the index has {known:.500}")
+        return self.fields[name]
+
+    def _locate(self, row: int) -> tuple[Part, int]:
+        at = bisect_right(self._ends, row)
+        if row < 0 or at == len(self._ends):
+            raise InputError(f"row {row}: wanted 0 to {self.rows - 1:,}")
+        return self.parts[at], row - self._starts[at]

@@ -1,0 +1,93 @@
+"""Which rows of a segment are documents now, and what do their fields hold now? A segment at one generation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.corpus import Document
+from lsr.index.allowed import Allowed
+from lsr.index.fields.columns import Column, patched
+from lsr.index.live.recent import RecentSegment
+from lsr.index.storage.segment import Segment
+
+Patches = Mapping[str, list[tuple[NDArray[np.uint32], list[Any]]]]  # new values of fields by name, in order
+
+
+class Part:
+    """A segment without the documents that were deleted since it was written, and with fields as they are now.
+
+    Args:
+        segment: that is searched.
+        alive: bool[n], which rows are documents; None for all.
+        types: of fields by name.
+        patches: values that came later.
+        columns: those that hold them already.
+    """
+
+    def __init__(
+        self,
+        segment: Segment | RecentSegment,
+        alive: NDArray[np.bool_] | None,
+        types: Mapping[str, str],
+        patches: Patches | None = None,
+        columns: Mapping[str, Column | None] | None = None,
+    ) -> None:
+        self.segment, self.types = segment, types
+        self.alive = None if alive is None or alive.all() else alive
+        self.patches, self._columns = patches or {}, dict(columns or {})
+
+    def __len__(self) -> int:
+        return len(self.segment)
+
+    @cached_property
+    def count(self) -> int:
+        """How many rows are documents."""
+        return len(self) if self.alive is None else int(np.count_nonzero(self.alive))
+
+    @cached_property
+    def allowed(self) -> Allowed | None:
+        """The rows that are documents; None for all."""
+        return None if self.alive is None else Allowed(self.alive)
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """bool[n], which rows are documents."""
+        return np.ones(len(self), np.bool_) if self.alive is None else self.alive
+
+    def column(self, name: str) -> Column | None:
+        """A field as it is now; None where no document of the segment has it.
+
+        Raises:
+            StorageError: damage.
+        """
+        if name not in self._columns:
+            self._columns[name] = self._patched(name, self.segment.column(name, self.types[name]), self.patches)
+        return self._columns[name]
+
+    def columns(self, names: Sequence[str]) -> dict[str, Column]:
+        """Some fields by name; those that no document has are left out."""
+        found = {name: self.column(name) for name in names}
+        return {name: column for name, column in found.items() if column is not None}
+
+    def document(self, row: int) -> Document:
+        """The document at ``row``, with its fields."""
+        found = self.segment.documents[row]
+        columns = self.columns([*self.types])
+        values = {name: value for name, column in columns.items() if (value := column.value(row)) is not None}
+        return found._replace(fields=values) if values else found
+
+    def changed(self, alive: NDArray[np.bool_] | None, types: Mapping[str, str], patches: Patches) -> Part:
+        """The same segment at a later generation: other rows are documents, and fields have got new values."""
+        done = {name: self._patched(name, column, patches) for name, column in dict(self._columns).items()}
+        left = {name: [*self.patches.get(name, []), *patches.get(name, [])] for name in {*self.patches, *patches}}
+        return Part(self.segment, alive, types, left, done)
+
+    def _patched(self, name: str, column: Column | None, patches: Patches) -> Column | None:
+        for rows, values in patches.get(name, []):
+            column = patched(column, len(self), rows.astype(np.int64), values, self.types[name])
+        return column

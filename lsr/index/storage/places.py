@@ -1,0 +1,150 @@
+"""Where do the files of a collection lie, and which of them are still named by something?
+
+::
+
+    catalogue.db                 what the collection holds
+    segments/000001/             one immutable segment
+    encoders/<fingerprint>/      what makes the vectors, unless it comes with lsr
+    .lock                        who writes
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from lsr.errors import StorageError
+from lsr.index.storage import catalogue, format_2, lock
+from lsr.index.storage.files import Files, describe_files, sync_folder
+from lsr.index.storage.records import About, SegmentInfo, State
+
+SEGMENTS, ENCODERS = "segments", "encoders"
+SQLITE = (catalogue.NAME, f"{catalogue.NAME}-wal", f"{catalogue.NAME}-shm", f"{catalogue.NAME}-journal")
+OURS = {*SQLITE, SEGMENTS, ENCODERS, lock.NAME}
+
+
+def new_segment(folder: Path) -> str:
+    """The name of a segment that was never there."""
+    (folder / SEGMENTS).mkdir(exist_ok=True)
+    numbers = [int(path.name) for path in (folder / SEGMENTS).iterdir() if path.name.isdigit()]
+    return f"{SEGMENTS}/{1 + max(numbers, default=0):06d}"
+
+
+def save_encoder(folder: Path, fingerprint: str, save: Callable[[Path], None]) -> tuple[str, Files]:
+    """Let ``save`` write an encoder, and give it its place; the place below ``folder``, and its files, flushed."""
+    place = f"{ENCODERS}/{fingerprint}"
+    new = folder / ENCODERS / f".new-{os.getpid()}"
+    new.parent.mkdir(exist_ok=True)
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir()
+    try:
+        save(new)
+        found = describe_files(new)
+        shutil.rmtree(folder / place, ignore_errors=True)
+        new.rename(folder / place)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    for path in (folder / place, folder / ENCODERS, folder):
+        sync_folder(path)
+    return place, found
+
+
+def adopt_encoder(folder: Path, about: About, known: Files) -> tuple[str, Files]:
+    """A copy of the encoder of an index of format 2, in its place in a collection."""
+    source = folder / about.encoder_folder
+
+    def copy(new: Path) -> None:
+        for name in known:
+            (new / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, new / name)
+
+    return save_encoder(folder, about.encoder.fingerprint, copy)
+
+
+def adopt_segments(folder: Path, segments: Mapping[str, SegmentInfo]) -> dict[str, SegmentInfo]:
+    """The segments of an index of format 2 under new names: links to the same files, or copies."""
+    found = {}
+    for info, old in ((info, folder / name) for name, info in segments.items()):
+        name = new_segment(folder)
+        (folder / name).mkdir()
+        for file in info.files:
+            link(old / file, folder / name / file)
+        sync_folder(folder / name)
+        found[name] = msgspec.structs.replace(info)
+    sync_folder(folder / SEGMENTS)
+    return found
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a file that never changes a second name; a copy where the file system cannot."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+        with target.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def remove_others(folder: Path, state: State) -> None:
+    """Remove segments, files and encoders that a collection does not name; readers that have them open go on."""
+    for path in _listed(folder / SEGMENTS):
+        info = state.segments.get(f"{SEGMENTS}/{path.name}")
+        if info is None:
+            shutil.rmtree(path, ignore_errors=True)
+            continue
+        for file in _listed(path):
+            if file.name not in info.files:
+                file.unlink(missing_ok=True)
+    for path in _listed(folder / ENCODERS):
+        if f"{ENCODERS}/{path.name}" != state.about.encoder_folder:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def check_finished(folder: Path) -> None:
+    """Refuse a folder that holds no collection.
+
+    Raises:
+        StorageError: says what it holds, and what to do.
+    """
+    if catalogue.is_there(folder):
+        return
+    if not folder.exists():
+        raise StorageError(f"no such index: {folder}; make it with lsr index SOURCE --out {folder}")
+    if not folder.is_dir():
+        raise StorageError(f"{folder} is a file: wanted the folder of an index made by lsr index")
+    if (folder / format_2.NAME).exists():
+        format_2.read(folder)  # says what is wrong with it
+    if (folder / SEGMENTS).is_dir() or any(map(format_2.is_ours, folder.glob("generation-*"))):
+        raise StorageError(
+            f"{folder} holds a half-written index (indexing did not finish): run lsr index again"
+        )
+    raise StorageError(f"{folder} holds no index ({catalogue.NAME} is missing): give a folder made by lsr index")
+
+
+def make_root(folder: Path) -> None:
+    """Make the folder of a collection, unless it holds something else.
+
+    Raises:
+        StorageError: it does.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise StorageError(f"cannot write to {folder}: it is a file; name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    if catalogue.is_there(folder) or format_2.is_there(folder):
+        return
+    foreign = sorted(path.name for path in folder.iterdir() if path.name not in OURS and not format_2.is_ours(path))
+    if foreign:
+        raise StorageError(f"{folder} holds other files ({foreign[0]}, ...): name a new or empty --out folder")
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files of a collection."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.name != lock.NAME)
+
+
+def _listed(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
