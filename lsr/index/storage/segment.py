@@ -46,7 +46,7 @@ class Segment:
         try:
             arrays = [load_array(folder / f"vectors.{name}.npy", *dtypes) for name, dtypes in VECTORS.items()]
             self.vectors = SparseMatrix(arrays[0], arrays[1], arrays[2], dim)
-            self._engine: Engine = settings.choice.index.load(folder, self.vectors, settings.settings)
+            self.engine: Engine = settings.choice.index.load(folder, self.vectors, settings.settings)
             self.documents = DocumentStore(folder / DOCUMENTS)
             if len(self.documents) != len(self.vectors):
                 raise ValueError(f"{len(self.documents):,} documents but {len(self.vectors):,} vectors")
@@ -92,7 +92,7 @@ class Segment:
         scan: bool = False,
     ) -> TopK:
         """As `Engine.search`, over the rows of this segment; with ``exact`` and ``scan`` without a kernel."""
-        engine: Engine = self._exact if exact and scan else self._engine
+        engine: Engine = self._exact if exact and scan else self.engine
         return engine.search(queries, k, exact=exact, allowed=allowed, settings=settings, threads=threads)
 
 
