@@ -60,6 +60,12 @@ class Allowed:
         return int(np.count_nonzero(self.mask))
 
     @cached_property
+    def address(self) -> int:
+        """Where the mask lies, for kernels."""
+        found: int = self.mask.__array_interface__["data"][0]
+        return found
+
+    @cached_property
     def rows(self) -> NDArray[np.uint32]:
         """The documents that may be found, rising. uint32[N], of N documents allowed."""
         return np.flatnonzero(self.mask).astype(np.uint32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,14 @@ from lsr.corpus import Document
 from lsr.errors import InputError, MismatchError, StorageError
 from lsr.index.allowed import Allowed
 from lsr.index.engines import IndexSettings
+from lsr.index.fanout import search_segments
 from lsr.index.fields.conditions import Condition
 from lsr.index.fields.facets import Facet, facet
 from lsr.index.fields.filters import Filter, as_condition, is_relative
 from lsr.index.fields.matching import matches
 from lsr.index.fields.sorting import order_by
 from lsr.index.plan import COMPILER, check_recall, scan_cost, settings_for
-from lsr.index.results import TopK, check_queries, mask_of, merge
+from lsr.index.results import TopK, check_queries, mask_of
 from lsr.index.storage import manifest as manifests
 from lsr.index.storage.segment import Segment
 from lsr.index.windowed.kernels import search_windows
@@ -137,20 +138,20 @@ class Collection:
         k = min(k, max(1, len(self)))
         chosen = self._settings.changed(settings) if settings else self._engine_settings(exact, recall, k)
         mask_of(allowed, len(self))  # refuses one that does not fit
-        starts, scan = [0, *self._ends[:-1]], chosen is None and self._may_scan(len(queries))
-        parts = [
-            segment.search(
-                queries,
-                k,
-                exact=chosen is None,
-                allowed=None if allowed is None else allowed.part(start, stop),
-                settings=chosen,
-                threads=threads,
-                scan=scan,
-            )
-            for segment, start, stop in zip(self._segments, starts, self._ends, strict=True)
-        ]
-        return merge(parts, starts, k)
+        return search_segments(
+            self._segments,
+            queries,
+            k,
+            exact=chosen is None,
+            allowed=() if allowed is None else self._parts(allowed),
+            settings=chosen,
+            threads=threads,
+            scan=chosen is None and self._may_scan(len(queries)),
+        )
+
+    def _parts(self, allowed: Allowed) -> list[Allowed]:
+        """The choice, by segment."""
+        return [allowed.part(start, stop) for start, stop in pairwise([0, *self._ends])]
 
     def _engine_settings(self, exact: bool, recall: float | None, k: int) -> Any | None:
         """Settings of the engine that give what is wanted; None for exact search."""

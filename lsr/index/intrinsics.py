@@ -1,4 +1,4 @@
-"""What must a kernel say to the processor that Python has no words for? Two instructions."""
+"""What must a kernel say to the processor that Python has no words for? Three instructions."""
 
 from __future__ import annotations
 
@@ -40,6 +40,26 @@ def four_at(typingctx: Any, array: Any, position: Any) -> Any:
 
         address = builder.bitcast(_address(context, builder, signature, arguments), ir.IntType(64).as_pointer())
         return builder.load(address, align=2)
+
+    return signature, generate
+
+
+@intrinsic
+def array_at(typingctx: Any, address: Any, size: Any, kind: Any) -> Any:
+    """The ``size`` numbers of a type that lie in one piece from an address on, as an array that owns nothing."""
+    from numba.core import types
+
+    found = types.Array(kind.dtype, 1, "C")
+    signature = found(types.intp, types.intp, kind)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        from numba.np.arrayobj import populate_array
+
+        view = context.make_array(found)(context, builder)
+        width = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(found.dtype)))
+        data = builder.inttoptr(arguments[0], view.data.type)
+        populate_array(view, data=data, shape=[arguments[1]], strides=[width], itemsize=width, meminfo=None)
+        return view._getvalue()
 
     return signature, generate
 

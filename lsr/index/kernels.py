@@ -111,9 +111,9 @@ def _prefetch_document(indptr: Any, terms: Any, weights: Any, row: int) -> None:
 
 @kernel
 def score_documents(
-    candidates: Any, n: int, slots: Any, query: Any, forward: Any, scores: Any, rows: Any, size: int
+    candidates: Any, n: int, slots: Any, query: Any, forward: Any, scores: Any, rows: Any, size: int, start: int
 ) -> int:
-    """Offer the exact scores of the first n candidates (rows) to the heap; its new size.
+    """Offer the exact scores of the first n candidates to the heap, numbered from ``start`` on; its new size.
 
     Scores are those of `dot`, the same sums in the same order, with the query's weights found by slot: ``slots[t]`` is
     the place of term t in ``query``, whose first weight is 0, for all other terms. Slots take a quarter of the cache
@@ -140,5 +140,5 @@ def score_documents(
             i += one
         score = (a + b) + (c + d)
         if score > 0 and (size < scores.size or score >= scores[0]):
-            size = push(scores, rows, size, score, row)
+            size = push(scores, rows, size, score, start + row)
     return size

@@ -390,9 +390,9 @@ def search_blocks(
         terms = queries.terms[indptr[q] : indptr[q + 1]]
         weights = queries.weights[indptr[q] : indptr[q + 1]]
         n = _search_one(terms, weights, limits, index, allowed, scratch, scores[q])
-        size = np.int64(0)
+        size, start = np.int64(0), np.int64(0)
         size = score_documents(
-            scratch.queue, n, scratch.slots, scratch.weights, index.forward, scores[q], rows[q], size
+            scratch.queue, n, scratch.slots, scratch.weights, index.forward, scores[q], rows[q], size, start
         )
         sort_heap(scores[q], rows[q], size)
         for j in range(terms.size):

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from lsr.corpus import Document
 from lsr.errors import InputError
 from lsr.index.storage.blocks import MOST, SIZE, Block, Pair, RecentBlocks, Texts, pack, unpack
-from lsr.index.storage.manifest import unreadable
+from lsr.index.storage.faults import unreadable
 
 SCHEMA = pa.schema(
     [("ids", pa.list_(pa.string())), ("size", pa.uint32()), ("checksum", pa.uint32()), ("texts", pa.large_binary())]

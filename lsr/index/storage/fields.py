@@ -14,7 +14,7 @@ from lsr.corpus import Document
 from lsr.corpus.schema import Cell, Schema, columns_of
 from lsr.errors import InputError
 from lsr.index.fields.columns import Column, as_batch, column_of, of_batch
-from lsr.index.storage.manifest import unreadable
+from lsr.index.storage.faults import unreadable
 
 NAME = "fields.arrow"
 SPOOL = "spool.fields"

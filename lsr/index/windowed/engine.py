@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from lsr.arrays import load_array, save_array
-from lsr.errors import InputError
 from lsr.index.allowed import Allowed
-from lsr.index.plan import scores_directly
 from lsr.index.results import TopK, checked_k, mask_of
 from lsr.index.settings import WindowedSettings
-from lsr.index.windowed.build import COLUMNS, Windows, build_windows, check_windows, shape_of
-from lsr.index.windowed.kernels import SHORT, Scratch, score_rows, search_windows
-from lsr.index.work import Span, check_threads, spread
-from lsr.sparse import SparseMatrix, check_summable, term_dtype
+from lsr.index.windowed.build import Windows, build_windows, check_windows
+from lsr.index.windowed.group import WindowedGroup
+from lsr.index.windowed.parts import AT, described
+from lsr.sparse import SparseMatrix, check_summable
 
-MOST_LISTS = 2**15 - 2  # of a query: their rounding must fit in uint16 sums
-MOST_LISTS_IN_BYTES = 64  # longer queries add up in uint16: rounding in uint8 would hide their small terms
-EXACT_SPARE = 10  # documents above k that are scored before the bound is drawn
-EXACT_CUT = 0.02  # of the largest contribution; the rest is covered by the bound
+NUMBERS = count()  # of indexes in this process; none returns
 
 
 class WindowedIndex:
@@ -38,15 +34,12 @@ class WindowedIndex:
     """
 
     def __init__(self, documents: SparseMatrix, windows: Windows, settings: WindowedSettings | None = None) -> None:
-        self._documents, self._windows = documents, windows
+        self._documents, self._windows = _in_one_piece(documents), windows
         self.settings = settings or WindowedSettings()
-        self._shape = shape_of(len(documents))
-        self._signs = windows.steps.size // documents.dim
-        # Plain tuples of arrays reach a kernel three times as fast as named ones.
-        self._arrays = tuple(windows), (*self._shape, documents.dim)
-        self._forward = documents.indptr, documents.terms, documents.weights
-        self._unit, self._terms = np.float32(documents.scale), term_dtype(documents.dim)
-        self._spare: dict[str, list[Any]] = {"uint8": [], "uint16": []}
+        self._alone = WindowedGroup(described(self._documents, windows)[None], documents)
+        self.kind = "windowed", str(documents.terms.dtype), str(documents.weights.dtype), documents.scale
+        self.number = next(NUMBERS)
+        self._together: tuple[tuple[int, ...], WindowedGroup] | None = None
 
     @classmethod
     def build(
@@ -92,17 +85,9 @@ class WindowedIndex:
             MismatchError: queries over another vocabulary, or ``allowed`` for another number of documents.
             InputError: k or threads below 1, or a query of more than 32,766 terms.
         """
-        mask = mask_of(allowed, len(self._documents))
-        if allowed is not None and scores_directly(len(self._documents), allowed.count, exact):
-            check_threads(threads)
-            return self.score(queries, k, allowed)
         k = checked_k(queries, self._documents, k)
-        limits = self._limits(k, exact, settings or self.settings)
-        n = len(queries)
-        found = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
-        arrays = self._of(queries)
-        spread(lambda span: self._run(span, arrays, limits, mask, found), n, threads)
-        return TopK(*found)
+        masks = () if allowed is None else (allowed,)
+        return self._alone.search(queries, k, exact, masks, settings or self.settings, threads)
 
     def score(self, queries: SparseMatrix, k: int, allowed: Allowed) -> TopK:
         """As exact search over the documents allowed, each of them scored: the way when they are few.
@@ -112,14 +97,7 @@ class WindowedIndex:
         """
         k = checked_k(queries, self._documents, k)
         mask_of(allowed, len(self._documents))  # refuses one that does not fit
-        found = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
-        arrays = self._of(queries)
-        _check_length(longest := _longest(queries.indptr, (0, len(queries))))
-        dtype = "uint16" if longest > MOST_LISTS_IN_BYTES else "uint8"
-        scratch = self._take_scratch(dtype)
-        score_rows((0, len(queries)), arrays, allowed.rows, self._forward, scratch, found)
-        self._spare[dtype].append(scratch)
-        return TopK(*found)
+        return self._alone.score(queries, k, (allowed,))
 
     def save(self, folder: Path) -> None:
         """Write the posting arrays into ``folder``; the document vectors are saved by their owner."""
@@ -144,64 +122,17 @@ class WindowedIndex:
         check_windows(windows, documents)
         return cls(documents, windows, settings)
 
-    def _of(self, queries: SparseMatrix) -> Any:
-        """What kernels take of queries; one type of terms, so that a kernel is compiled once."""
-        return queries.indptr, queries.terms.astype(self._terms, copy=False), queries.values, self._unit
-
-    def _limits(self, k: int, exact: bool, settings: WindowedSettings) -> tuple[float, int, bool]:
-        return (EXACT_CUT, k + EXACT_SPARE, True) if exact else (settings.cut, settings.wanted(k), False)
-
-    def _run(self, span: Span, queries: Any, limits: Any, mask: Any, found: Any) -> None:
-        """Search for the queries span[0]:span[1] on this thread."""
-        longest = _longest(queries[0], span) * self._signs
-        _check_length(longest)
-        dtype = "uint16" if limits[2] or longest > MOST_LISTS_IN_BYTES else "uint8"
-        scratch = self._take_scratch(dtype)
-        windows, shape = self._arrays
-        search_windows(span, queries, windows, shape, mask, self._forward, limits, scratch, found)
-        self._spare[dtype].append(scratch)
-        if span[1] - span[0] > 1 or found[0][span[0], -1] < -1:
-            self._complete(span, queries, mask, found)
-
-    def _complete(self, span: Span, queries: Any, mask: Any, found: Any) -> None:
-        """Search exactly for those queries of a span that the kernel could not answer."""
-        short = span[0] + np.flatnonzero(found[0][span[0] : span[1], -1] == SHORT)
-        for q in short.tolist():
-            self._run((q, q + 1), queries, self._limits(found[0].shape[1], True, self.settings), mask, found)
-
-    def _take_scratch(self, dtype: str) -> Any:
-        """Room for sums of type ``dtype``: used before, or new. Whoever takes it gives it back."""
-        try:
-            return self._spare[dtype].pop()
-        except IndexError:
-            return tuple(self._new_scratch(dtype))
-
-    def _new_scratch(self, dtype: str) -> Scratch:
-        n_windows, width = self._shape
-        room = n_windows * width
-        most = MOST_LISTS if dtype == "uint16" else MOST_LISTS_IN_BYTES
-        return Scratch(
-            slots=np.zeros(self._documents.dim, dtype),
-            weights=np.zeros(most + 1, np.float32),
-            terms=np.empty(most, np.int64),
-            lists=np.empty(most, np.int64),
-            gains=np.empty(most, np.float32),
-            left=np.empty(most, np.float32),
-            sums=np.zeros(room if dtype == "uint16" else width, dtype),  # exact search keeps all
-            maxima=np.zeros(n_windows * COLUMNS, dtype),
-            histogram=np.zeros(256, np.int64),
-            candidates=np.zeros(room, np.uint32),
-            found=np.zeros(room, dtype),
-        )
+    def together(self, indexes: Sequence[WindowedIndex]) -> WindowedGroup:
+        """``indexes``, all of one `kind`, searched as one; kept until others are asked for."""
+        key, found = tuple([index.number for index in indexes]), self._together
+        if found is None or found[0] != key:
+            table = np.concatenate([index._alone.table for index in indexes])
+            table[1:, AT.start] = np.cumsum(table[:-1, AT.documents])
+            found = self._together = key, WindowedGroup(table, self._documents)
+        return found[1]
 
 
-def _longest(indptr: Any, span: Span) -> int:
-    """Most terms of the queries of a span."""
-    if span[1] - span[0] == 1:
-        return int(indptr[span[1]] - indptr[span[0]])
-    return int(np.diff(indptr[span[0] : span[1] + 1]).max(initial=0))
-
-
-def _check_length(longest: int) -> None:
-    if longest > MOST_LISTS:
-        raise InputError(f"a query reads {longest:,} posting lists: at most {MOST_LISTS:,}; keep its heaviest terms")
+def _in_one_piece(documents: SparseMatrix) -> SparseMatrix:
+    """The same matrix with arrays that kernels can read by address."""
+    arrays = [np.require(a, requirements="CA") for a in (documents.indptr, documents.terms, documents.weights)]
+    return SparseMatrix.unchecked(*arrays, documents.dim, documents.scale)
