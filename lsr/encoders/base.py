@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lsr.corpus.values import is_unicode
 from lsr.errors import InputError
 from lsr.sparse import SparseMatrix
@@ -50,6 +53,20 @@ def as_texts(texts: str | Sequence[str]) -> Sequence[str]:
     if all(text.isascii() or is_unicode(text) for text in texts):
         return texts
     return [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
+
+
+class CorpusCounts(NamedTuple):
+    """What an encoder that learns knows of the documents that are there now.
+
+    Attributes:
+        documents: how many.
+        length: terms of all of them together, repeated ones each time.
+        frequency: int64[V], documents that hold each term; later terms are in none.
+    """
+
+    documents: int
+    length: int
+    frequency: NDArray[np.int64]
 
 
 class Encoder(ABC):
@@ -136,6 +153,21 @@ class Encoder(ABC):
     def encoded(self, texts: Sequence[str]) -> Observation:
         """Document vectors as `encode_documents` gives them, and how many texts were truncated."""
         return Observation(self.encode_documents(texts), 0)
+
+    def counts(self, texts: Sequence[str]) -> SparseMatrix | None:
+        """What an encoder that learns counts, a row a text; None for others. New words enter the vocabulary."""
+        del texts
+        return None
+
+    def encoded_with(self, texts: Sequence[str], counts: SparseMatrix | None) -> Observation:
+        """Document vectors by the counts known so far, of texts whose ``counts`` are these; and texts truncated."""
+        del counts
+        return self.encoded(texts)
+
+    def following(self, corpus: CorpusCounts, terms: Sequence[str] = ()) -> Encoder:
+        """The same encoder, whose queries follow these counts; ``terms`` join its vocabulary."""
+        del corpus, terms
+        return self
 
     def weigh(self, observed: SparseMatrix) -> SparseMatrix:
         """Second step: document vectors from observed rows, after the whole corpus was observed."""

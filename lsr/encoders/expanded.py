@@ -161,6 +161,16 @@ class ExpandedEncoder(Encoder):
         found = self.base.observe(texts)
         return Observation(self._added(found.matrix, texts), found.truncated)
 
+    def counts(self, texts: Sequence[str]) -> SparseMatrix | None:
+        """Those of the base."""
+        return self.base.counts(texts)
+
+    def following(self, corpus: CorpusCounts, terms: Sequence[str] = ()) -> ExpandedEncoder:
+        """The same with a base that follows these counts; the expander is shared."""
+        other = copy(self)
+        other.base = cast(NeuralEncoder, self.base.following(corpus, terms))
+        return other
+
     def encoded(self, texts: Sequence[str]) -> Observation:
         """Document vectors, and how many texts were longer than the base reads."""
         texts = as_texts(texts)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from lsr.encoders.base import Encoder, Observation, Origin, Span, as_texts, by_weight
+from lsr.encoders.base import CorpusCounts, Encoder, Observation, Origin, Span, as_texts, by_weight
 from lsr.encoders.declaration import write_declaration
 from lsr.encoders.lexical.stems import WORDS, Stems, read_stems
 from lsr.encoders.parts.registry import head_of
@@ -172,6 +172,25 @@ class NeuralEncoder(Encoder):
             self._corpus.observe([self._stems.terms_of(text) for text in as_texts(texts)])
             self._stale = True
         return self.encoded(texts)
+
+    def counts(self, texts: Sequence[str]) -> SparseMatrix | None:
+        """The stems that stand in texts, each once; None where the query table follows no corpus."""
+        if self._corpus is None:
+            return None
+        rows = [dict.fromkeys(self._stems.terms_of(text), 1.0) for text in as_texts(texts)]
+        return SparseMatrix.from_dicts(rows, self.dim)
+
+    def following(self, corpus: CorpusCounts, terms: Sequence[str] = ()) -> NeuralEncoder:
+        """The same networks with a query table that follows these counts; no term is ever added."""
+        if self._corpus is None or self.source.query is None:
+            return self
+        parts = {name: part for name, part in self._corpus.parts().items() if name in ("table", "prior")}
+        frequency = np.zeros(parts["table"].size, np.float32)
+        frequency[: corpus.frequency.size] = corpus.frequency
+        other = copy(self)
+        other._corpus = CorpusTable({**parts, "frequency": frequency, "documents": np.array([corpus.documents])})
+        other.__dict__["queries"], other._stale = copy(self.queries), True
+        return other
 
     def encoded(self, texts: Sequence[str]) -> Observation:
         """Document vectors, and how many texts were longer than the model reads."""

@@ -7,6 +7,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from copy import copy
 from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from lsr.arrays import load_array, save_array
 from lsr.corpus.values import NOT_JSON
-from lsr.encoders.base import Encoder, Observation, Span, as_texts
+from lsr.encoders.base import CorpusCounts, Encoder, Observation, Span, as_texts
 from lsr.encoders.lexical.words import Word, Words, is_unspaced, plain
 from lsr.errors import EncoderError
 from lsr.sparse import SparseMatrix, indptr_of, term_dtype
@@ -143,6 +144,24 @@ class BM25Encoder(Encoder):
         weights = tf / (tf + np.repeat(norm.astype(np.float32), sizes))
         return SparseMatrix(observed.indptr, observed.terms.astype(term_dtype(self.dim)), weights, self.dim)
 
+    def counts(self, texts: Sequence[str]) -> SparseMatrix:
+        """Term counts; new stems enter the vocabulary."""
+        return self._count(texts, learn=True)
+
+    def encoded_with(self, texts: Sequence[str], counts: SparseMatrix | None) -> Observation:
+        """Document vectors from term counts."""
+        return Observation(self.weigh(self._count(texts, learn=False) if counts is None else counts), 0)
+
+    def following(self, corpus: CorpusCounts, terms: Sequence[str] = ()) -> BM25Encoder:
+        """The same settings over stems, to which ``terms`` are added, with other counts; the words are shared."""
+        self._ids.extend(terms)
+        other = copy(self)
+        other.__dict__.pop("_idf", None)
+        other._documents, other._length = corpus.documents, corpus.length
+        other._df = np.zeros(max(len(self.terms), corpus.frequency.size), np.int64)
+        other._df[: corpus.frequency.size] = corpus.frequency
+        return other
+
     def encode_documents(self, texts: Sequence[str]) -> SparseMatrix:
         """Document vectors by the statistics learned so far; unknown words are left out."""
         self._require_corpus()
@@ -161,8 +180,8 @@ class BM25Encoder(Encoder):
         """The path of a served query: tens of microseconds."""
         self._ids.learn = False
         ids = Counter(map(self._ids.__getitem__, self.analysis.words(text.lower(), document=False)))
-        ids.pop(-1, None)
-        terms = np.array(sorted(ids), np.uint32)
+        known = self._idf.size  # stems that came later have no documents here
+        terms = np.array(sorted(term for term in ids if 0 <= term < known), np.uint32)
         counts = np.array([ids[term] for term in terms.tolist()], np.float32)
         return SparseMatrix.unchecked(np.array([0, terms.size], np.int64), terms, counts * self._idf[terms], self.dim)
 
@@ -341,9 +360,16 @@ class _StemIds(dict[str, int]):
 
     def __init__(self, stems: list[str], analysis: Analysis) -> None:
         super().__init__()
-        self.stems, self.learn = stems, False
-        self._of_stem = {stem: i for i, stem in enumerate(stems)}
+        self.stems, self.learn = list[str](), False
+        self._of_stem: dict[str, int] = {}
+        self.extend(stems)
         self._stem = analysis.stem
+
+    def extend(self, stems: Sequence[str]) -> None:
+        """Add stems that are new, in order."""
+        for stem in stems:
+            if self._of_stem.setdefault(stem, len(self.stems)) == len(self.stems):
+                self.stems.append(stem)
 
     def __missing__(self, word: str) -> int:
         stem = self._stem(word)

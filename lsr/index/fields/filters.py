@@ -52,3 +52,10 @@ def is_relative(condition: Condition) -> bool:
         return is_relative(condition.part)
     values = condition.values if isinstance(condition, In) else (getattr(condition, "value", None),)
     return any(isinstance(value, str) and value.startswith("now") for value in values)
+
+
+def fields_of(condition: Condition) -> set[str]:
+    """Names of the fields that a condition looks at."""
+    if isinstance(condition, And | Or):
+        return {name for part in condition.parts for name in fields_of(part)}
+    return fields_of(condition.part) if isinstance(condition, Not) else {condition.field}

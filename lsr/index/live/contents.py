@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -68,14 +68,6 @@ class Contents:
             self._take(format_2.read(folder))
         else:
             self.refresh()
-
-    @classmethod
-    def empty(cls, folder: Path, database: Catalogue) -> Self:
-        """Of a collection that is made now, or anew: what is there is read over."""
-        found = cls.__new__(cls)
-        found.folder, found.database, found._values = folder, database, {}
-        found.sums = dict(database.sums())
-        return found
 
     @property
     def path(self) -> Path:

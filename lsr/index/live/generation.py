@@ -17,6 +17,7 @@ from lsr.errors import InputError
 from lsr.index.allowed import Allowed
 from lsr.index.engines import IndexSettings
 from lsr.index.fanout import crop, search_segments
+from lsr.index.fields.columns import raw_values
 from lsr.index.fields.conditions import Condition
 from lsr.index.fields.facets import Facet, facet
 from lsr.index.fields.filters import Filter, as_condition, fields_of, is_relative
@@ -231,6 +232,37 @@ class Generation:
             for own, rows in zip(found, part.segment.rows_of(ids), strict=True):
                 own += [start + row for row in rows if part.alive is None or part.alive[row]]
         return found
+
+    def texts_of(self, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """Hashes of title and text of the documents at ``rows``, int64[n]; uint64[n]."""
+        found = np.zeros(rows.size, np.uint64)
+        for part, own, at in self._by_part(rows):
+            found[at] = part.segment.hashes[own]
+        return found
+
+    def values_of(self, name: str, rows: NDArray[np.int64]) -> list[Any]:
+        """The values of a field at ``rows``, int64[n], as they are stored; None for nothing."""
+        found: list[Any] = [None] * rows.size
+        for part, own, at in self._by_part(rows):
+            if (column := part.column(name)) is not None:
+                for place, value in zip(at.tolist(), raw_values(column, own), strict=True):
+                    found[place] = value
+        return found
+
+    def documents_at(self, rows: NDArray[np.int64]) -> Iterator[Document]:
+        """The documents at ``rows``, int64[n], rising, with their fields."""
+        for part, own, _ in self._by_part(rows):
+            columns = part.columns([*self.fields])
+            for row, document in zip(own.tolist(), part.segment.documents.documents(own), strict=True):
+                values = {name: value for name, column in columns.items() if (value := column.value(row)) is not None}
+                yield document._replace(fields=values) if values else document
+
+    def _by_part(self, rows: NDArray[np.int64]) -> Iterator[tuple[Part, NDArray[np.int64], NDArray[np.int64]]]:
+        """The parts that hold ``rows``, with their own numbers of these, and where in ``rows`` they are."""
+        numbers = np.searchsorted(self._ends, rows, side="right")
+        for number in np.unique(numbers).tolist():
+            at = np.flatnonzero(numbers == number)
+            yield self.parts[number], rows[at] - self._starts[number], at
 
     def known(self, ids: Iterable[str]) -> set[str]:
         """Which of ``ids`` are documents of the collection."""

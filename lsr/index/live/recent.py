@@ -15,6 +15,7 @@ from lsr.index.engines import Engine, IndexSettings
 from lsr.index.exact import ExactIndex
 from lsr.index.fields.columns import Column, column_of
 from lsr.index.results import TopK
+from lsr.index.storage.ids import text_hashes
 from lsr.index.storage.records import Batch, batch_name, documents_of
 from lsr.sparse import SparseMatrix, concatenate
 
@@ -86,6 +87,11 @@ class RecentSegment:
     def rows_of(self, ids: Sequence[str]) -> list[list[int]]:
         """The rows of each of ``ids``, deleted ones among them."""
         return [self.rows_by_id.get(name, []) for name in ids]
+
+    @cached_property
+    def hashes(self) -> NDArray[np.uint64]:
+        """Of titles and texts, uint64[n]."""
+        return text_hashes(self.documents[row] for row in range(len(self)))
 
     def column(self, name: str, kind: str) -> Column | None:
         """The column of a field; None where no document has it."""

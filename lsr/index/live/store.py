@@ -7,7 +7,6 @@ until `maintain` writes them into a segment; readers move on to the newest gener
 from __future__ import annotations
 
 import contextlib
-import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,6 +41,7 @@ from lsr.index.storage.records import (
     SegmentInfo,
     Terms,
     Updates,
+    encode,
 )
 from lsr.sparse import SparseMatrix
 
@@ -385,16 +385,13 @@ def upgrade(folder: Path, durability: str = "fsync") -> None:
         encoder, kept = places.adopt_encoder(folder, state.about, format_2.files_of_encoder(folder))
         segments = places.adopt_segments(folder, state.segments)
         about = msgspec.structs.replace(state.about, encoder_folder=encoder, encoder_files=kept)
-        with Catalogue(folder, create=True, writing=True, durability=durability) as database:
-            new = Contents.empty(folder, database)
-            new.write(
-                {
-                    ABOUT: about,
-                    SCHEMA: Schema(dict(state.types)),
-                    **{Key("generation", number): info for number, info in state.generations.items()},
-                    **{Key("segment", 0, name): info for name, info in segments.items()},
-                }
-            )
+        values: dict[Key, msgspec.Struct] = {
+            ABOUT: about,
+            SCHEMA: Schema(dict(state.types)),
+            **{Key("generation", number): info for number, info in state.generations.items()},
+            **{Key("segment", 0, name): info for name, info in segments.items()},
+        }
+        catalogue.create(folder, {key: encode(key, value) for key, value in values.items()}, durability)
         format_2.remove(folder)
 
 
@@ -410,8 +407,3 @@ def _changed(contents: Contents) -> bool:
     if contents.database is None:
         return catalogue.is_there(contents.folder)
     return contents.refresh()
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder and what is in it."""
-    shutil.rmtree(folder, ignore_errors=True)

@@ -8,18 +8,21 @@ number over all checksums shows a record that is missing, or one too many.
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 from urllib.parse import quote
 
 from lsr.errors import InputError, StorageError
 from lsr.index.storage.faults import full_disk, unreadable
+from lsr.index.storage.files import sync_folder
 
 NAME = "catalogue.db"
+NEW = f".new-{NAME}"
 DURABILITY = {"fsync": "FULL", "os": "NORMAL"}
 WAIT = 10.0  # seconds for a lock of SQLite, which is held for milliseconds
 BYTES = 16  # of a checksum
@@ -55,25 +58,23 @@ class Catalogue:
 
     Args:
         folder: of the collection.
-        create: make it where it is missing.
         writing: refuse a folder that cannot be written.
         durability: "fsync" keeps what was acknowledged over a loss of power, "os" over a kill.
+        name: of the database.
 
     Raises:
         StorageError: no collection there, no permission, a file system without locks, or damage.
     """
 
-    def __init__(self, folder: Path, *, create: bool = False, writing: bool = False, durability: str = "fsync") -> None:
+    def __init__(self, folder: Path, *, writing: bool = False, durability: str = "fsync", name: str = NAME) -> None:
         if durability not in DURABILITY:
             raise InputError(f"durability is {durability!r:.40}: wanted {' or '.join(DURABILITY)}")
-        self.path = folder / NAME
+        self.path = folder / name
         self._lock = threading.RLock()
         with self._faults():
-            self._connection = _connected(self.path, create, writing)
+            self._connection = _connected(self.path, writing)
         try:
             with self._faults():
-                if create:
-                    self._connection.executescript("PRAGMA journal_mode = WAL;" + SCHEMA)
                 self._connection.execute(f"PRAGMA synchronous = {DURABILITY[durability]}")
         except BaseException:
             self.close()
@@ -94,6 +95,16 @@ class Catalogue:
         """A number that differs once another connection has changed something."""
         with self._lock, self._faults():
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def sums(self) -> dict[Key, bytes]:
+        """The checksums of all records.
+
+        Raises:
+            StorageError: damage.
+        """
+        with self._lock, self._faults():
+            rows = self._connection.execute("SELECT kind, generation, name, checksum FROM records").fetchall()
+            return {Key(kind, generation, name): bytes(sum_) for kind, generation, name, sum_ in rows}
 
     def changes(self, known: Mapping[Key, bytes]) -> Changes:
         """What is there beside the records with the checksums ``known``, at one moment.
@@ -206,6 +217,41 @@ def fault_of(path: Path, error: sqlite3.Error) -> StorageError:
     return StorageError(f"{path} is damaged ({error}): {WAY_OUT}")
 
 
+def create(folder: Path, records: Mapping[Key, bytes], durability: str = "fsync") -> None:
+    """Make the catalogue of a folder, whole or not at all; one that is there, and that nobody can read, goes.
+
+    Raises:
+        StorageError: the disk is full or broken.
+    """
+    new = folder / NEW
+    _remove(new)
+    try:
+        with closing(sqlite3.connect(new, isolation_level=None)) as connection:
+            connection.executescript("PRAGMA journal_mode = WAL;" + SCHEMA)
+        with Catalogue(folder, writing=True, durability=durability, name=NEW) as database:
+            database.write(records, set(), {})
+            database.shrink()
+        with new.open("rb") as file:
+            os.fsync(file.fileno())
+        _remove(folder / NAME)
+        new.replace(folder / NAME)
+        sync_folder(folder)
+    except sqlite3.Error as error:
+        raise fault_of(new, error) from error
+    finally:
+        _remove(new)
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that SQLite may keep beside a database, itself first."""
+    return [path, *(path.with_name(f"{path.name}-{end}") for end in ("wal", "shm", "journal"))]
+
+
+def _remove(path: Path) -> None:
+    for one in reversed(files_of(path)):
+        one.unlink(missing_ok=True)
+
+
 def _combined(sums: object) -> bytes:
     """One checksum of many, in any order."""
     total = 0
@@ -214,15 +260,15 @@ def _combined(sums: object) -> bytes:
     return total.to_bytes(BYTES, "little")
 
 
-def _connected(path: Path, create: bool, writing: bool) -> sqlite3.Connection:
+def _connected(path: Path, writing: bool) -> sqlite3.Connection:
     """A connection; to a folder that cannot be written one that reads only."""
-    if not create and not path.is_file():
+    if not path.is_file():
         raise StorageError(f"{path} is missing: {WAY_OUT}")
     try:
-        return _open(path, "rwc" if create else "rw")
+        return _open(path, "rw")
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorname", "") or ""
-        if writing or create or not code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        if writing or not code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
             raise
     wal = path.with_name(f"{NAME}-wal")
     if wal.exists() and wal.stat().st_size:

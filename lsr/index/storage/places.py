@@ -23,8 +23,8 @@ from lsr.index.storage.files import Files, describe_files, sync_folder
 from lsr.index.storage.records import About, SegmentInfo, State
 
 SEGMENTS, ENCODERS = "segments", "encoders"
-SQLITE = (catalogue.NAME, f"{catalogue.NAME}-wal", f"{catalogue.NAME}-shm", f"{catalogue.NAME}-journal")
-OURS = {*SQLITE, SEGMENTS, ENCODERS, lock.NAME}
+DATABASES = [path.name for name in (catalogue.NAME, catalogue.NEW) for path in catalogue.files_of(Path(name))]
+OURS = {*DATABASES, SEGMENTS, ENCODERS, lock.NAME}
 
 
 def new_segment(folder: Path) -> str:

@@ -38,6 +38,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         encoder: what makes the vectors; ``dim`` is the vocabulary's size when the collection was made.
         encoder_folder: where it is kept below the folder; empty where it comes with lsr.
         encoder_files: by path below it.
+        base_terms: of the vocabulary that are kept with the encoder; others may follow, as records.
         settings: of the engine.
         kept: generations to which one can go back.
         passages: words of a passage, and by how many they overlap; empty where documents are whole.
@@ -51,7 +52,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     encoder: EncoderInfo
     encoder_folder: str = ""
     encoder_files: dict[str, FileInfo] = {}
-    settings: dict[str, Any]
+    base_terms: int = 0
+    settings: dict[str, Any] = {}
     kept: int = KEPT
     passages: tuple[int, ...] = ()
     summary: dict[str, int] = {}

@@ -25,11 +25,13 @@ from lsr.index.storage.faults import unreadable
 from lsr.index.storage.files import check_sizes, describe_files, sync_folder
 from lsr.index.storage.fields import NAME as FIELDS
 from lsr.index.storage.fields import FieldWriter, read_fields, write_fields
-from lsr.index.storage.ids import IdIndex, save_ids, text_hashes
+from lsr.index.storage.ids import HASHES as ID_HASHES
+from lsr.index.storage.ids import TEXTS as HASHES
+from lsr.index.storage.ids import IdIndex, confirmed, text_hashes
 from lsr.index.storage.records import SegmentInfo
 from lsr.sparse import SparseMatrix, indptr_of, term_dtype
 
-DOCUMENTS, BORN, HASHES = "documents.arrow", "born.npy", "hashes.npy"
+DOCUMENTS, BORN = "documents.arrow", "born.npy"
 VECTORS = {"indptr": ("int64",), "terms": ("uint16", "uint32"), "weights": ("float32", "uint8")}
 
 
@@ -103,7 +105,9 @@ class Segment:
 
     @cached_property
     def _ids(self) -> IdIndex:
-        return IdIndex.load(self.folder, self.documents)
+        if ID_HASHES in self.info.files:
+            return IdIndex.load(self.folder, len(self))
+        return IdIndex.of(self.documents.ids())
 
     def rows_of(self, ids: Sequence[str]) -> list[list[int]]:
         """The rows of each of ``ids``, deleted ones among them.
@@ -111,7 +115,11 @@ class Segment:
         Raises:
             StorageError: damage.
         """
-        return self._ids.rows_of(ids)
+        found: list[list[int]] = [[] for _ in ids]
+        places, rows = confirmed(self._ids.rows_of(ids), ids, self.documents.id)
+        for place, row in zip(places.tolist(), rows.tolist(), strict=True):
+            found[place].append(row)
+        return found
 
     @cached_property
     def hashes(self) -> NDArray[np.uint64]:
@@ -122,7 +130,9 @@ class Segment:
         """
         path = self.folder / HASHES
         try:
-            return load_array(path, "uint64") if path.exists() else text_hashes(self.documents)
+            if HASHES in self.info.files:
+                return load_array(path, "uint64")
+            return text_hashes(self.documents.documents(np.arange(len(self))))
         except (OSError, ValueError) as error:
             raise unreadable(path, error) from None
 
@@ -244,7 +254,7 @@ def _write_searchable(
     settings: IndexSettings,
     progress: Callable[[int, int], None],
 ) -> None:
-    save_ids(folder, ids)
+    IdIndex.of(ids).save(folder)
     save_array(folder / HASHES, hashes)
     for name in VECTORS:
         save_array(folder / f"vectors.{name}.npy", getattr(vectors, name))
