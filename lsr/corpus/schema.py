@@ -142,7 +142,7 @@ def stored(value: Any) -> str:
         MisfitError: what JSON cannot write.
     """
     try:
-        return msgspec.json.encode(value).decode()
+        return msgspec.json.encode(str(value) if isinstance(value, Cell) else value).decode()
     except (msgspec.MsgspecError, TypeError, UnicodeError, OverflowError, RecursionError):
         raise MisfitError from None
 

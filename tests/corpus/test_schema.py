@@ -67,6 +67,13 @@ def test_texts_of_tables_may_be_numbers(values, kind):
     assert together.types()["x"] == kind
 
 
+def test_long_texts_of_tables_are_stored():
+    schema, texts = Schema(), [Cell("x" * (LONGEST_KEYWORD + 1)), Cell("1")]
+    schema.see({"x": texts})
+    assert schema.types() == {"x": "json"}
+    assert schema.stored("x", texts, ["a", "b"]) == [f'"{text}"' for text in texts]
+
+
 def test_a_value_that_does_not_fit_names_document_field_value_and_type():
     schema = Schema({"price": "float"})
     with pytest.raises(

@@ -80,28 +80,29 @@ def read_fields(folder: Path) -> dict[str, Column]:
         raise unreadable(path, error) from None
 
 
+def small(value: Any) -> Any:
+    """A JSON value whose whole numbers fit 64 bits; the others are floats, or texts."""
+    if isinstance(value, list | tuple):
+        return [small(one) for one in value]
+    if isinstance(value, dict):
+        return {key: small(one) for key, one in value.items()}
+    if not isinstance(value, int) or -(2**63) <= value < 2**63:
+        return value
+    return float(value) if abs(value) < 10**300 else str(value)
+
+
 def _encoded(batch: list[Any]) -> bytes:
     try:
         return msgspec.msgpack.encode(batch, enc_hook=_text)
     except OverflowError:  # whole numbers of more than 64 bits become floats, or texts
         ids, columns, cells = batch
-        return _encoded([ids, {name: [_small(value) for value in values] for name, values in columns.items()}, cells])
+        return _encoded([ids, {name: [small(value) for value in values] for name, values in columns.items()}, cells])
 
 
 def _text(value: object) -> str:
     if isinstance(value, str):
         return str(value)
     raise InputError(f"a field holds a {type(value).__name__}: wanted what JSON can write")
-
-
-def _small(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return [_small(one) for one in value]
-    if isinstance(value, dict):
-        return {key: _small(one) for key, one in value.items()}
-    if not isinstance(value, int) or -(2**63) <= value < 2**63:
-        return value
-    return float(value) if abs(value) < 10**300 else str(value)
 
 
 def _batches(path: Path) -> Iterator[tuple[list[str], dict[str, list[Any]]]]:
