@@ -69,6 +69,18 @@ class CorpusCounts(NamedTuple):
     frequency: NDArray[np.int64]
 
 
+class Counted(NamedTuple):
+    """What an encoder that learns counts in some texts.
+
+    Attributes:
+        matrix: a row of counts for each text.
+        terms: names that are new to the vocabulary; they follow those that are in it.
+    """
+
+    matrix: SparseMatrix
+    terms: list[str]
+
+
 class Encoder(ABC):
     """Text to sparse vectors, for documents and for queries.
 
@@ -81,11 +93,13 @@ class Encoder(ABC):
         batch_documents: documents that are worth encoding together; progress moves at this pace.
         learns: whether ``observe`` changes the encoder.
         learned: whether it has done so.
+        reweighs: whether vectors of documents depend on what was counted in others.
     """
 
     name: str
     batch_documents: int = 1024
     learns: bool = False
+    reweighs: bool = False
 
     @property
     def learned(self) -> bool:
@@ -154,8 +168,8 @@ class Encoder(ABC):
         """Document vectors as `encode_documents` gives them, and how many texts were truncated."""
         return Observation(self.encode_documents(texts), 0)
 
-    def counts(self, texts: Sequence[str]) -> SparseMatrix | None:
-        """What an encoder that learns counts, a row a text; None for others. New words enter the vocabulary."""
+    def counts(self, texts: Sequence[str]) -> Counted | None:
+        """What an encoder that learns counts in texts; None for others. Give ``terms`` to `following` to keep them."""
         del texts
         return None
 

@@ -13,13 +13,13 @@ from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.base import Encoder, Observation, Origin, Span, as_texts, by_weight
+from lsr.encoders.base import Counted, CorpusCounts, Encoder, Observation, Origin, Span, as_texts, by_weight
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.runners.rows import Rows
 from lsr.encoders.storage.files import read_json, read_tensors, write_tensors
@@ -161,7 +161,7 @@ class ExpandedEncoder(Encoder):
         found = self.base.observe(texts)
         return Observation(self._added(found.matrix, texts), found.truncated)
 
-    def counts(self, texts: Sequence[str]) -> SparseMatrix | None:
+    def counts(self, texts: Sequence[str]) -> Counted | None:
         """Those of the base."""
         return self.base.counts(texts)
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from lsr.encoders.base import CorpusCounts, Encoder, Observation, Origin, Span, as_texts, by_weight
+from lsr.encoders.base import Counted, CorpusCounts, Encoder, Observation, Origin, Span, as_texts, by_weight
 from lsr.encoders.declaration import write_declaration
 from lsr.encoders.lexical.stems import WORDS, Stems, read_stems
 from lsr.encoders.parts.registry import head_of
@@ -173,12 +173,12 @@ class NeuralEncoder(Encoder):
             self._stale = True
         return self.encoded(texts)
 
-    def counts(self, texts: Sequence[str]) -> SparseMatrix | None:
+    def counts(self, texts: Sequence[str]) -> Counted | None:
         """The stems that stand in texts, each once; None where the query table follows no corpus."""
         if self._corpus is None:
             return None
         rows = [dict.fromkeys(self._stems.terms_of(text), 1.0) for text in as_texts(texts)]
-        return SparseMatrix.from_dicts(rows, self.dim)
+        return Counted(SparseMatrix.from_dicts(rows, self.dim), [])
 
     def following(self, corpus: CorpusCounts, terms: Sequence[str] = ()) -> NeuralEncoder:
         """The same networks with a query table that follows these counts; no term is ever added."""

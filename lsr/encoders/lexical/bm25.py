@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from lsr.arrays import load_array, save_array
 from lsr.corpus.values import NOT_JSON
-from lsr.encoders.base import CorpusCounts, Encoder, Observation, Span, as_texts
+from lsr.encoders.base import Counted, CorpusCounts, Encoder, Observation, Span, as_texts
 from lsr.encoders.lexical.words import Word, Words, is_unspaced, plain
 from lsr.errors import EncoderError
 from lsr.sparse import SparseMatrix, indptr_of, term_dtype
@@ -87,7 +87,7 @@ class BM25Encoder(Encoder):
     """
 
     name = BM25
-    learns = True
+    learns = reweighs = True
 
     def __init__(self, k1: float = 0.9, b: float = 0.4, language: str = ENGLISH) -> None:
         self._start(k1, b, Analysis(language), [])
@@ -99,6 +99,7 @@ class BM25Encoder(Encoder):
         self._length = 0  # of all documents together, in terms
         self._df = np.zeros(0, np.int64)
         self._ids = _StemIds(stems, analysis)
+        self._writing: list[_StemIds] = []  # stems of documents that are added, which queries do not know yet
 
     @property
     def learned(self) -> bool:
@@ -142,11 +143,15 @@ class BM25Encoder(Encoder):
         lengths = _row_sums(tf, observed.indptr)
         norm = self.k1 * (1 - self.b + self.b * lengths / max(self._length / max(self._documents, 1), 1e-9))
         weights = tf / (tf + np.repeat(norm.astype(np.float32), sizes))
-        return SparseMatrix(observed.indptr, observed.terms.astype(term_dtype(self.dim)), weights, self.dim)
+        dim = max(self.dim, observed.dim)
+        return SparseMatrix(observed.indptr, observed.terms.astype(term_dtype(dim)), weights, dim)
 
-    def counts(self, texts: Sequence[str]) -> SparseMatrix:
-        """Term counts; new stems enter the vocabulary."""
-        return self._count(texts, learn=True)
+    def counts(self, texts: Sequence[str]) -> Counted:
+        """Term counts, of new stems too."""
+        if not self._writing:
+            self._writing.append(_StemIds(self.terms, self.analysis))
+        matrix = self._count(texts, learn=True, ids=self._writing[0])
+        return Counted(matrix, self._writing[0].stems[len(self.terms) :])
 
     def encoded_with(self, texts: Sequence[str], counts: SparseMatrix | None) -> Observation:
         """Document vectors from term counts."""
@@ -158,8 +163,9 @@ class BM25Encoder(Encoder):
         other = copy(self)
         other.__dict__.pop("_idf", None)
         other._documents, other._length = corpus.documents, corpus.length
-        other._df = np.zeros(max(len(self.terms), corpus.frequency.size), np.int64)
-        other._df[: corpus.frequency.size] = corpus.frequency
+        other._df = np.zeros(len(self.terms), np.int64)
+        known = corpus.frequency[: other._df.size]
+        other._df[: known.size] = known
         return other
 
     def encode_documents(self, texts: Sequence[str]) -> SparseMatrix:
@@ -228,17 +234,20 @@ class BM25Encoder(Encoder):
     def _idf(self) -> NDArray[np.float32]:
         return np.log1p((self._documents - self._df + 0.5) / (self._df + 0.5)).astype(np.float32)
 
-    def _count(self, texts: Sequence[str], learn: bool, document: bool = True) -> SparseMatrix:
+    def _count(
+        self, texts: Sequence[str], learn: bool, document: bool = True, ids: _StemIds | None = None
+    ) -> SparseMatrix:
         """Rows of term counts; ``learn`` gives new stems an id, otherwise they are left out."""
-        self._ids.learn = learn
+        stems = ids or self._ids
+        stems.learn = learn
         words = [self.analysis.words(text.lower(), document) for text in as_texts(texts)]
         sizes = np.fromiter(map(len, words), np.int64, len(words))
-        ids = np.fromiter(map(self._ids.__getitem__, chain.from_iterable(words)), np.int64, int(sizes.sum()))
+        numbers = np.fromiter(map(stems.__getitem__, chain.from_iterable(words)), np.int64, int(sizes.sum()))
         rows = np.repeat(np.arange(len(words)), sizes)
-        known = ids >= 0
-        keys, counts = np.unique(rows[known] << 32 | ids[known], return_counts=True)
+        known = (numbers >= 0) & (numbers < (2**32 if learn else self._df.size))
+        keys, counts = np.unique(rows[known] << 32 | numbers[known], return_counts=True)
         indptr = indptr_of(np.bincount(keys >> 32, minlength=len(words)))
-        return SparseMatrix(indptr, (keys & 0xFFFFFFFF).astype(np.uint32), counts.astype(np.float32), self.dim)
+        return SparseMatrix(indptr, (keys & 0xFFFFFFFF).astype(np.uint32), counts.astype(np.float32), max(1, len(stems.stems)))
 
     def _require_corpus(self) -> None:
         if not self._documents:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from lsr.corpus.values import MOST_DIGITS, NOT_JSON
-from lsr.encoders.base import Encoder, Span, as_texts
+from lsr.encoders.base import CorpusCounts, Encoder, Span, as_texts
 from lsr.errors import EncoderError
 from lsr.formats import Vocabulary
 from lsr.sparse import SparseMatrix
@@ -53,6 +53,15 @@ class PrecomputedVectors(Encoder):
     def fingerprint(self) -> str:
         """Hash of the vocabulary: all that is known."""
         return hashlib.sha256(self._content()).hexdigest()
+
+    def following(self, corpus: CorpusCounts, terms: Sequence[str] = ()) -> PrecomputedVectors:
+        """The same with more terms: names, or numbers where terms have none."""
+        del corpus
+        if not self.named:
+            self._vocabulary.widen(self.dim + len(terms))
+        elif terms:
+            self._numbers.update(zip(terms, self._vocabulary.learn(terms), strict=True))
+        return self
 
     def encode_documents(self, texts: Sequence[str]) -> SparseMatrix:
         """Counted tokens, as for queries."""

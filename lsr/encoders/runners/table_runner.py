@@ -47,8 +47,7 @@ class TableRunner:
 
     def set_table(self, table: NDArray[np.float32]) -> None:
         """Other numbers, float32[V]."""
-        self._table = table
-        self._weights = {i: weight for i, weight in enumerate(table.tolist()) if weight}
+        self._table = np.append(table, np.zeros(max(0, self.terms - table.size), np.float32))
 
     def run(self, texts: Sequence[str]) -> tuple[SparseMatrix, int]:
         """Vectors, and how many texts were truncated."""
@@ -76,11 +75,12 @@ class TableRunner:
     def _one(self, text: str) -> tuple[SparseMatrix, int]:
         """The path of a served query: tens of microseconds."""
         found, cut = self._literal(self._prompt + text)
-        weights = self._weights
-        own = sorted(term for term in set(found) if term in weights)
-        terms, values = np.array(own, self._dtype), np.array([weights[term] for term in own], np.float32)
-        if self._each and len(own) < len(found):
-            values *= np.array([found.count(term) for term in own], np.float32)
+        terms = np.array(sorted(set(found)), self._dtype)
+        values = self._table[terms]
+        if not values.all():
+            terms, values = terms[values != 0], values[values != 0]
+        if self._each and terms.size < len(found):
+            values *= np.array([found.count(term) for term in terms.tolist()], np.float32)
         terms, values = self._heaviest(terms, values)
         matrix = SparseMatrix.unchecked(np.array([0, len(terms)], np.int64), terms, values, self.terms)
         return matrix, cut

@@ -210,6 +210,27 @@ class Generation:
             found[names[piece]] = (rows[at] - ends[piece]).astype(np.uint32), at
         return found
 
+    def pieces(self) -> Iterator[tuple[str, int, int]]:
+        """Name, first row and number of rows of every segment and batch, in order."""
+        first = 0
+        for name, size in (piece for part in self.parts for piece in part.segment.pieces):
+            yield name, first, size
+            first += size
+
+    def alive_by_piece(self) -> dict[str, NDArray[np.bool_]]:
+        """Which rows of each segment and batch are documents, bool[size]."""
+        alive = self.alive.mask != 0
+        return {name: alive[first : first + size] for name, first, size in self.pieces()}
+
+    def rows_at(self, other: Generation, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The numbers here of ``rows``, int64[n], of another generation that shares their segments."""
+        starts = {name: first for name, first, _ in self.pieces()}
+        found = rows.copy()
+        for name, first, size in other.pieces():
+            own = (rows >= first) & (rows < first + size)
+            found[own] += starts.get(name, first) - first
+        return found
+
     def document(self, row: int) -> Document:
         """The document at ``row``, with its fields."""
         part, within = self._locate(row)

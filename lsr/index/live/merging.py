@@ -6,7 +6,7 @@ the horizon (deletions, new values of fields) is not written into the segment bu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,6 +25,7 @@ from lsr.sparse import SparseMatrix, concatenate
 
 AT_ONCE = 1024  # documents that are read and written together
 GONE = -1
+Weights = Callable[[Sequence[Document], SparseMatrix], SparseMatrix]
 
 
 class Plan(NamedTuple):
@@ -59,8 +60,13 @@ def kept_rows(contents: Contents, plan: Plan) -> dict[str, NDArray[np.int64]]:
     return found
 
 
-def write_merged(contents: Contents, plan: Plan) -> SegmentInfo:
+def write_merged(contents: Contents, plan: Plan, weights: Weights | None = None) -> SegmentInfo:
     """Write the segment of a plan, flushed; nothing names it yet.
+
+    Args:
+        contents: of the collection.
+        plan: what is merged.
+        weights: makes vectors of documents anew; None keeps them.
 
     Raises:
         StorageError: a source is damaged.
@@ -69,9 +75,12 @@ def write_merged(contents: Contents, plan: Plan) -> SegmentInfo:
     sources, kept = _sources(contents, plan), kept_rows(contents, plan)
     rows = [_rows_of_source(source.segment.pieces, kept) for source in sources]
     born = [np.maximum(part.segment.born[own], plan.horizon) for part, own in zip(sources, rows, strict=True)]
+    vectors = _vectors(sources, rows, contents.dim)
+    if weights:
+        vectors = _reweighed(vectors, _documents(sources, rows), weights)
     return write_segment(
         contents.folder / plan.target,
-        _vectors(sources, rows, contents.dim),
+        vectors,
         _documents(sources, rows),
         _columns(sources, rows, contents.state.types),
         np.concatenate([np.zeros(0, np.uint32), *born]).astype(np.uint32),
@@ -162,6 +171,15 @@ def _vectors(parts: Sequence[Part], rows: Sequence[NDArray[np.int64]], dim: int)
     found = [part.segment.vectors.taken(own) for part, own in zip(parts, rows, strict=True)]
     empty = SparseMatrix.from_dicts([], dim)
     return concatenate([empty, *(_as_values(matrix) for matrix in found)])
+
+
+def _reweighed(vectors: SparseMatrix, documents: Iterator[list[Document]], weights: Weights) -> SparseMatrix:
+    """Vectors made anew, some documents at a time."""
+    found, first = [SparseMatrix.from_dicts([], vectors.dim)], 0
+    for batch in documents:
+        found.append(_as_values(weights(batch, vectors.slice(first, first + len(batch)))))
+        first += len(batch)
+    return concatenate(found)
 
 
 def _as_values(matrix: SparseMatrix) -> SparseMatrix:

@@ -23,7 +23,7 @@ from lsr.index.live import tiers
 from lsr.index.live.contents import Contents
 from lsr.index.live.folding import folded, to_write_anew, write_columns
 from lsr.index.live.generation import Generation
-from lsr.index.live.merging import Plan, carried, plan_of, write_merged
+from lsr.index.live.merging import Plan, Weights, carried, plan_of, write_merged
 from lsr.index.live.opening import open_generation
 from lsr.index.storage import catalogue, files, format_2, places
 from lsr.index.storage.catalogue import Catalogue, Key
@@ -247,8 +247,11 @@ class Store:
             self._replace(folded(self._contents, self.horizon))
             self._remove_leftovers()
 
-    def compact(self) -> None:
+    def compact(self, weights: Weights | None = None) -> None:
         """Give all room back: one segment, or a few large ones, no deleted documents, no history.
+
+        Args:
+            weights: makes vectors of documents anew, from these and the vectors that they have; None keeps them.
 
         Raises:
             StorageError: the disk is full or broken; nothing is lost then.
@@ -259,8 +262,8 @@ class Store:
             for at, names in enumerate(tiers.groups(contents, self._limit)):
                 last = newest if at == 0 else -1
                 plan = plan_of(contents, names, last, newest, places.new_segment(self.folder))
-                if self._is_worth_it(plan):
-                    self.publish(plan, write_merged(contents, plan))
+                if weights or self._is_worth_it(plan):
+                    self.publish(plan, write_merged(contents, plan, weights))
             self._replace(folded(contents, newest))
             self._current = open_generation(contents, before=self._current)
             assert self._database is not None  # noqa: S101  `changing` has made one

@@ -231,15 +231,22 @@ def create(folder: Path, records: Mapping[Key, bytes], durability: str = "fsync"
         with Catalogue(folder, writing=True, durability=durability, name=NEW) as database:
             database.write(records, set(), {})
             database.shrink()
-        with new.open("rb") as file:
-            os.fsync(file.fileno())
-        _remove(folder / NAME)
-        new.replace(folder / NAME)
-        sync_folder(folder)
+        publish(folder)
     except sqlite3.Error as error:
         raise fault_of(new, error) from error
     finally:
         _remove(new)
+
+
+def publish(folder: Path) -> None:
+    """Give a finished catalogue its name; one that is there goes."""
+    new = folder / NEW
+    with new.open("rb") as file:
+        os.fsync(file.fileno())
+    _remove(folder / NAME)
+    new.replace(folder / NAME)
+    _remove(new)
+    sync_folder(folder)
 
 
 def files_of(path: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from lsr.corpus import Document
 from lsr.corpus.schema import TYPES, MisfitError, columns_of
 from lsr.errors import InputError
 from lsr.index.storage.fields import small
-from lsr.index.storage.manifest import unreadable
+from lsr.index.storage.faults import unreadable
 
 HASHES, ROWS = "ids.hashes.npy", "ids.rows.npy"
 TEXTS, FIELDS = "texts.hashes.npy", "fields.hashes.npy"

@@ -3,7 +3,7 @@
 ::
 
     catalogue.db                 what the collection holds
-    segments/000001/             one immutable segment
+    segments/000001-5e1f0a9c/    one immutable segment
     encoders/<fingerprint>/      what makes the vectors, unless it comes with lsr
     .lock                        who writes
 """
@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,10 +29,11 @@ OURS = {*DATABASES, SEGMENTS, ENCODERS, lock.NAME}
 
 
 def new_segment(folder: Path) -> str:
-    """The name of a segment that was never there."""
+    """The name of a segment that was never there, and that no other writer takes."""
     (folder / SEGMENTS).mkdir(exist_ok=True)
-    numbers = [int(path.name) for path in (folder / SEGMENTS).iterdir() if path.name.isdigit()]
-    return f"{SEGMENTS}/{1 + max(numbers, default=0):06d}"
+    numbers = [path.name.split("-")[0] for path in (folder / SEGMENTS).iterdir()]
+    last = max((int(number) for number in numbers if number.isdigit()), default=0)
+    return f"{SEGMENTS}/{last + 1:06d}-{secrets.token_hex(4)}"
 
 
 def save_encoder(folder: Path, fingerprint: str, save: Callable[[Path], None]) -> tuple[str, Files]:

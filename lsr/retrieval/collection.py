@@ -1,0 +1,610 @@
+"""How are documents added, changed, deleted and found, by words? A folder, its encoder, and everything that it can do.
+
+::
+
+    with lsr.Collection.create("shop", [{"id": "1", "text": "red shoes", "price": 20}]) as shop:
+        shop.upsert([{"id": "2", "text": "blue hat", "price": 12}])
+        shop.search("hat", filter="price < 15")
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.corpus import Document
+from lsr.corpus.schema import flattened
+from lsr.corpus.values import identifier
+from lsr.encoders import Encoder
+from lsr.encoders.base import Counted
+from lsr.errors import InputError, MismatchError
+from lsr.index import About, Change, Generation, Store
+from lsr.index.fields.facets import Facet
+from lsr.index.fields.filters import Filter
+from lsr.index.live.maintenance import Maintenance
+from lsr.index.live.snapshots import snapshot
+from lsr.index.storage.records import Corpus, GenerationInfo
+from lsr.retrieval.counting import NOTHING, Counts, counted, difference, with_change
+from lsr.retrieval.ingest import index_documents
+from lsr.retrieval.opening import encoder_of
+from lsr.retrieval.preparing import Difference, Source, at_places, batches_of, check_ids, stored_columns
+from lsr.retrieval.preparing import difference as difference_of
+from lsr.retrieval.searcher import Hit, Searcher
+from lsr.sparse import SparseMatrix, check_summable, concatenate
+
+AT_ONCE = 8192  # documents of one change at most, where a source is streamed
+
+
+class Changes(NamedTuple):
+    """What a verb did, in documents.
+
+    Attributes:
+        added: that were not there.
+        changed: whose title or text is new.
+        fields: of which only fields are new; nothing was encoded.
+        deleted: that are gone.
+        unchanged: that were there as they are.
+    """
+
+    added: int = 0
+    changed: int = 0
+    fields: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"+{self.added:,} added, {self.changed:,} changed, {self.fields:,} fields only, {self.deleted:,} gone, "
+            f"{self.unchanged:,} unchanged"
+        )
+
+    def plus(self, other: Changes) -> Changes:
+        """Both together."""
+        return Changes(*map(sum, zip(self, other, strict=True)))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Those that changed something, for the history."""
+        return {name: count for name, count in self._asdict().items() if count and name != "unchanged"}
+
+
+class Collection:
+    """A folder of documents, open for searching and changing. Safe to use from several threads; one process may write.
+
+    Every change is acknowledged when its method returns: it is on the disk, as a whole, and every search from then on
+    sees it; other processes see it within ``refresh`` seconds.
+
+    Args:
+        store: of the documents and vectors.
+        encoder: that made them; what it learned from a corpus does not count.
+        background: whether segments are written and merged in a process of their own, beside searches and changes;
+            otherwise by the change that makes it necessary.
+    """
+
+    def __init__(self, store: Store, encoder: Encoder, background: bool = True) -> None:
+        self._store, self._encoder = store, encoder.fresh()
+        self._maintenance = Maintenance(store, background)
+        self._counts, self._given, self._preparing = Counts(), 0, threading.Lock()
+        self._searcher = self._searcher_of(store.current)
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | Path,
+        encoder: Encoder | None = None,
+        *,
+        generation: int | None = None,
+        refresh: float = 1.0,
+        durability: str = "fsync",
+        background: bool = True,
+    ) -> Collection | Searcher:
+        """Open a collection.
+
+        Args:
+            folder: of the collection.
+            encoder: the same encoder, where it is loaded already.
+            generation: one that is kept (see `history`): what is given back is a `Searcher` that stays there.
+            refresh: seconds after which a search looks for changes of other processes.
+            durability: "fsync" keeps what was acknowledged over a loss of power, "os" only over a kill.
+            background: see the class.
+
+        Raises:
+            StorageError: no collection, another format version, or damage.
+            MismatchError: another encoder made the collection.
+            InputError: no such generation.
+            EncoderError: the saved encoder cannot be loaded.
+        """
+        store = Store(Path(folder), _identity(encoder), refresh=refresh, durability=durability)
+        try:
+            collection = cls(store, encoder or encoder_of(store.folder, store.about), background)
+            return collection if generation is None else collection.at(generation)
+        except BaseException:
+            store.close()
+            raise
+
+    @classmethod
+    def create(
+        cls, folder: str | Path, documents: Source, encoder: Encoder | str | Path = "default", **options: Any
+    ) -> Collection:
+        """Make a collection of documents and open it; one that is there is replaced at the very end.
+
+        Args:
+            folder: of the collection.
+            documents: at least one; see `index_documents`, which takes ``options`` too.
+            encoder: or its name or folder.
+
+        Raises:
+            InputError: what `index_documents` refuses.
+            StorageError: the folder cannot be written.
+        """
+        index_documents(documents, encoder, folder, **options)
+        opened = cls.open(folder)
+        assert isinstance(opened, Collection)  # noqa: S101  no generation was asked for
+        return opened
+
+    def close(self) -> None:
+        """Let go of the folder; work in the background stops, and nothing is lost."""
+        self._maintenance.close()
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def __repr__(self) -> str:
+        about = self._store.about
+        return f"<Collection {str(self.folder)!r}, {len(self):,} documents, encoder {about.encoder.name!r}>"
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return self._store.folder
+
+    @property
+    def store(self) -> Store:
+        """Of the documents and vectors."""
+        return self._store
+
+    @property
+    def about(self) -> About:
+        """What holds for all generations."""
+        return self._store.about
+
+    @property
+    def generation(self) -> int:
+        """Number of the newest generation; rises with every change."""
+        return self._store.current.number
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """Types of the documents' fields by name."""
+        return self._store.current.fields
+
+    @property
+    def searcher(self) -> Searcher:
+        """Of the newest generation, which stays as it is."""
+        current = self._store.current
+        if self._searcher.generation is not current:
+            with self._preparing:
+                if self._searcher.generation is not current:
+                    self._searcher = self._searcher_of(current)
+        return self._searcher
+
+    def at(self, generation: int) -> Searcher:
+        """Of a generation that is kept.
+
+        Raises:
+            InputError: no such generation.
+        """
+        with self._preparing:
+            return self._searcher_of(self._store.at(generation))
+
+    def search(self, query: str | SparseMatrix, k: int = 10, **options: Any) -> list[Hit]:
+        """The best documents for ``query``; see `Searcher.search` for the options.
+
+        Raises:
+            InputError, MismatchError: as `Searcher.search`.
+        """
+        return self.searcher.search(query, k, **options)
+
+    def facets(self, names: Sequence[str], filter: Filter | None = None, top: int = 10) -> list[Facet]:  # noqa: A002
+        """How the values of fields are spread over all documents, or over those that meet a filter.
+
+        Raises:
+            InputError: an unknown field, or one that is stored only; or no filter.
+        """
+        current = self._store.current
+        return current.facets(names, None if filter is None else current.matching(filter), top)
+
+    def count(self, filter: Filter | None = None) -> int:  # noqa: A002
+        """How many documents there are, or how many meet a filter.
+
+        Raises:
+            InputError: no filter, or an unknown field.
+        """
+        current = self._store.current
+        return len(current) if filter is None else current.matching(filter).count
+
+    def get(self, id: str) -> Document | None:  # noqa: A002
+        """The document with this id, with its fields; None where there is none."""
+        current = self._store.current
+        rows = current.rows_of([identifier(id)])[0]
+        return current.document(rows[0]) if rows else None
+
+    def __contains__(self, id: object) -> bool:  # noqa: A002
+        return isinstance(id, str) and bool(self._store.current.rows_of([id])[0])
+
+    def __iter__(self) -> Iterator[Document]:
+        for documents, _ in self._store.current.batches(1024):
+            yield from documents
+
+    def add(self, documents: Source, vectors: SparseMatrix | None = None) -> Changes:
+        """Add documents that are not there.
+
+        Args:
+            documents: `Document`, dicts, a `DocumentReader` or a table.
+            vectors: their vectors, a row each, made by the collection's encoder; None encodes their texts.
+
+        Raises:
+            InputError: an id that is there, or twice among them; a value that does not fit its field's type.
+            MismatchError: vectors over more terms than the collection's.
+            StorageError: another process writes, or the disk is full; what was added before stays.
+        """
+        return self._write("add", documents, vectors, refuse_known=True)
+
+    def upsert(self, documents: Source, vectors: SparseMatrix | None = None) -> Changes:
+        """Add documents, in place of those with the same ids; what is there as it is stays, and is not encoded again.
+
+        Args:
+            documents: as for `add`.
+            vectors: as for `add`; documents with vectors are always written.
+
+        Raises:
+            InputError, MismatchError, StorageError: as for `add`.
+        """
+        return self._write("upsert", documents, vectors)
+
+    def update(self, fields: Mapping[str, Mapping[str, Any]]) -> Changes:
+        """Change fields of documents by id, as ``{"id": {"price": 3}}``; None removes a value. Nothing is encoded.
+
+        Raises:
+            InputError: an unknown id, or a value that does not fit its field's type.
+            StorageError: another process writes, or the disk is full; nothing has changed then.
+        """
+        with self._store.changing() as current:
+            ids = [identifier(name) for name in fields]
+            found = current.rows_of(ids)
+            if missing := [name for name, rows in zip(ids, found, strict=True) if not rows]:
+                raise InputError(f"no document with the id {missing[0]!r:.80}: add it first, or use upsert")
+            documents = [Document(name, "", "", flattened(values)) for name, values in zip(ids, fields.values(), strict=True)]
+            columns, types = stored_columns(documents, current.fields)
+            given = [set(document.fields) for document in documents]
+            rows = np.array([own[0] for own in found], np.int64)
+            unknown = {name for own in given for name in own} - {*current.fields, *types}
+            updates = {}
+            for name in {*columns, *({n for own in given for n in own} - unknown)}:
+                at = [i for i, own in enumerate(given) if name in own]
+                values = columns.get(name)
+                updates[name] = rows[at], [values[i] if values else None for i in at]
+            changes = Changes(fields=len(ids))
+            if updates:
+                self._apply(Change("update", changes.counts, updates=updates, types=types))
+            return changes
+
+    def delete(self, ids: Iterable[str] | str | None = None, *, filter: Filter | None = None) -> Changes:  # noqa: A002
+        """Delete documents by id, or those that meet a filter; ids that are not there do nothing.
+
+        Raises:
+            InputError: neither ids nor a filter, or both; no filter, or an unknown field.
+            StorageError: another process writes, or the disk is full; nothing has changed then.
+        """
+        if (ids is None) == (filter is None):
+            raise InputError("delete wants ids, or a filter: give one of them")
+        with self._store.changing() as current:
+            if filter is not None:
+                rows = np.flatnonzero(current.matching(filter).mask).astype(np.int64)
+            else:
+                wanted = [ids] if isinstance(ids, str) else list(dict.fromkeys(map(identifier, ids or ())))
+                rows = np.array(sorted(row for own in current.rows_of(wanted) for row in own), np.int64)
+            return self._delete(rows, "delete")
+
+    def sync(self, source: Source, *, dry_run: bool = False, progress: Callable[[int], None] | None = None) -> Changes:
+        """Make the collection exactly what ``source`` says: add, change and delete what differs, and nothing else.
+
+        Documents whose title and text are as they were are not encoded again. Missing ones are deleted at the end, when
+        the whole source was read without a fault.
+
+        Args:
+            source: `Document`, dicts, a `DocumentReader` or a table; read once.
+            dry_run: only say what would be done.
+            progress: called with the number of documents read.
+
+        Raises:
+            InputError: an id twice, a document that is none, or a value that does not fit its field's type.
+            StorageError: another process writes, or the disk is full; what was done before stays.
+        """
+        from lsr.retrieval.sync import sync
+
+        return sync(self, source, dry_run, progress)
+
+    def flush(self) -> None:
+        """Write the newest documents into a segment, and wait for it.
+
+        Raises:
+            StorageError: the disk is full or broken; nothing is lost then.
+        """
+        self._maintenance.flush()
+
+    def compact(self) -> None:
+        """Give all room back: one segment, no deleted documents, no history; weights of BM25 are made anew.
+
+        Raises:
+            StorageError: the disk is full or broken; nothing is lost then.
+        """
+        self._maintenance.wait()
+        self._store.compact(self._weights if self._encoder.reweighs else None)
+
+    def snapshot(self, folder: str | Path) -> None:
+        """Make a consistent copy in a new folder, while searching and writing go on; files are shared where they can.
+
+        Raises:
+            StorageError: the folder is there already, or the disk is full.
+        """
+        snapshot(self._store, Path(folder))
+
+    def history(self) -> dict[int, GenerationInfo]:
+        """The generations that are kept, oldest first: when and by which verb each was made, and what it did."""
+        return self._store.history()
+
+    def rollback(self, generation: int) -> Changes:
+        """Make the documents again what they were at a generation that is kept; this is a new generation.
+
+        Raises:
+            InputError: no such generation.
+            StorageError: another process writes, or the disk is full; nothing has changed then.
+        """
+        with self._store.changing() as current:
+            old = self._store.at(generation)
+            lost = np.flatnonzero((old.alive.mask != 0) & ~_alive_in(old, current))
+            gone = np.flatnonzero((current.alive.mask != 0) & ~_alive_in(current, old))
+            documents = list(old.documents_at(lost))
+            vectors = concatenate([_empty(old.dim), *(old.vector(row) for row in lost.tolist())])
+            updates = _fields_back(old, current)
+            return self._replace("rollback", documents, vectors, gone, updates)
+
+    def _replace(
+        self,
+        verb: str,
+        documents: Sequence[Document],
+        vectors: SparseMatrix,
+        rows: NDArray[np.int64],
+        updates: Mapping[str, tuple[NDArray[np.int64], list[Any]]],
+    ) -> Changes:
+        """Put ``documents`` in place of those at ``rows``, and change fields of others."""
+        columns, _ = stored_columns(documents, self.fields)
+        counts = self._counted([document.full_text for document in documents])
+        before = {document.id for document in self._store.current.documents_at(rows)}
+        added = sum(document.id not in before for document in documents)
+        touched = {int(row) for own, _ in updates.values() for row in own}
+        changes = Changes(added, len(documents) - added, len(touched), len(before) - (len(documents) - added))
+        self._apply(
+            Change(
+                verb,
+                changes.counts,
+                documents,
+                columns,
+                vectors,
+                rows,
+                updates,
+                corpus=self._difference(counts, rows),
+                terms=counts.terms if counts else (),
+            )
+        )
+        return changes
+
+    def _write(
+        self, verb: str, source: Source, vectors: SparseMatrix | None = None, refuse_known: bool = False
+    ) -> Changes:
+        done, first = Changes(), 0
+        batches = batches_of(source, AT_ONCE if vectors is None else max(1, len(vectors)))
+        for documents in batches:
+            own = None if vectors is None else vectors.slice(first, min(first + len(documents), len(vectors)))
+            first += len(documents)
+            if own is not None and len(own) != len(documents):
+                raise InputError(f"{first:,} documents, but {len(vectors or ()):,} vectors: give one for each")
+            with self._store.changing():
+                done = done.plus(self.put(verb, documents, own, refuse_known))
+        if vectors is not None and first != len(vectors):
+            raise InputError(f"{first:,} documents, but {len(vectors):,} vectors: give one for each")
+        return done
+
+    def put(
+        self,
+        verb: str,
+        documents: Sequence[Document],
+        vectors: SparseMatrix | None = None,
+        refuse_known: bool = False,
+    ) -> Changes:
+        """Add documents in place of those with the same ids, in one change."""
+        with self._store.changing() as current:
+            check_ids(documents)
+            columns, types = stored_columns(documents, current.fields)
+            found = difference_of(current, documents, columns)
+            if refuse_known and len(found.new) < len(documents):
+                known = documents[int(np.argmax(found.rows >= 0))].id
+                raise InputError(f"the id {known!r:.80} is there already: use upsert to replace its document")
+            if vectors is not None:
+                found = _all_changed(found)
+            return self._put(verb, documents, columns, types, found, vectors)
+
+    def _put(
+        self,
+        verb: str,
+        documents: Sequence[Document],
+        columns: Mapping[str, list[Any]],
+        types: Mapping[str, str],
+        found: Difference,
+        vectors: SparseMatrix | None,
+    ) -> Changes:
+        changes = Changes(len(found.new), len(found.changed), len(found.updated), 0, found.unchanged)
+        written = sorted([*found.new, *found.changed])
+        if not written and not found.updated:
+            return changes
+        texts = [documents[at].full_text for at in written]
+        rows = found.rows[found.changed]
+        counts = self._counted(texts) if vectors is None or self._encoder.learns else None
+        corpus = self._difference(counts, rows)
+        matrix = vectors if vectors is not None else self._encoded(texts, counts, corpus)
+        self._apply(
+            Change(
+                verb,
+                changes.counts,
+                [documents[at] for at in written],
+                at_places(columns, written),
+                self._fitting(matrix),
+                rows,
+                self._updates(found, columns),
+                types,
+                corpus,
+                [*(counts.terms if counts else ()), *self._more_terms(matrix)],
+            )
+        )
+        return changes
+
+    def _updates(
+        self, found: Difference, columns: Mapping[str, list[Any]]
+    ) -> dict[str, tuple[NDArray[np.int64], list[Any]]]:
+        """New values of the fields of documents of which only these differ."""
+        if not found.updated:
+            return {}
+        current, rows = self._store.current, found.rows[found.updated]
+        updates = {}
+        for name in {*current.fields, *columns}:
+            own = columns.get(name)
+            new = [own[at] if own else None for at in found.updated]
+            old = current.values_of(name, rows) if name in current.fields else [None] * len(new)
+            at = [i for i, (one, other) in enumerate(zip(new, old, strict=True)) if one != other]
+            if at:
+                updates[name] = rows[at], [new[i] for i in at]
+        return updates
+
+    def _delete(self, rows: NDArray[np.int64], verb: str) -> Changes:
+        changes = Changes(deleted=rows.size)
+        if rows.size:
+            self._apply(Change(verb, changes.counts, deleted=rows, corpus=self._difference(None, rows)))
+        return changes
+
+    def delete_rows(self, rows: NDArray[np.int64], verb: str) -> Changes:
+        """Delete the documents at ``rows``, int64[n], of the newest generation."""
+        with self._store.changing():
+            return self._delete(rows, verb)
+
+    def _apply(self, change: Change) -> None:
+        self._store.apply(change)
+        self._maintenance.look()
+
+    def _counted(self, texts: Sequence[str]) -> Counted | None:
+        return counted(self._encoder, texts)
+
+    def _difference(self, new: Counted | None, rows: NDArray[np.int64]) -> Corpus | None:
+        """What counts change by when the documents at ``rows`` go; None where nothing is counted."""
+        if not self._encoder.learns:
+            return None
+        old = [document.full_text for document in self._store.current.documents_at(rows)]
+        gone = counted(self._encoder, old)
+        return difference(new.matrix if new else None, gone.matrix if gone else None)
+
+    def _encoded(self, texts: Sequence[str], counts: Counted | None, corpus: Corpus | None) -> SparseMatrix:
+        """Document vectors by what is counted once the documents are there."""
+        if not texts:
+            return _empty(self._store.current.dim)
+        encoder = self._encoder
+        if corpus is not None:
+            known = self._counts.at(self._store.contents, self._store.current.number) or NOTHING
+            encoder = encoder.following(with_change(known, corpus))
+        size = max(1, encoder.batch_documents)
+        parts = []
+        for first in range(0, len(texts), size):
+            own = None if counts is None else counts.matrix.slice(first, min(first + size, len(texts)))
+            parts.append(encoder.encoded_with(texts[first : first + size], own).matrix)
+        return concatenate(parts)
+
+    def _weights(self, documents: Sequence[Document], vectors: SparseMatrix) -> SparseMatrix:
+        """Vectors of documents by all that is counted now: those of BM25 depend on it."""
+        known = self._counts.at(self._store.contents, self._store.current.number) or NOTHING
+        found = self._encoder.following(known).encoded_with([document.full_text for document in documents], None)
+        return found.matrix.widened(vectors.dim)
+
+    def _fitting(self, matrix: SparseMatrix) -> SparseMatrix:
+        """Vectors that the store takes."""
+        check_summable(matrix)
+        return matrix
+
+    def _more_terms(self, matrix: SparseMatrix) -> list[str]:
+        """Names of terms without one: vectors that were given may have more terms than the collection."""
+        extra = matrix.dim - max(self._store.current.dim, self._encoder.dim)
+        if extra <= 0 or self._encoder.learns:
+            return []
+        if getattr(self._encoder, "named", True):
+            raise MismatchError(
+                f"vectors over {matrix.dim:,} terms, collection over {self._store.current.dim:,}: encode documents with "
+                "the collection's own encoder"
+            )
+        return [str(number) for number in range(matrix.dim - extra, matrix.dim)]
+
+    def _searcher_of(self, generation: Generation) -> Searcher:
+        """With an encoder that follows the documents of the generation."""
+        contents = self._store.contents
+        counts, terms = self._counts.at(contents, generation.number), contents.new_terms
+        encoder = self._encoder
+        new, self._given = terms[self._given :], len(terms)
+        if counts is not None or new:
+            encoder = encoder.following(counts or NOTHING, new)
+        return Searcher(generation, encoder)
+
+
+def _identity(encoder: Encoder | None) -> str | None:
+    return None if encoder is None else encoder.fresh().fingerprint
+
+
+def _empty(dim: int) -> SparseMatrix:
+    return SparseMatrix.from_dicts([], dim)
+
+
+def _all_changed(found: Difference) -> Difference:
+    """Every document that is there counts as changed."""
+    return found._replace(changed=np.flatnonzero(found.rows >= 0).tolist(), updated=[])
+
+
+def _alive_in(one: Generation, other: Generation) -> NDArray[np.bool_]:
+    """Which rows of a generation are documents of another one too, bool[rows]."""
+    masks = other.alive_by_piece()
+    found = np.zeros(one.rows, np.bool_)
+    for name, first, size in one.pieces():
+        if name in masks:
+            found[first : first + size] = masks[name]
+    return found
+
+
+def _fields_back(old: Generation, current: Generation) -> dict[str, tuple[NDArray[np.int64], list[Any]]]:
+    """Values of fields of the documents that are in both generations, where they were others."""
+    both = np.flatnonzero((current.alive.mask != 0) & _alive_in(current, old))
+    places = old.rows_at(current, both)
+    updates = {}
+    for name in current.fields:
+        before, now = old.values_of(name, places), current.values_of(name, both)
+        at = [i for i, (one, other) in enumerate(zip(before, now, strict=True)) if one != other]
+        if at:
+            updates[name] = both[at], [before[i] for i in at]
+    return updates
+

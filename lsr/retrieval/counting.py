@@ -1,0 +1,69 @@
+"""What does an encoder know of the documents that are there now? Kept exact, whatever is added and deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoders import Encoder
+from lsr.encoders.base import Counted, CorpusCounts
+from lsr.index import Corpus
+from lsr.index.live.contents import Contents
+from lsr.sparse import SparseMatrix
+
+NOTHING = CorpusCounts(0, 0, np.zeros(0, np.int64))
+
+
+def difference(new: SparseMatrix | None, old: SparseMatrix | None) -> Corpus:
+    """What counts change by when texts with the counts ``new`` come and those with ``old`` go."""
+    dim = max(1 if matrix is None else matrix.dim for matrix in (new, old))
+    change, documents, length = np.zeros(dim, np.int64), 0, 0
+    for matrix, sign in ((new, 1), (old, -1)):
+        if matrix is not None:
+            change += sign * np.bincount(matrix.terms, minlength=dim)
+            documents += sign * len(matrix)
+            length += sign * int(matrix.values.sum(dtype=np.float64))
+    terms = np.flatnonzero(change)
+    return Corpus(documents, length, terms.astype(np.uint32).tobytes(), change[terms].tobytes())
+
+
+def with_change(counts: CorpusCounts, change: Corpus) -> CorpusCounts:
+    """Counts after a change."""
+    terms = np.frombuffer(change.terms, np.uint32)
+    size = max(counts.frequency.size, int(terms.max(initial=0)) + 1)
+    frequency: NDArray[np.int64] = np.zeros(size, np.int64)
+    frequency[: counts.frequency.size] = counts.frequency
+    frequency[terms] += np.frombuffer(change.counts, np.int64)
+    return CorpusCounts(counts.documents + change.documents, counts.length + change.length, frequency)
+
+
+class Counts:
+    """The counts of the documents of a collection by generation; the last ones are remembered.
+
+    Args:
+        contents: of the collection.
+    """
+
+    def __init__(self) -> None:
+        self._number, self._known = -1, NOTHING
+
+    def at(self, contents: Contents, number: int) -> CorpusCounts | None:
+        """The counts at a generation; None where the encoder counts nothing."""
+        corpora = contents.state.corpora
+        if not corpora:
+            return None
+        since, counts = self._number, self._known
+        if not min(contents.state.generations) <= since <= number:  # records before were folded, or it is older
+            since, counts = -1, NOTHING
+        for generation, change in corpora.items():
+            if since < generation <= number:
+                counts = with_change(counts, change)
+        self._number, self._known = number, counts
+        return counts
+
+
+def counted(encoder: Encoder, texts: Sequence[str]) -> Counted | None:
+    """What ``encoder`` counts in ``texts``; None where it learns nothing, or there are none."""
+    return encoder.counts(texts) if texts and encoder.learns else None
