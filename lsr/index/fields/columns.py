@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -240,19 +240,6 @@ def first_at_least(words: Sequence[str], word: str) -> int:
 def as_time(microseconds: int) -> str:
     """A time in ISO 8601, UTC."""
     return (EPOCH + timedelta(microseconds=microseconds)).isoformat().replace("+00:00", "Z")
-
-
-def joined(parts: Iterable[Column], kind: str) -> Column:
-    """Columns of several segments as one, of type ``kind``."""
-    return column_of(kind, [_raw(part, row) for part in parts for row in range(len(part))])
-
-
-def _raw(column: Column, row: int) -> Any:
-    """A value as `column_of` takes it."""
-    if isinstance(column, NumberColumn):
-        return column.values[row].item() if column.there[row] else None
-    value = column.value(row)
-    return msgspec.json.encode(value).decode() if column.kind == "json" and column.there[row] else value
 
 
 def _column(field: pa.Field, array: pa.Array) -> Column:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +54,16 @@ class FieldWriter:
                 for name, values in stored.items():
                     own = columns.get(name)
                     values += [None] * len(ids) if own is None else schema.stored(name, own, ids)
-            batch = as_batch({name: column_of(types[name], values) for name, values in stored.items()})
-            with pa.OSFile(str(self._folder / NAME), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
-                writer.write_batch(batch)
+            write_fields(self._folder, {name: column_of(types[name], values) for name, values in stored.items()})
         (self._folder / SPOOL).unlink()
+
+
+def write_fields(folder: Path, columns: Mapping[str, Column]) -> None:
+    """Write the columns of the segment in ``folder``, where there are any; `OSError` where that cannot be."""
+    if columns:
+        batch = as_batch(columns)
+        with pa.OSFile(str(folder / NAME), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
+            writer.write_batch(batch)
 
 
 def read_fields(folder: Path) -> dict[str, Column]:

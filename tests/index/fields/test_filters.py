@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lsr.corpus.schema import TYPES
 from lsr.errors import InputError
-from lsr.index.fields.columns import as_batch, columns_of, joined, of_batch
+from lsr.index.fields.columns import as_batch, columns_of, of_batch
 from lsr.index.fields.conditions import (
     And,
     Comparison,
@@ -120,17 +120,6 @@ def test_columns_find_what_a_loop_over_documents_finds(rows, condition):
     assert found.tolist() == [holds(condition, row) for row in rows]
     again = of_batch(as_batch(columns))
     assert matches(condition, again, len(rows)).tolist() == found.tolist()
-
-
-@given(rows, rows)
-@settings(deadline=None)
-def test_columns_give_values_back_and_join(one, other):
-    parts = [columns_of(KINDS, part) for part in (one, other)]
-    for name, kind in KINDS.items():
-        whole = joined([part[name] for part in parts], kind)
-        wanted = columns_of(KINDS, one + other)[name]
-        assert [whole.value(row) for row in range(len(whole))] == [wanted.value(row) for row in range(len(wanted))]
-        assert whole.arrow().equals(wanted.arrow())
 
 
 @pytest.mark.parametrize(
