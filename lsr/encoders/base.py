@@ -93,12 +93,14 @@ class Encoder(ABC):
         batch_documents: documents that are worth encoding together; progress moves at this pace.
         learns: whether ``observe`` changes the encoder.
         learned: whether it has done so.
+        vocabulary_grows: whether new words of a corpus become terms.
         reweighs: whether vectors of documents depend on what was counted in others.
     """
 
     name: str
     batch_documents: int = 1024
     learns: bool = False
+    vocabulary_grows: bool = False
     reweighs: bool = False
 
     @property
@@ -167,6 +169,10 @@ class Encoder(ABC):
     def encoded(self, texts: Sequence[str]) -> Observation:
         """Document vectors as `encode_documents` gives them, and how many texts were truncated."""
         return Observation(self.encode_documents(texts), 0)
+
+    def seen(self) -> CorpusCounts | None:
+        """What was counted in the corpus that `observe` has seen; None for an encoder that learns nothing."""
+        return None
 
     def counts(self, texts: Sequence[str]) -> Counted | None:
         """What an encoder that learns counts in texts; None for others. Give ``terms`` to `following` to keep them."""

@@ -161,6 +161,10 @@ class ExpandedEncoder(Encoder):
         found = self.base.observe(texts)
         return Observation(self._added(found.matrix, texts), found.truncated)
 
+    def seen(self) -> CorpusCounts | None:
+        """What the base has counted."""
+        return self.base.seen()
+
     def counts(self, texts: Sequence[str]) -> Counted | None:
         """Those of the base."""
         return self.base.counts(texts)

@@ -173,6 +173,13 @@ class NeuralEncoder(Encoder):
             self._stale = True
         return self.encoded(texts)
 
+    def seen(self) -> CorpusCounts | None:
+        """Documents and document frequencies; None where the query table follows no corpus."""
+        if self._corpus is None:
+            return None
+        frequency = self._corpus.frequency.astype(np.int64)
+        return CorpusCounts(self._corpus.documents, int(frequency.sum()), frequency)
+
     def counts(self, texts: Sequence[str]) -> Counted | None:
         """The stems that stand in texts, each once; None where the query table follows no corpus."""
         if self._corpus is None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -281,7 +282,7 @@ class Collection:
             InputError: an unknown id, or a value that does not fit its field's type.
             StorageError: another process writes, or the disk is full; nothing has changed then.
         """
-        with self._store.changing() as current:
+        with self._changing() as current:
             ids = [identifier(name) for name in fields]
             found = current.rows_of(ids)
             if missing := [name for name, rows in zip(ids, found, strict=True) if not rows]:
@@ -298,7 +299,7 @@ class Collection:
                 updates[name] = rows[at], [values[i] if values else None for i in at]
             changes = Changes(fields=len(ids))
             if updates:
-                self._apply(Change("update", changes.counts, updates=updates, types=types))
+                self._store.apply(Change("update", changes.counts, updates=updates, types=types))
             return changes
 
     def delete(self, ids: Iterable[str] | str | None = None, *, filter: Filter | None = None) -> Changes:  # noqa: A002
@@ -310,7 +311,7 @@ class Collection:
         """
         if (ids is None) == (filter is None):
             raise InputError("delete wants ids, or a filter: give one of them")
-        with self._store.changing() as current:
+        with self._changing() as current:
             if filter is not None:
                 rows = np.flatnonzero(current.matching(filter).mask).astype(np.int64)
             else:
@@ -373,7 +374,7 @@ class Collection:
             InputError: no such generation.
             StorageError: another process writes, or the disk is full; nothing has changed then.
         """
-        with self._store.changing() as current:
+        with self._changing() as current:
             old = self._store.at(generation)
             lost = np.flatnonzero((old.alive.mask != 0) & ~_alive_in(old, current))
             gone = np.flatnonzero((current.alive.mask != 0) & ~_alive_in(current, old))
@@ -397,7 +398,7 @@ class Collection:
         added = sum(document.id not in before for document in documents)
         touched = {int(row) for own, _ in updates.values() for row in own}
         changes = Changes(added, len(documents) - added, len(touched), len(before) - (len(documents) - added))
-        self._apply(
+        self._store.apply(
             Change(
                 verb,
                 changes.counts,
@@ -422,8 +423,7 @@ class Collection:
             first += len(documents)
             if own is not None and len(own) != len(documents):
                 raise InputError(f"{first:,} documents, but {len(vectors or ()):,} vectors: give one for each")
-            with self._store.changing():
-                done = done.plus(self.put(verb, documents, own, refuse_known))
+            done = done.plus(self.put(verb, documents, own, refuse_known))
         if vectors is not None and first != len(vectors):
             raise InputError(f"{first:,} documents, but {len(vectors):,} vectors: give one for each")
         return done
@@ -436,7 +436,7 @@ class Collection:
         refuse_known: bool = False,
     ) -> Changes:
         """Add documents in place of those with the same ids, in one change."""
-        with self._store.changing() as current:
+        with self._changing() as current:
             check_ids(documents)
             columns, types = stored_columns(documents, current.fields)
             found = difference_of(current, documents, columns)
@@ -465,7 +465,7 @@ class Collection:
         counts = self._counted(texts) if vectors is None or self._encoder.learns else None
         corpus = self._difference(counts, rows)
         matrix = vectors if vectors is not None else self._encoded(texts, counts, corpus)
-        self._apply(
+        self._store.apply(
             Change(
                 verb,
                 changes.counts,
@@ -501,16 +501,19 @@ class Collection:
     def _delete(self, rows: NDArray[np.int64], verb: str) -> Changes:
         changes = Changes(deleted=rows.size)
         if rows.size:
-            self._apply(Change(verb, changes.counts, deleted=rows, corpus=self._difference(None, rows)))
+            self._store.apply(Change(verb, changes.counts, deleted=rows, corpus=self._difference(None, rows)))
         return changes
 
     def delete_rows(self, rows: NDArray[np.int64], verb: str) -> Changes:
         """Delete the documents at ``rows``, int64[n], of the newest generation."""
-        with self._store.changing():
+        with self._changing():
             return self._delete(rows, verb)
 
-    def _apply(self, change: Change) -> None:
-        self._store.apply(change)
+    @contextmanager
+    def _changing(self) -> Iterator[Generation]:
+        """The newest generation, which nobody else changes meanwhile; the store is looked after when it has changed."""
+        with self._store.changing() as current:
+            yield current
         self._maintenance.look()
 
     def _counted(self, texts: Sequence[str]) -> Counted | None:

@@ -64,6 +64,19 @@ class Counts:
         return counts
 
 
+def corpus_of(encoder: Encoder) -> tuple[Corpus | None, Sequence[str]]:
+    """What an encoder has counted in the corpus that it has seen, and the terms that it found there.
+
+    None where it learns nothing; terms are none where they are the encoder's own.
+    """
+    seen = encoder.seen()
+    if seen is None:
+        return None, ()
+    terms = np.flatnonzero(seen.frequency)
+    counts = Corpus(seen.documents, seen.length, terms.astype(np.uint32).tobytes(), seen.frequency[terms].tobytes())
+    return counts, encoder.terms if encoder.vocabulary_grows else ()
+
+
 def counted(encoder: Encoder, texts: Sequence[str]) -> Counted | None:
     """What ``encoder`` counts in ``texts``; None where it learns nothing, or there are none."""
     return encoder.counts(texts) if texts and encoder.learns else None

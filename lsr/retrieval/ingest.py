@@ -15,7 +15,11 @@ from lsr.corpus.in_memory import Records, Table
 from lsr.corpus.schema import Schema
 from lsr.encoders import Encoder, Observation, load
 from lsr.errors import InputError
-from lsr.index import CollectionWriter, EncoderInfo, IndexSettings, Manifest
+from lsr.index import About, CollectionWriter, EncoderInfo, IndexSettings
+from lsr.index.storage.places import size_of
+from lsr.index.storage.records import State
+from lsr.retrieval.counting import corpus_of
+from lsr.retrieval.opening import is_shipped
 from lsr.sparse import SparseMatrix
 
 BATCH_CHARACTERS = 2**20
@@ -73,6 +77,7 @@ def index_documents(
     observe: Callable[[Sequence[str]], Observation] | None = None,
     types: Mapping[str, str] | None = None,
     fields: Fields | None = None,
+    self_contained: bool = False,
 ) -> IndexSummary:
     """Encode ``documents`` and make them the index in ``folder``; an index there before is replaced at the very end.
 
@@ -90,6 +95,7 @@ def index_documents(
             ``encoder``.
         fields: which keys of dicts, or columns of a table, are id, title, text, and which others are kept; None keeps
             all.
+        self_contained: keep a copy of the encoder even where it comes with lsr.
         types: of fields that are declared, as `lsr.corpus.schema.TYPES` names them; the others are inferred.
 
     Raises:
@@ -102,7 +108,7 @@ def index_documents(
     own = (encoder if isinstance(encoder, Encoder) else load(encoder)).fresh()
     coverage = Coverage(own)
     batches = _encoded(documents, own, observe or own.observe, coverage)
-    summary = write_index(batches, lambda: own, folder, settings, progress, schema=Schema(types))
+    summary = write_index(batches, lambda: own, folder, settings, progress, schema=Schema(types), self_contained=self_contained)
     return replace(summary, uncovered=coverage.uncovered)
 
 
@@ -153,6 +159,7 @@ def write_index(
     progress: Progress | None = None,
     weigh: Callable[[SparseMatrix], SparseMatrix] | None = None,
     schema: Schema | None = None,
+    self_contained: bool = False,
 ) -> IndexSummary:
     """Make vectors the index in ``folder``; ``encoder``, asked for after the last batch, is kept there.
 
@@ -164,6 +171,7 @@ def write_index(
         progress: told of every step.
         weigh: makes document vectors of the rows; None asks the encoder.
         schema: declared types of fields.
+        self_contained: keep a copy of the encoder even where it comes with lsr.
 
     Raises:
         InputError: an id given twice, no documents, or what the batches raise.
@@ -180,10 +188,20 @@ def write_index(
             counts["empty"] += int((matrix.indptr[1:] == matrix.indptr[:-1]).sum())
             progress.encoded(counts["documents"])
         maker = encoder()
-        writer.save_encoder(maker.save)
-        made_by = EncoderInfo(maker.name, maker.fingerprint, maker.dim)
-        manifest = writer.commit(made_by, weigh or maker.weigh, counts, __version__, progress.building)
-    return _summary(manifest, time.perf_counter() - started)
+        about = _saved(writer, maker, counts, self_contained)
+        corpus, terms = corpus_of(maker)
+        state = writer.commit(about, weigh or maker.weigh, maker.dim, corpus, terms, progress.building)
+    return _summary(Path(folder), state, maker.dim, time.perf_counter() - started)
+
+
+def _saved(writer: CollectionWriter, maker: Encoder, counts: dict[str, int], self_contained: bool) -> About:
+    """Keep the encoder, without what it has counted, unless it comes with lsr."""
+    own = maker.fresh()
+    if self_contained or not is_shipped(own):
+        writer.save_encoder(own.fingerprint, own.save)
+    base = 0 if maker.vocabulary_grows else len(own.terms)
+    info = EncoderInfo(maker.name, own.fingerprint, own.dim)
+    return About(lsr=__version__, encoder=info, base_terms=base, summary=counts)
 
 
 def _encoded(
@@ -199,10 +217,10 @@ def _encoded(
         yield Encoded(batch, places, observation.matrix, observation.truncated)
 
 
-def _summary(manifest: Manifest, seconds: float) -> IndexSummary:
-    counts = manifest.summary
-    size = manifest.documents, manifest.encoder.dim, manifest.nonzeros, manifest.bytes
-    return IndexSummary(*size, seconds, counts["truncated"], counts["empty"])
+def _summary(folder: Path, state: State, dim: int, seconds: float) -> IndexSummary:
+    counts, segments = state.about.summary, state.segments.values()
+    documents, nonzeros = sum(s.documents for s in segments), sum(s.nonzeros for s in segments)
+    return IndexSummary(documents, dim, nonzeros, size_of(folder), seconds, counts["truncated"], counts["empty"])
 
 
 def _batches(documents: Iterable[Document], size: int) -> Iterator[tuple[list[str], list[Document]]]:

@@ -25,12 +25,14 @@ def sync(
 ) -> Changes:
     """See `Collection.sync`."""
     run = Sync(collection, dry_run)
-    with collection.store.changing():
-        for documents in batches_of(source, BATCH):
-            run.read(documents)
-            if progress:
-                progress(run.documents)
-        return run.finish()
+    if not dry_run:
+        with collection.store.changing():
+            pass  # another writer shows now, not after reading
+    for documents in batches_of(source, BATCH):
+        run.read(documents)
+        if progress:
+            progress(run.documents)
+    return run.finish()
 
 
 class Sync:

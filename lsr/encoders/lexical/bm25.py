@@ -87,7 +87,7 @@ class BM25Encoder(Encoder):
     """
 
     name = BM25
-    learns = reweighs = True
+    learns = reweighs = vocabulary_grows = True
 
     def __init__(self, k1: float = 0.9, b: float = 0.4, language: str = ENGLISH) -> None:
         self._start(k1, b, Analysis(language), [])
@@ -145,6 +145,10 @@ class BM25Encoder(Encoder):
         weights = tf / (tf + np.repeat(norm.astype(np.float32), sizes))
         dim = max(self.dim, observed.dim)
         return SparseMatrix(observed.indptr, observed.terms.astype(term_dtype(dim)), weights, dim)
+
+    def seen(self) -> CorpusCounts:
+        """Documents, their terms, and document frequencies."""
+        return CorpusCounts(self._documents, self._length, self._df)
 
     def counts(self, texts: Sequence[str]) -> Counted:
         """Term counts, of new stems too."""

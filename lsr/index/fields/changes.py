@@ -164,3 +164,14 @@ def _one_dictionary(columns: Sequence[WordColumn | WordsColumn]) -> tuple[Codes,
         places = np.array([*map(place.__getitem__, column.words), -1], np.int32)
         codes.append(places[column.codes])
     return np.concatenate(codes), words
+
+
+def raw_values(column: Column, rows: NDArray[np.int64]) -> list[Any]:
+    """The values at ``rows``, int64[m], as `column_of` takes them; None for nothing."""
+    there = column.there[rows].tolist()
+    if isinstance(column, NumberColumn):
+        values = column.values[rows].tolist()
+        return [value if own else None for value, own in zip(values, there, strict=True)]
+    if isinstance(column, StoredColumn):
+        return column.texts(rows)
+    return [column.value(row) for row in rows.tolist()]

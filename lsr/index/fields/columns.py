@@ -194,6 +194,11 @@ class StoredColumn(Column):
         text = self._texts[row].as_py()
         return None if text is None else msgspec.json.decode(text)
 
+    def texts(self, rows: NDArray[np.int64]) -> list[str | None]:
+        """The JSON at ``rows``, int64[m]."""
+        found: list[str | None] = self._texts.take(pa.array(rows)).to_pylist()
+        return found
+
     def arrow(self) -> pa.Array:
         """See `Column.arrow`."""
         return self._texts

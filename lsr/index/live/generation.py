@@ -17,7 +17,7 @@ from lsr.errors import InputError
 from lsr.index.allowed import Allowed
 from lsr.index.engines import IndexSettings
 from lsr.index.fanout import crop, search_segments
-from lsr.index.fields.columns import raw_values
+from lsr.index.fields.changes import raw_values
 from lsr.index.fields.conditions import Condition
 from lsr.index.fields.facets import Facet, facet
 from lsr.index.fields.filters import Filter, as_condition, fields_of, is_relative

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus import Document
-from lsr.index.fields.columns import Column, joined, taken
+from lsr.index.fields.changes import joined, taken
+from lsr.index.fields.columns import Column
 from lsr.index.live.contents import Contents
 from lsr.index.live.part import Part
 from lsr.index.live.recent import RecentSegment

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from lsr.corpus import Document
 from lsr.index.allowed import Allowed
-from lsr.index.fields.columns import Column, patched
+from lsr.index.fields.changes import patched
+from lsr.index.fields.columns import Column
 from lsr.index.live.recent import RecentSegment
 from lsr.index.storage.segment import Segment
 

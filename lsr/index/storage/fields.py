@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 import pyarrow as pa
@@ -58,26 +58,22 @@ class FieldWriter:
         (self._folder / SPOOL).unlink()
 
 
-def write_fields(folder: Path, columns: Mapping[str, Column]) -> None:
+def write_fields(folder: Path, columns: Mapping[str, Column], name: str = NAME) -> None:
     """Write the columns of the segment in ``folder``, where there are any; `OSError` where that cannot be."""
     if columns:
         batch = as_batch(columns)
-        with pa.OSFile(str(folder / NAME), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
+        with (folder / name).open("wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
             writer.write_batch(batch)
 
 
-def read_fields(folder: Path) -> dict[str, Column]:
-    """The columns of the segment in ``folder``, read in place; none where its documents have no fields.
+def read_fields(file: IO[bytes], path: Path) -> dict[str, Column]:
+    """The columns in an open ``file``, read in place; ``path`` is for messages.
 
     Raises:
         StorageError: damage.
     """
-    path = folder / NAME
-    if not path.exists():
-        return {}
     try:
-        with path.open("rb") as file:
-            memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         reader = pa.ipc.open_file(pa.BufferReader(memory))
         if reader.num_record_batches != 1:
             raise ValueError(f"{reader.num_record_batches} batches")
