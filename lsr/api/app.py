@@ -61,7 +61,7 @@ class _Route(APIRoute):
 def _add_health(app: FastAPI, searcher: Searcher) -> None:
     async def health(request: Request) -> Response:
         """Whether the service is ready, and what it serves."""
-        manifest = searcher.collection.manifest
+        manifest = searcher.generation.manifest
         size, generation = manifest.documents, manifest.generation
         return _json(HealthResponse("ok", __version__, size, generation, manifest.encoder.name))
 

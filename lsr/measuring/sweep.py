@@ -29,7 +29,7 @@ def sweep(
     Recall is of the exact best 10.
     """
     vectors = searcher.encoder.encode_queries(list(collection.queries.values()))
-    true = searcher.collection.search(vectors, K, exact=True).rows
+    true = searcher.generation.search(vectors, K, exact=True).rows
     points = []
     for way in ways_of(searcher):
         system = SparseSystem(searcher, way)

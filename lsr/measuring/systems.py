@@ -77,7 +77,7 @@ class Way:
 
 def ways_of(searcher: Searcher, k: int = 10) -> list[Way]:
     """The ways that an index knows: exact, with its own settings, and with every setting of its frontier."""
-    known = [Way(changes=changes) for changes in searcher.collection.known_settings(k)]
+    known = [Way(changes=changes) for changes in searcher.generation.known_settings(k)]
     return [Way(exact=True), Way(), *known]
 
 
@@ -86,7 +86,7 @@ class SparseSystem:
 
     def __init__(self, searcher: Searcher, way: Way) -> None:
         self.searcher, self.way = searcher, way
-        self.documents = len(searcher.collection)
+        self.documents = len(searcher.generation)
 
     def rank(self, texts: Sequence[str], k: int) -> list[Ranking]:
         """Best documents of each query."""
@@ -94,32 +94,32 @@ class SparseSystem:
 
     def search(self, vectors: SparseMatrix, k: int, threads: int = 1) -> TopK:
         """Best rows for vectors."""
-        index, way = self.searcher.collection, self.way
+        index, way = self.searcher.generation, self.way
         if way.changes is not None:
             return index.search(vectors, k, settings=dict(way.changes))
         return index.search(vectors, k, exact=way.exact, recall=way.recall, threads=threads)
 
     def costs(self, texts: Sequence[str], threads: int = 1) -> dict[str, Any]:
         """Time, sizes and work of the first queries."""
-        index, encoder = self.searcher.collection, self.searcher.encoder
+        index, encoder = self.searcher.generation, self.searcher.encoder
         self.searcher.warm_up()  # kernels, as the service has them, not the scan of a process that asks once
         subject = Subject(
             encoder.encode_queries,
             lambda vectors, k, threads: self.search(vectors, k, threads).rows,
             None if self.way.exact else lambda vectors, k: index.search(vectors, k, exact=True).rows,
         )
-        rows = np.random.default_rng(0).choice(len(index), min(len(index), SAMPLE), replace=False)
+        rows = np.random.default_rng(0).choice(index.alive.rows, min(len(index), SAMPLE), replace=False)
         sample = concatenate([index.vector(row) for row in rows.tolist()])
         return {
             **asdict(measure_efficiency(subject, texts, threads)),
-            "document_terms": index.manifest.nonzeros / len(index),
-            "bytes_per_document": index.manifest.bytes / len(index),
+            "document_terms": int(index.terms_per_document().sum()) / len(index),
+            "bytes_per_document": size_of(index.folder) / len(index),
             "flops": flops(encoder.encode_queries(texts[:SAMPLE]), sample),
         }
 
     def about(self) -> dict[str, Any]:
         """Encoder, engine, way."""
-        encoder, settings = self.searcher.encoder, dict(self.searcher.collection.manifest.settings)
+        encoder, settings = self.searcher.encoder, dict(self.searcher.generation.summary.about.settings)
         engine = settings.pop("engine")
         return {
             "encoder": encoder.name,
@@ -131,16 +131,16 @@ class SparseSystem:
 
     def lengths(self) -> NDArray[np.int64]:
         """Terms of each document. int64[N]."""
-        return self.searcher.collection.terms_per_document()
+        return self.searcher.generation.terms_per_document()
 
     def vectors(self, ids: Sequence[str]) -> SparseMatrix:
         """As indexed, [len(ids), dim]."""
-        return concatenate([self.searcher.collection.vector(self._rows[name]) for name in ids])
+        return concatenate([self.searcher.generation.vector(self._rows[name]) for name in ids])
 
     @cached_property
     def _rows(self) -> dict[str, int]:
-        index = self.searcher.collection
-        return {index.document_id(row): row for row in range(len(index))}
+        index = self.searcher.generation
+        return {index.document_id(row): row for row in index.alive.rows.tolist()}
 
 
 class DenseSystem:

@@ -13,7 +13,7 @@ from lsr.errors import InputError
 from lsr.formats import Format, VectorBatch, VectorSource, Vocabulary
 from lsr.formats.source import size_of
 from lsr.formats.vectors import ROWS, sorted_rows
-from lsr.index.storage import manifest as manifests
+from lsr.index.storage import catalogue, format_2
 from lsr.retrieval.searcher import Searcher
 
 
@@ -27,8 +27,8 @@ def vector_source(sources: Source | Iterable[Source], format_name: str | None = 
 
 
 def is_index(path: Path) -> bool:
-    """Whether ``path`` looks like an index folder, whole or not."""
-    return (path / manifests.NAME).is_file() and any(path.glob("generation-*"))
+    """Whether ``path`` looks like the folder of a collection, whole or not."""
+    return catalogue.is_there(path) or ((path / format_2.NAME).is_file() and any(path.glob("generation-*")))
 
 
 def encoder_of(source: VectorSource) -> Encoder | None:
@@ -38,8 +38,8 @@ def encoder_of(source: VectorSource) -> Encoder | None:
 
 def _read(path: Path, vocabulary: Vocabulary) -> Iterator[VectorBatch]:
     searcher = Searcher.open(path)
-    collection, encoder, size = searcher.collection, searcher.encoder, size_of(path)
-    new = vocabulary.renumber(_names(encoder), encoder.dim)
+    collection, encoder, size = searcher.generation, searcher.encoder, size_of(path)
+    new = vocabulary.renumber(_names(encoder), max(encoder.dim, collection.dim))
     if not isinstance(encoder, PrecomputedVectors):
         vocabulary.about.update(encoder=encoder.name, fingerprint=encoder.fingerprint)
     done = 0

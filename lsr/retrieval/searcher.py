@@ -1,4 +1,4 @@
-"""Which documents answer this question? An index folder and its encoder, asked in words."""
+"""Which documents answer this question? One generation of a collection and its encoder, asked in words."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lsr import encoders
 from lsr.corpus.document import NO_FIELDS
 from lsr.encoders import Encoder
 from lsr.encoders.base import as_texts
-from lsr.errors import EncoderError, InputError
-from lsr.index import Allowed, Collection, TopK
+from lsr.errors import InputError
+from lsr.index import Allowed, Generation, TopK
+from lsr.index.fanout import crop
 from lsr.index.fields.filters import Filter
 from lsr.index.results import check_queries
 from lsr.retrieval.explanation import TermShare, common_terms, explain
@@ -31,44 +31,36 @@ class Hit(NamedTuple):
 
 
 class Searcher:
-    """Answers queries given as text. Safe to use from several threads.
+    """Answers queries given as text, from one generation, whatever changes meanwhile. Safe to use from several threads.
 
     Args:
-        collection: the index.
+        generation: what is searched.
         encoder: the one that made it.
     """
 
-    def __init__(self, collection: Collection, encoder: Encoder) -> None:
-        self.collection, self.encoder = collection, encoder
+    def __init__(self, generation: Generation, encoder: Encoder) -> None:
+        self.generation, self.encoder = generation, encoder
 
     def __repr__(self) -> str:
-        return f"<Searcher of {self.collection!r}>"
+        return f"<Searcher of {self.generation!r}>"
 
     @classmethod
     def open(cls, folder: str | Path, encoder: Encoder | None = None) -> Searcher:
-        """Open an index folder with the encoder saved in it.
+        """Open the newest generation of a collection with the encoder saved in it, and stay there.
 
         Args:
             folder: made by `index_documents`.
             encoder: the same encoder, where it is loaded already.
 
         Raises:
-            StorageError: no finished index, another format version, or damage.
-            MismatchError: another encoder made the index.
+            StorageError: no collection, another format version, or damage.
+            MismatchError: another encoder made it.
             EncoderError: the saved encoder cannot be loaded.
         """
-        if encoder is not None:
-            return cls(Collection(Path(folder), encoder.fingerprint), encoder)
-        while True:
-            collection = Collection(Path(folder))
-            try:
-                saved = encoders.load(collection.encoder_folder)
-                break
-            except EncoderError:
-                if collection.is_current():  # otherwise the index was replaced meanwhile
-                    raise
-        saved.name = collection.manifest.encoder.name
-        return cls(collection, saved)
+        from lsr.retrieval.collection import Collection
+
+        with Collection.open(folder, encoder) as collection:
+            return collection.searcher
 
     def search(
         self,
@@ -100,7 +92,7 @@ class Searcher:
         """
         if isinstance(offset, bool) or not isinstance(offset, int) or offset < 0:
             raise InputError(f"the offset is {offset!r:.40}: wanted a whole number of 0 or more")
-        index, vector = self.collection, self._vector(query)
+        index, vector = self.generation, self._vector(query)
         check_queries(vector, vector.dim, k)
         allowed = None if filter is None else index.matching(filter)
         if sort is None:
@@ -117,7 +109,7 @@ class Searcher:
         Raises:
             InputError, MismatchError: as for `search`.
         """
-        index = self.collection
+        index = self.generation
         scores = index.scores(self._vector(query)) > 0
         return Allowed(scores if filter is None else scores & (index.matching(filter).mask != 0))
 
@@ -127,20 +119,21 @@ class Searcher:
         Raises:
             InputError: k below 1.
         """
-        return self.named(self.collection.search(self.encoder.encode_queries(as_texts(queries)), k, exact=exact))
+        vectors = fitted(self.encoder.encode_queries(as_texts(queries)), self.generation.dim)
+        return self.named(self.generation.search(vectors, k, exact=exact))
 
     def named(self, found: TopK) -> list[list[tuple[str, float]]]:
         """(id, score) of what was found for each query, best first."""
         results = zip(found.rows.tolist(), found.scores.tolist(), strict=True)
         return [
-            [(self.collection.document_id(row), score) for row, score in zip(rows, scores, strict=True) if row >= 0]
+            [(self.generation.document_id(row), score) for row, score in zip(rows, scores, strict=True) if row >= 0]
             for rows, scores in results
         ]
 
     def warm_up(self) -> None:
         """Compile, or load from the cache, everything that a search needs."""
         for exact in (False, True):
-            self.collection.search(self.encoder.encode_queries(["warm up"]), 1, exact=exact)
+            self.generation.search(fitted(self.encoder.encode_queries(["warm up"]), self.generation.dim), 1, exact=exact)
 
     def encode(self, query: str) -> SparseMatrix:
         """The query's vector, one row.
@@ -152,19 +145,19 @@ class Searcher:
             raise InputError(f"the query is {query!r:.60}: wanted a str")
         if not query.strip():
             raise InputError("the query is empty: give at least one word")
-        return self.encoder.encode_queries([query])
+        return fitted(self.encoder.encode_queries([query]), self.generation.dim)
 
     def explain(self, query: str | SparseMatrix, hit: Hit) -> list[TermShare]:
         """What each term adds to the score of ``hit``, largest first; names as `explanation.explain`."""
         _check_hit(hit)
         asked = "" if isinstance(query, SparseMatrix) else query
-        found = self.collection.vector(hit.row)
+        found = self.generation.vector(hit.row)
         return explain(self._vector(query), found, self.encoder, asked, [hit.title, hit.text])
 
     def snippet(self, query: str | SparseMatrix, hit: Hit) -> Snippet:
         """The part of the text that shows best why ``hit`` was found."""
         _check_hit(hit)
-        common = common_terms(self._vector(query), self.collection.vector(hit.row))
+        common = common_terms(self._vector(query), self.generation.vector(hit.row))
         return snippet(hit.text, self.encoder.spans(hit.text), {term: q * d for term, q, d in common})
 
     def _vector(self, query: str | SparseMatrix) -> SparseMatrix:
@@ -177,8 +170,13 @@ class Searcher:
         return query
 
     def _hit(self, row: int, score: float) -> Hit:
-        name, title, text, fields = self.collection.document(row)
+        name, title, text, fields = self.generation.document(row)
         return Hit(row, name, score, title, text, fields)
+
+
+def fitted(vectors: SparseMatrix, dim: int) -> SparseMatrix:
+    """Vectors over ``dim`` terms: an encoder may know terms that came later, or fewer than vectors have."""
+    return vectors if vectors.dim == dim else crop(vectors.widened(dim), dim)
 
 
 def _check_hit(hit: object) -> None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from lsr.errors import InputError
-from lsr.index import Point, Tuning, store_tuning
+from lsr.errors import InputError, StorageError
+from lsr.index import Generation, Point, Store, Tuning
 from lsr.index.plan import check_recall, settings_for
 from lsr.retrieval.searcher import Searcher
 from lsr.sparse import SparseMatrix
@@ -84,15 +85,28 @@ def tune(
         points += [trial.point(numbers[1::2]) for trial in _frontier(chosen, numbers[::2])]
     tuning = Tuning(len(vectors) // 2, source, points)
     settings = settings_for(recall, KS[0], tuning, ())
-    store_tuning(searcher.collection.folder, searcher.collection.manifest, tuning, settings or {})
+    _keep(searcher.generation, tuning, settings or {})
     return tuning, settings
+
+
+def _keep(measured: Generation, tuning: Tuning, settings: dict[str, Any]) -> None:
+    """Keep a measured frontier, and the settings that searches take from now on.
+
+    Raises:
+        StorageError: another collection than was measured lies there, or another process writes.
+    """
+    with Store(measured.folder) as store, store.changing() as current:
+        if current.number != measured.number:
+            raise StorageError(f"{measured.folder} was changed while it was measured: tune it again")
+        about = store.about
+        store.change_about(replace(about, tuning=tuning, settings={**about.settings, **settings}), "tune")
 
 
 def _made_from_documents(searcher: Searcher, n: int) -> list[str]:
     """Titles of random documents, or the first words of those without; the same for the same index."""
-    size = len(searcher.collection)
-    rows = np.random.default_rng(0).choice(size, min(n, size), replace=False)
-    documents = (searcher.collection.document(row) for row in rows.tolist())
+    alive = searcher.generation.alive.rows
+    rows = np.random.default_rng(0).choice(alive, min(n, alive.size), replace=False)
+    documents = (searcher.generation.document(row) for row in rows.tolist())
     return [document.title or " ".join(document.text.split()[:WORDS]) for document in documents]
 
 
@@ -103,7 +117,7 @@ def _known(vectors: SparseMatrix) -> SparseMatrix:
 
 def _measure(searcher: Searcher, vectors: SparseMatrix, progress: Callable[[int, int], None]) -> list[_Trial]:
     """Every setting on every query, one call each, interleaved in chunks so that all meet the same machine."""
-    collection = searcher.collection
+    collection = searcher.generation
     truth = {k: collection.search(vectors, k, exact=True).rows for k in KS}
     single = [vectors.slice(i, i + 1) for i in range(len(vectors))]
     trials = [_Trial(k, settings, np.zeros(len(single))) for k in KS for settings in collection.grid]
@@ -128,7 +142,7 @@ def _share(found: NDArray[np.int64], true: NDArray[np.int64]) -> float:
 
 def _time(searcher: Searcher, trial: _Trial, query: SparseMatrix) -> float:
     started = time.perf_counter()
-    searcher.collection.search(query, trial.k, settings=trial.settings)
+    searcher.generation.search(query, trial.k, settings=trial.settings)
     return time.perf_counter() - started
 
 

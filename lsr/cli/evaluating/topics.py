@@ -51,7 +51,7 @@ def with_topics(searcher: Searcher, path: Path, field: str | None) -> tuple[Sear
     if topics.unknown:
         say(f"{len(topics.unknown):,} terms of {path} are in no document ({topics.unknown[0]!r}, ...)")
     encoder = TopicEncoder(topics, searcher.encoder)
-    return Searcher(searcher.collection, encoder), {name: name for name in topics.ids}
+    return Searcher(searcher.generation, encoder), {name: name for name in topics.ids}
 
 
 def warn_of_unknown(searcher: Searcher, collection: TestCollection) -> None:
@@ -61,9 +61,9 @@ def warn_of_unknown(searcher: Searcher, collection: TestCollection) -> None:
         InputError: all of them; the judgements are of another collection.
     """
     judged = {name for graded in collection.qrels.values() for name, grade in graded.items() if grade > 0}
-    known = searcher.collection.known(judged)
+    known = searcher.generation.known(judged)
     if judged and not known:
-        some, there = next(iter(judged)), searcher.collection.document_id(0)
+        some, there = next(iter(judged)), searcher.generation.document_id(int(searcher.generation.alive.rows[0]))
         raise InputError(
             f"no relevant document is in the index: judged is {some!r}, for example, indexed {there!r}; "
             "the judgements are of another collection"

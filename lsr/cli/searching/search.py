@@ -68,7 +68,7 @@ def command(  # noqa: PLR0913 - one parameter an option
 
 def _facets(searcher: Searcher, vector: SparseMatrix, filter_: str | None, names: Sequence[str]) -> list[Facet]:
     """Counts over every document that has a term of the query and meets the filter."""
-    return searcher.collection.facets(names, searcher.found(vector, filter_))
+    return searcher.generation.facets(names, searcher.found(vector, filter_))
 
 
 def _facet_record(one: Facet) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def _facet_line(one: Facet) -> Text:
 
 def _why_nothing(searcher: Searcher, query: str, vector: SparseMatrix) -> str:
     """What is known of a query without hits."""
-    limit = searcher.encoder.longest if searcher.collection.manifest.summary.get("truncated") else None
+    limit = searcher.encoder.longest if searcher.generation.summary.about.summary.get("truncated") else None
     asked = limit and any(character.isalnum() for character in query)
     unread = f" (of a long document the first {limit:,} word-pieces are read)" if asked else ""
     if not vector.nnz:

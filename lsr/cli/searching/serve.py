@@ -32,5 +32,5 @@ def command(
     address = address_of(listener)
     if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
         say("warning: everyone who reaches this address can search; there are no keys yet")
-    say(f"serving {len(searcher.collection):,} documents of {folder} at {address}  (API at {address}/docs)")
+    say(f"serving {len(searcher.generation):,} documents of {folder} at {address}  (API at {address}/docs)")
     serve(create_app(searcher, settings), listener, settings)
