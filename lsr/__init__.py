@@ -14,7 +14,8 @@ Contents:
 - `load_encoder`, `Encoder`: text to sparse vectors (`lsr.encoders`)
 - `SparseMatrix`: sparse vectors (`lsr.sparse`)
 - `WindowedIndex`, `SeismicIndex`, `ExactIndex`: sparse vectors to top-k (`lsr.index`)
-- `index_documents`, `Searcher`, `Hit`: an index folder, made and asked in words (`lsr.retrieval`)
+- `Collection`, `Hit`: documents that are added, changed, deleted and found by words (`lsr.retrieval`)
+- `index_documents`, `Searcher`: a collection made at once, and searched at one generation
 - `LsrError`: root of every error raised on purpose (`lsr.errors`)
 
 Evaluation lives in `lsr.eval`, the service in `lsr.api`, the command line in `lsr.cli`.
@@ -30,12 +31,13 @@ if TYPE_CHECKING:
     from lsr.encoders import Encoder
     from lsr.encoders import load as load_encoder
     from lsr.index import Allowed, ExactIndex, SeismicIndex, WindowedIndex
-    from lsr.retrieval import Hit, Searcher, index_documents
+    from lsr.retrieval import Collection, Hit, Searcher, index_documents
     from lsr.sparse import SparseMatrix
 
 # Imported on first use, so that `lsr --help` does not wait for the compiler.
 _HOMES = {
     "Allowed": ("lsr.index", "Allowed"),
+    "Collection": ("lsr.retrieval", "Collection"),
     "Document": ("lsr.corpus", "Document"),
     "DocumentReader": ("lsr.corpus", "DocumentReader"),
     "Encoder": ("lsr.encoders", "Encoder"),
@@ -52,6 +54,7 @@ _HOMES = {
 
 __all__ = [
     "Allowed",
+    "Collection",
     "Document",
     "DocumentReader",
     "Encoder",

@@ -20,7 +20,7 @@ from lsr.api.problems import add_handlers, responses
 from lsr.api.schemas import HealthResponse, HitResponse, SearchRequest, SearchResponse, components, content
 from lsr.api.settings import Settings, read_settings
 from lsr.errors import InputError
-from lsr.retrieval import Searcher
+from lsr.retrieval import Collection
 
 DESCRIPTION = "Learned sparse retrieval: search one index."
 DEFAULT_K = 10
@@ -29,13 +29,13 @@ SHORT = 1e-3  # seconds of a search that the event loop can wait for
 REMEMBERED = 0.98  # of the slowest search, from one search to the next
 
 
-def create_app(searcher: Searcher, settings: Settings | None = None) -> FastAPI:
-    """The service over one open index; searches run in threads.
+def create_app(collection: Collection, settings: Settings | None = None) -> FastAPI:
+    """The service over one open collection; searches run in threads.
 
     Bodies are read and written by msgspec, beside FastAPI's machinery, which takes longer than a search.
 
     Args:
-        searcher: answers the queries.
+        collection: answers the queries; changes of other processes are seen.
         settings: None reads the environment.
 
     Raises:
@@ -45,8 +45,8 @@ def create_app(searcher: Searcher, settings: Settings | None = None) -> FastAPI:
     app = FastAPI(title="lsr", version=__version__, description=DESCRIPTION)
     app.router.route_class = _Route
     add_handlers(app)
-    _add_health(app, searcher)
-    _add_search(app, searcher, limits)
+    _add_health(app, collection)
+    _add_search(app, collection, limits)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
@@ -58,20 +58,20 @@ class _Route(APIRoute):
         return self.endpoint
 
 
-def _add_health(app: FastAPI, searcher: Searcher) -> None:
+def _add_health(app: FastAPI, collection: Collection) -> None:
     async def health(request: Request) -> Response:
         """Whether the service is ready, and what it serves."""
-        manifest = searcher.generation.manifest
-        size, generation = manifest.documents, manifest.generation
-        return _json(HealthResponse("ok", __version__, size, generation, manifest.encoder.name))
+        current = collection.searcher.generation
+        name = current.summary.about.encoder.name
+        return _json(HealthResponse("ok", __version__, len(current), current.number, name))
 
     app.get("/healthz", responses={200: content(HealthResponse), **responses()}, response_model=None)(health)
     app.head("/healthz", include_in_schema=False)(health)
 
 
-def _add_search(app: FastAPI, searcher: Searcher, limits: Settings) -> None:
+def _add_search(app: FastAPI, collection: Collection, limits: Settings) -> None:
     decoder = msgspec.json.Decoder(SearchRequest)
-    searches = _Searches(searcher)
+    searches = _Searches(collection)
 
     @app.post(
         "/v1/search",
@@ -92,8 +92,8 @@ class _Searches:
     What is expected is the slowest of the last searches, forgotten by and by: after a slow one all go to threads.
     """
 
-    def __init__(self, searcher: Searcher) -> None:
-        self._search = searcher.search
+    def __init__(self, collection: Collection) -> None:
+        self._search = collection.search
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="search")
         self._expected = 2 * SHORT  # seconds
 

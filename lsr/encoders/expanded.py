@@ -13,13 +13,13 @@ from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.base import Counted, CorpusCounts, Encoder, Observation, Origin, Span, as_texts, by_weight
+from lsr.encoders.base import CorpusCounts, Counted, Encoder, Observation, Origin, Span, as_texts, by_weight
 from lsr.encoders.neural import NeuralEncoder
 from lsr.encoders.runners.rows import Rows
 from lsr.encoders.storage.files import read_json, read_tensors, write_tensors
@@ -172,7 +172,7 @@ class ExpandedEncoder(Encoder):
     def following(self, corpus: CorpusCounts, terms: Sequence[str] = ()) -> ExpandedEncoder:
         """The same with a base that follows these counts; the expander is shared."""
         other = copy(self)
-        other.base = cast(NeuralEncoder, self.base.following(corpus, terms))
+        other.base = self.base.following(corpus, terms)
         return other
 
     def encoded(self, texts: Sequence[str]) -> Observation:

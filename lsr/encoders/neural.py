@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from lsr.encoders.base import Counted, CorpusCounts, Encoder, Observation, Origin, Span, as_texts, by_weight
+from lsr.encoders.base import CorpusCounts, Counted, Encoder, Observation, Origin, Span, as_texts, by_weight
 from lsr.encoders.declaration import write_declaration
 from lsr.encoders.lexical.stems import WORDS, Stems, read_stems
 from lsr.encoders.parts.registry import head_of

@@ -41,7 +41,7 @@ from lsr.eval import (
     subtopics_for,
     values_checksum,
 )
-from lsr.index import Collection
+from lsr.index.live.snapshots import verify
 from lsr.measuring.sweep import sweep
 from lsr.measuring.systems import SparseSystem, System, Way, answer, build_system
 from lsr.retrieval.ingest import Progress
@@ -104,7 +104,8 @@ class Evaluation:
         documents = () if is_judgements(path) else DocumentReader([path])  # else the index's files stand for them
         data = data_checksums(self.collection, documents)
         if self.question.index:
-            files = Collection.verify(Path(self.question.index)).files
+            state = verify(Path(self.question.index))
+            files = [state.about.encoder_files, {name: info.files for name, info in state.segments.items()}]
             data["index"] = hashlib.sha256(msgspec.json.encode(files, order="sorted")).hexdigest()
         return Certificate(
             question=self.question,

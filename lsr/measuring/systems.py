@@ -20,6 +20,7 @@ from lsr.encoders import Encoder, Observation
 from lsr.encoders.neural import NeuralEncoder
 from lsr.eval import Ranking, Run, Subject, flops, measure_efficiency, run_queries
 from lsr.index import IndexSettings, TopK
+from lsr.index.storage.places import size_of
 from lsr.measuring.dense import DenseVectors, encode_documents, search_dense
 from lsr.retrieval.ingest import Progress, index_documents
 from lsr.retrieval.searcher import Searcher

@@ -1,13 +1,15 @@
 """What happens around one search? Text in, explained hits out; and documents in, an index out.
 
 `index_documents` encodes a stream of documents into an index folder, `index_vectors` takes vectors as they are;
-`Searcher` opens one and answers questions put in words; `tune` measures which settings serve it best; `explain` and
+`Collection` opens one: documents are added, changed, deleted and found by words; a `Searcher` stays at one generation;
+`tune` measures which settings serve it best; `explain` and
 `snippet` show why a document was found.
 """
 
 from typing import TYPE_CHECKING
 
 from lsr.on_first_use import on_first_use
+from lsr.retrieval.collection import Changes, Collection
 from lsr.retrieval.explanation import TermShare, explain
 from lsr.retrieval.searcher import Hit, Searcher
 from lsr.retrieval.snippet import Snippet, snippet
@@ -27,6 +29,8 @@ __getattr__ = on_first_use(
 )
 
 __all__ = [
+    "Changes",
+    "Collection",
     "Hit",
     "IndexSummary",
     "Progress",

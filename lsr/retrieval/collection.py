@@ -85,13 +85,15 @@ class Collection:
         encoder: that made them; what it learned from a corpus does not count.
         background: whether segments are written and merged in a process of their own, beside searches and changes;
             otherwise by the change that makes it necessary.
+        generation: where it stays; None follows the newest one.
     """
 
-    def __init__(self, store: Store, encoder: Encoder, background: bool = True) -> None:
+    def __init__(self, store: Store, encoder: Encoder, background: bool = True, generation: int | None = None) -> None:
         self._store, self._encoder = store, encoder.fresh()
         self._maintenance = Maintenance(store, background)
         self._counts, self._given, self._preparing = Counts(), 0, threading.Lock()
-        self._searcher = self._searcher_of(store.current)
+        self._pinned = None if generation is None else store.at(generation)
+        self._searcher = self._searcher_of(self._current)
 
     @classmethod
     def open(
@@ -103,13 +105,13 @@ class Collection:
         refresh: float = 1.0,
         durability: str = "fsync",
         background: bool = True,
-    ) -> Collection | Searcher:
+    ) -> Collection:
         """Open a collection.
 
         Args:
             folder: of the collection.
             encoder: the same encoder, where it is loaded already.
-            generation: one that is kept (see `history`): what is given back is a `Searcher` that stays there.
+            generation: one that is kept (see `history`); the collection stays there, and nothing can be changed.
             refresh: seconds after which a search looks for changes of other processes.
             durability: "fsync" keeps what was acknowledged over a loss of power, "os" only over a kill.
             background: see the class.
@@ -122,8 +124,7 @@ class Collection:
         """
         store = Store(Path(folder), _identity(encoder), refresh=refresh, durability=durability)
         try:
-            collection = cls(store, encoder or encoder_of(store.folder, store.about), background)
-            return collection if generation is None else collection.at(generation)
+            return cls(store, encoder or encoder_of(store.folder, store.about), background, generation)
         except BaseException:
             store.close()
             raise
@@ -136,17 +137,16 @@ class Collection:
 
         Args:
             folder: of the collection.
-            documents: at least one; see `index_documents`, which takes ``options`` too.
+            documents: at least one; see `index_documents`.
             encoder: or its name or folder.
+            **options: of `index_documents`.
 
         Raises:
             InputError: what `index_documents` refuses.
             StorageError: the folder cannot be written.
         """
         index_documents(documents, encoder, folder, **options)
-        opened = cls.open(folder)
-        assert isinstance(opened, Collection)  # noqa: S101  no generation was asked for
-        return opened
+        return cls.open(folder)
 
     def close(self) -> None:
         """Let go of the folder; work in the background stops, and nothing is lost."""
@@ -167,6 +167,10 @@ class Collection:
         return f"<Collection {str(self.folder)!r}, {len(self):,} documents, encoder {about.encoder.name!r}>"
 
     @property
+    def _current(self) -> Generation:
+        return self._store.current if self._pinned is None else self._pinned
+
+    @property
     def folder(self) -> Path:
         """Where it lies."""
         return self._store.folder
@@ -184,17 +188,17 @@ class Collection:
     @property
     def generation(self) -> int:
         """Number of the newest generation; rises with every change."""
-        return self._store.current.number
+        return self._current.number
 
     @property
     def fields(self) -> Mapping[str, str]:
         """Types of the documents' fields by name."""
-        return self._store.current.fields
+        return self._current.fields
 
     @property
     def searcher(self) -> Searcher:
         """Of the newest generation, which stays as it is."""
-        current = self._store.current
+        current = self._current
         if self._searcher.generation is not current:
             with self._preparing:
                 if self._searcher.generation is not current:
@@ -224,7 +228,7 @@ class Collection:
         Raises:
             InputError: an unknown field, or one that is stored only; or no filter.
         """
-        current = self._store.current
+        current = self._current
         return current.facets(names, None if filter is None else current.matching(filter), top)
 
     def count(self, filter: Filter | None = None) -> int:  # noqa: A002
@@ -233,20 +237,20 @@ class Collection:
         Raises:
             InputError: no filter, or an unknown field.
         """
-        current = self._store.current
+        current = self._current
         return len(current) if filter is None else current.matching(filter).count
 
     def get(self, id: str) -> Document | None:  # noqa: A002
         """The document with this id, with its fields; None where there is none."""
-        current = self._store.current
+        current = self._current
         rows = current.rows_of([identifier(id)])[0]
         return current.document(rows[0]) if rows else None
 
     def __contains__(self, id: object) -> bool:  # noqa: A002
-        return isinstance(id, str) and bool(self._store.current.rows_of([id])[0])
+        return isinstance(id, str) and bool(self._current.rows_of([id])[0])
 
     def __iter__(self) -> Iterator[Document]:
-        for documents, _ in self._store.current.batches(1024):
+        for documents, _ in self._current.batches(1024):
             yield from documents
 
     def add(self, documents: Source, vectors: SparseMatrix | None = None) -> Changes:
@@ -287,7 +291,9 @@ class Collection:
             found = current.rows_of(ids)
             if missing := [name for name, rows in zip(ids, found, strict=True) if not rows]:
                 raise InputError(f"no document with the id {missing[0]!r:.80}: add it first, or use upsert")
-            documents = [Document(name, "", "", flattened(values)) for name, values in zip(ids, fields.values(), strict=True)]
+            documents = [
+                Document(name, "", "", flattened(values)) for name, values in zip(ids, fields.values(), strict=True)
+            ]
             columns, types = stored_columns(documents, current.fields)
             given = [set(document.fields) for document in documents]
             rows = np.array([own[0] for own in found], np.int64)
@@ -394,7 +400,7 @@ class Collection:
         """Put ``documents`` in place of those at ``rows``, and change fields of others."""
         columns, _ = stored_columns(documents, self.fields)
         counts = self._counted([document.full_text for document in documents])
-        before = {document.id for document in self._store.current.documents_at(rows)}
+        before = {document.id for document in self._current.documents_at(rows)}
         added = sum(document.id not in before for document in documents)
         touched = {int(row) for own, _ in updates.values() for row in own}
         changes = Changes(added, len(documents) - added, len(touched), len(before) - (len(documents) - added))
@@ -487,7 +493,7 @@ class Collection:
         """New values of the fields of documents of which only these differ."""
         if not found.updated:
             return {}
-        current, rows = self._store.current, found.rows[found.updated]
+        current, rows = self._current, found.rows[found.updated]
         updates = {}
         for name in {*current.fields, *columns}:
             own = columns.get(name)
@@ -512,6 +518,8 @@ class Collection:
     @contextmanager
     def _changing(self) -> Iterator[Generation]:
         """The newest generation, which nobody else changes meanwhile; the store is looked after when it has changed."""
+        if self._pinned is not None:
+            raise InputError(f"opened at generation {self._pinned.number}, which stays: open the newest, or rollback")
         with self._store.changing() as current:
             yield current
         self._maintenance.look()
@@ -523,17 +531,17 @@ class Collection:
         """What counts change by when the documents at ``rows`` go; None where nothing is counted."""
         if not self._encoder.learns:
             return None
-        old = [document.full_text for document in self._store.current.documents_at(rows)]
+        old = [document.full_text for document in self._current.documents_at(rows)]
         gone = counted(self._encoder, old)
         return difference(new.matrix if new else None, gone.matrix if gone else None)
 
     def _encoded(self, texts: Sequence[str], counts: Counted | None, corpus: Corpus | None) -> SparseMatrix:
         """Document vectors by what is counted once the documents are there."""
         if not texts:
-            return _empty(self._store.current.dim)
+            return _empty(self._current.dim)
         encoder = self._encoder
         if corpus is not None:
-            known = self._counts.at(self._store.contents, self._store.current.number) or NOTHING
+            known = self._counts.at(self._store.contents, self._current.number) or NOTHING
             encoder = encoder.following(with_change(known, corpus))
         size = max(1, encoder.batch_documents)
         parts = []
@@ -544,7 +552,7 @@ class Collection:
 
     def _weights(self, documents: Sequence[Document], vectors: SparseMatrix) -> SparseMatrix:
         """Vectors of documents by all that is counted now: those of BM25 depend on it."""
-        known = self._counts.at(self._store.contents, self._store.current.number) or NOTHING
+        known = self._counts.at(self._store.contents, self._current.number) or NOTHING
         found = self._encoder.following(known).encoded_with([document.full_text for document in documents], None)
         return found.matrix.widened(vectors.dim)
 
@@ -555,13 +563,13 @@ class Collection:
 
     def _more_terms(self, matrix: SparseMatrix) -> list[str]:
         """Names of terms without one: vectors that were given may have more terms than the collection."""
-        extra = matrix.dim - max(self._store.current.dim, self._encoder.dim)
+        extra = matrix.dim - max(self._current.dim, self._encoder.dim)
         if extra <= 0 or self._encoder.learns:
             return []
         if getattr(self._encoder, "named", True):
             raise MismatchError(
-                f"vectors over {matrix.dim:,} terms, collection over {self._store.current.dim:,}: encode documents with "
-                "the collection's own encoder"
+                f"vectors over {matrix.dim:,} terms, collection over {self._current.dim:,}: encode documents with the "
+                "collection's own encoder"
             )
         return [str(number) for number in range(matrix.dim - extra, matrix.dim)]
 
@@ -610,4 +618,3 @@ def _fields_back(old: Generation, current: Generation) -> dict[str, tuple[NDArra
         if at:
             updates[name] = both[at], [before[i] for i in at]
     return updates
-

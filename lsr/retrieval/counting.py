@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders import Encoder
-from lsr.encoders.base import Counted, CorpusCounts
+from lsr.encoders.base import CorpusCounts, Counted
 from lsr.index import Corpus
 from lsr.index.live.contents import Contents
 from lsr.sparse import SparseMatrix

@@ -68,7 +68,7 @@ class IndexSummary:
     uncovered: float = 0.0
 
 
-def index_documents(
+def index_documents(  # noqa: PLR0913  one parameter a choice
     documents: Iterable[Document | Mapping[str, Any]] | Table,
     encoder: Encoder | str | Path,
     folder: str | Path,
@@ -108,7 +108,9 @@ def index_documents(
     own = (encoder if isinstance(encoder, Encoder) else load(encoder)).fresh()
     coverage = Coverage(own)
     batches = _encoded(documents, own, observe or own.observe, coverage)
-    summary = write_index(batches, lambda: own, folder, settings, progress, schema=Schema(types), self_contained=self_contained)
+    summary = write_index(
+        batches, lambda: own, folder, settings, progress, schema=Schema(types), self_contained=self_contained
+    )
     return replace(summary, uncovered=coverage.uncovered)
 
 

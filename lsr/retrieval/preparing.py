@@ -80,9 +80,7 @@ def stored_columns(
     return columns, {name: kind for name, kind in types.items() if name not in known}
 
 
-def difference(
-    generation: Generation, documents: Sequence[Document], columns: Mapping[str, list[Any]]
-) -> Difference:
+def difference(generation: Generation, documents: Sequence[Document], columns: Mapping[str, list[Any]]) -> Difference:
     """How documents with their stored ``columns`` differ from those of a generation with the same ids."""
     rows = np.array([own[0] if own else -1 for own in generation.rows_of([d.id for d in documents])], np.int64)
     there = np.flatnonzero(rows >= 0)

@@ -133,7 +133,9 @@ class Searcher:
     def warm_up(self) -> None:
         """Compile, or load from the cache, everything that a search needs."""
         for exact in (False, True):
-            self.generation.search(fitted(self.encoder.encode_queries(["warm up"]), self.generation.dim), 1, exact=exact)
+            self.generation.search(
+                fitted(self.encoder.encode_queries(["warm up"]), self.generation.dim), 1, exact=exact
+            )
 
     def encode(self, query: str) -> SparseMatrix:
         """The query's vector, one row.

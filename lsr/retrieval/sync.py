@@ -107,6 +107,3 @@ def _without(generation: Generation, seen: NDArray[np.uint64]) -> NDArray[np.int
         found.append(first + np.flatnonzero((seen[at] != hashes) & part.mask))
         first += len(part)
     return np.concatenate(found)
-
-
-

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from lsr.cli.console import facts, out, readable_bytes
-from lsr.index import Collection
+from lsr.index.live.snapshots import verify
+from lsr.index.storage.places import size_of
 
 
 def command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of an index.")]) -> None:
@@ -16,13 +17,14 @@ def command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder o
 
     Example: lsr check my-index
     """
-    manifest = Collection.verify(folder)
+    state = verify(folder)
+    files = sum(len(info.files) for info in state.segments.values()) + len(state.about.encoder_files)
     rows = [
         ("index", str(folder)),
-        ("generation", str(manifest.generation)),
-        ("encoder", f"{manifest.encoder.name} ({manifest.encoder.fingerprint})"),
-        ("documents", f"{manifest.documents:,}"),
-        ("segments", f"{len(manifest.segments):,}"),
-        ("files", f"{len(manifest.files):,}, {readable_bytes(manifest.bytes)}, all checksums right"),
+        ("generation", str(state.newest)),
+        ("encoder", f"{state.about.encoder.name} ({state.about.encoder.fingerprint})"),
+        ("documents", f"{state.live_documents:,}"),
+        ("segments", f"{len(state.segments):,}"),
+        ("files", f"{files:,}, {readable_bytes(size_of(folder))}, all checksums right"),
     ]
     out.print(facts(rows))

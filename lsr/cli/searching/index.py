@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress as Bars
 
-from lsr import encoders
+from lsr import encoders, index
 from lsr.cli.console import facts, out, progress_bars, readable_bytes, say, warn_of_empty, warn_of_unread
 from lsr.cli.options import Declared, Download, IdField, Language, Store, TextField, TextFields, TitleField, fetch
 from lsr.corpus import DocumentReader, Fields
@@ -16,7 +16,7 @@ from lsr.corpus.schema import parse_types
 from lsr.encoders.registry import in_language
 from lsr.formats import VectorSource, is_vector_file
 from lsr.formats.vectors import EXACT
-from lsr.index import Collection, IndexSettings
+from lsr.index import IndexSettings
 from lsr.retrieval import IndexSummary, index_documents, index_vectors
 from lsr.retrieval.index_source import is_index, vector_source
 
@@ -105,7 +105,8 @@ class IndexBars:
 
 def _print_fields(folder: Path) -> None:
     """Types of the fields, with how many words keywords have."""
-    collection = Collection(folder)
+    with index.Store(folder) as store:
+        collection = store.current
     words = [name for name, kind in collection.fields.items() if kind.startswith("keyword")]
     distinct = {
         one.field: f" ({one.distinct:,} {'value' if one.distinct == 1 else 'values'})"

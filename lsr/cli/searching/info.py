@@ -1,4 +1,4 @@
-"""What does `lsr info` do? Says what an index holds, without reading its files."""
+"""What does `lsr info` do? Says what an index holds, without reading its segments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lsr.cli.console import facts, out, print_json, readable_bytes
-from lsr.index import Collection
+from lsr.index.live.facts import facts_of
 
 
 def command(
@@ -19,37 +19,21 @@ def command(
 
     Example: lsr info my-index --json
     """
-    manifest = Collection(folder).manifest
-    settings = dict(manifest.settings)
-    engine = settings.pop("engine")
-    values = {
-        "documents": manifest.documents,
-        "deleted": 0,
-        "segments": len(manifest.segments),
-        "generation": manifest.generation,
-        "bytes": manifest.bytes,
-        "reclaimable_bytes": 0,
-        "nonzeros": manifest.nonzeros,
-        "terms": manifest.encoder.dim,
-        "encoder": manifest.encoder.name,
-        "fingerprint": manifest.encoder.fingerprint,
-        "engine": engine,
-        "settings": settings,
-        "fields": manifest.fields,
-        "version": manifest.lsr,
-    }
+    found = facts_of(folder)
     if as_json:
-        print_json(values)
+        print_json(found._asdict())
         return
-    named = ", ".join(f"{name} {value:g}" for name, value in settings.items())
+    named = ", ".join(f"{name} {value:g}" for name, value in found.settings.items())
+    free = f", {readable_bytes(found.reclaimable_bytes)} reclaimable" if found.reclaimable_bytes else ""
     rows = [
         ("index", str(folder)),
-        ("documents", f"{manifest.documents:,}"),
-        ("fields", ", ".join(f"{name}: {kind}" for name, kind in manifest.fields.items()) or "none"),
-        ("encoder", f"{manifest.encoder.name} ({manifest.encoder.fingerprint})"),
-        ("engine", f"{engine} ({named})" if named else engine),
-        ("segments", f"{len(manifest.segments):,}"),
-        ("generation", str(manifest.generation)),
-        ("bytes", f"{manifest.bytes:,} ({readable_bytes(manifest.bytes)})"),
+        ("documents", f"{found.documents:,}"),
+        ("deleted", f"{found.deleted:,}"),
+        ("fields", ", ".join(f"{name}: {kind}" for name, kind in found.fields.items()) or "none"),
+        ("encoder", f"{found.encoder} ({found.fingerprint})"),
+        ("engine", f"{found.engine} ({named})" if named else found.engine),
+        ("segments", f"{found.segments:,}" + (f", and {found.recent:,} newest documents" if found.recent else "")),
+        ("generation", str(found.generation)),
+        ("bytes", f"{found.bytes:,} ({readable_bytes(found.bytes)}{free})"),
     ]
     out.print(facts(rows))

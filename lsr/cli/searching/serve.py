@@ -11,7 +11,7 @@ import typer
 from lsr.api import create_app, misspelt_settings, read_settings
 from lsr.api.server import address_of, listen, serve
 from lsr.cli.console import say
-from lsr.retrieval import Searcher
+from lsr.retrieval import Collection
 
 
 def command(
@@ -26,11 +26,11 @@ def command(
     settings = read_settings()
     for line in misspelt_settings():
         say(f"warning: {line}")
-    searcher = Searcher.open(folder)
+    collection = Collection.open(folder)
     listener = listen(host, port)
-    searcher.warm_up()
+    collection.searcher.warm_up()
     address = address_of(listener)
     if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
         say("warning: everyone who reaches this address can search; there are no keys yet")
-    say(f"serving {len(searcher.generation):,} documents of {folder} at {address}  (API at {address}/docs)")
-    serve(create_app(searcher, settings), listener, settings)
+    say(f"serving {len(collection):,} documents of {folder} at {address}  (API at {address}/docs)")
+    serve(create_app(collection, settings), listener, settings)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from lsr.arrays import load_array, save_array
 from lsr.corpus.values import NOT_JSON
-from lsr.encoders.base import Counted, CorpusCounts, Encoder, Observation, Span, as_texts
+from lsr.encoders.base import CorpusCounts, Counted, Encoder, Observation, Span, as_texts
 from lsr.encoders.lexical.words import Word, Words, is_unspaced, plain
 from lsr.errors import EncoderError
 from lsr.sparse import SparseMatrix, indptr_of, term_dtype
@@ -242,7 +242,7 @@ class BM25Encoder(Encoder):
         self, texts: Sequence[str], learn: bool, document: bool = True, ids: _StemIds | None = None
     ) -> SparseMatrix:
         """Rows of term counts; ``learn`` gives new stems an id, otherwise they are left out."""
-        stems = ids or self._ids
+        stems = self._ids if ids is None else ids
         stems.learn = learn
         words = [self.analysis.words(text.lower(), document) for text in as_texts(texts)]
         sizes = np.fromiter(map(len, words), np.int64, len(words))
@@ -251,7 +251,9 @@ class BM25Encoder(Encoder):
         known = (numbers >= 0) & (numbers < (2**32 if learn else self._df.size))
         keys, counts = np.unique(rows[known] << 32 | numbers[known], return_counts=True)
         indptr = indptr_of(np.bincount(keys >> 32, minlength=len(words)))
-        return SparseMatrix(indptr, (keys & 0xFFFFFFFF).astype(np.uint32), counts.astype(np.float32), max(1, len(stems.stems)))
+        return SparseMatrix(
+            indptr, (keys & 0xFFFFFFFF).astype(np.uint32), counts.astype(np.float32), max(1, len(stems.stems))
+        )
 
     def _require_corpus(self) -> None:
         if not self._documents:

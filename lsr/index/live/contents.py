@@ -64,6 +64,7 @@ class Contents:
         self.folder, self.database = folder, database
         self.sums: dict[Key, bytes] = {}
         self._values: dict[Key, Any] = {}
+        self.state: State
         if database is None:
             self._take(format_2.read(folder))
         else:

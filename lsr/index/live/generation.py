@@ -342,8 +342,8 @@ class Generation:
     def _chosen(self, allowed: Allowed | None) -> NDArray[np.bool_]:
         """The rows that are documents and allowed, bool[rows]."""
         mask = mask_of(allowed, self.rows)
-        alive = self.alive.mask != 0
-        return alive & (mask != 0) if mask.size else alive
+        alive: NDArray[np.bool_] = self.alive.mask != 0
+        return np.logical_and(alive, mask != 0) if mask.size else alive
 
     def _columns(self, name: str, chosen: NDArray[np.bool_]) -> list[tuple[Any, NDArray[np.bool_]]]:
         """The column of a field, and which of its rows count, by part."""

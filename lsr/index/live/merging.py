@@ -194,9 +194,7 @@ def _documents(parts: Sequence[Part], rows: Sequence[NDArray[np.int64]]) -> Iter
             yield list(part.segment.documents.documents(own[start : start + AT_ONCE]))
 
 
-def _columns(
-    parts: Sequence[Part], rows: Sequence[NDArray[np.int64]], types: Mapping[str, str]
-) -> dict[str, Column]:
+def _columns(parts: Sequence[Part], rows: Sequence[NDArray[np.int64]], types: Mapping[str, str]) -> dict[str, Column]:
     found, sizes = {}, [own.size for own in rows]
     for name, kind in types.items():
         own = [part.column(name) for part in parts]

@@ -38,7 +38,10 @@ def open_generation(contents: Contents, number: int | None = None, before: Gener
         raise InputError(f"no generation {wanted}: {contents.folder} keeps {first:,} to {last:,} (lsr history)")
     if before is not None and before.settings != settings:
         before = None
-    segments = [*_segments(contents, settings, before), *_recent(contents, settings, before, wanted)]
+    segments: list[Segment | RecentSegment] = [
+        *_segments(contents, settings, before),
+        *_recent(contents, settings, before, wanted),
+    ]
     known = {id(part.segment): part for part in before.parts} if before and before.number <= wanted else {}
     since = before.number if before else 0
     parts = [_part(contents, segment, wanted, since, known.get(id(segment))) for segment in segments]
@@ -70,15 +73,11 @@ def _recent(
         raise StorageError(f"{contents.path} is damaged ({error}): {WAY_OUT}") from None
 
 
-def _part(
-    contents: Contents, segment: Segment | RecentSegment, wanted: int, since: int, known: Part | None
-) -> Part:
+def _part(contents: Contents, segment: Segment | RecentSegment, wanted: int, since: int, known: Part | None) -> Part:
     """A segment as it is at a generation; what is ``known`` of it at an earlier one is changed."""
     types = contents.state.types
-    if known is None:
-        since, alive = -1, segment.born <= wanted
-    else:
-        alive = known.alive
+    alive: NDArray[np.bool_] | None = segment.born <= wanted if known is None else known.alive
+    since = -1 if known is None else since
     start = 0
     for name, size in segment.pieces:
         alive = _without(alive, contents.deletions.get(name, ()), (start, size, len(segment)), since, wanted, contents)

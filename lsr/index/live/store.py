@@ -239,7 +239,7 @@ class Store:
         """
         with self.changing():
             files.sync_folder((self.folder / plan.target).parent)
-            changed: dict[Key, msgspec.Struct | None] = {key: None for key in self._keys_of(plan)}
+            changed: dict[Key, msgspec.Struct | None] = dict.fromkeys(self._keys_of(plan))
             changed |= carried(self._contents, plan)
             if info.documents:
                 changed[Key("segment", 0, plan.target)] = info

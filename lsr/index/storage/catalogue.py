@@ -11,7 +11,7 @@ import hashlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -158,7 +158,7 @@ class Catalogue:
         other.close()
 
     @contextmanager
-    def _reading(self) -> Iterator[object]:
+    def _reading(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
         self._connection.execute("BEGIN")
         try:
             yield self._connection.execute
@@ -259,10 +259,10 @@ def _remove(path: Path) -> None:
         one.unlink(missing_ok=True)
 
 
-def _combined(sums: object) -> bytes:
+def _combined(sums: Iterable[bytes]) -> bytes:
     """One checksum of many, in any order."""
     total = 0
-    for sum_ in sums:  # type: ignore[attr-defined]
+    for sum_ in sums:
         total ^= int.from_bytes(sum_, "little")
     return total.to_bytes(BYTES, "little")
 

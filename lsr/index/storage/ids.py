@@ -15,8 +15,8 @@ from lsr.arrays import load_array, save_array
 from lsr.corpus import Document
 from lsr.corpus.schema import TYPES, MisfitError, columns_of
 from lsr.errors import InputError
-from lsr.index.storage.fields import small
 from lsr.index.storage.faults import unreadable
+from lsr.index.storage.fields import small
 
 HASHES, ROWS = "ids.hashes.npy", "ids.rows.npy"
 TEXTS, FIELDS = "texts.hashes.npy", "fields.hashes.npy"

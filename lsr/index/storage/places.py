@@ -121,9 +121,7 @@ def check_finished(folder: Path) -> None:
     if (folder / format_2.NAME).exists():
         format_2.read(folder)  # says what is wrong with it
     if (folder / SEGMENTS).is_dir() or any(map(format_2.is_ours, folder.glob("generation-*"))):
-        raise StorageError(
-            f"{folder} holds a half-written index (indexing did not finish): run lsr index again"
-        )
+        raise StorageError(f"{folder} holds a half-written index (indexing did not finish): run lsr index again")
     raise StorageError(f"{folder} holds no index ({catalogue.NAME} is missing): give a folder made by lsr index")
 
 

@@ -30,7 +30,7 @@ class EncoderInfo(msgspec.Struct, frozen=True):
     dim: int
 
 
-class About(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class About(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for all of a collection.
 
     Attributes:
@@ -129,9 +129,16 @@ class Batch(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, documents: Sequence[Document], columns: dict[str, list[Any]], vectors: SparseMatrix) -> Batch:
         """Documents with the values of their fields as they are stored, by field."""
-        ids, titles, texts = ([document[at] for document in documents] for at in range(3))
-        arrays = vectors.indptr, vectors.terms.astype(np.uint32, copy=False), vectors.values
-        return cls(ids, titles, texts, columns, *(array.tobytes() for array in arrays), vectors.dim)
+        return cls(
+            [document.id for document in documents],
+            [document.title for document in documents],
+            [document.text for document in documents],
+            columns,
+            vectors.indptr.tobytes(),
+            vectors.terms.astype(np.uint32, copy=False).tobytes(),
+            vectors.values.tobytes(),
+            vectors.dim,
+        )
 
     @property
     def matrix(self) -> SparseMatrix:
@@ -204,7 +211,7 @@ def decode(path: Path, key: Key, content: bytes) -> Any:
                 f"{path.parent} has collection format {version}, this lsr reads format {VERSION}: use the lsr version "
                 "that wrote it, or a newer one"
             )
-        return codec.decode(content, type=KINDS[key.kind])  # type: ignore[attr-defined]
+        return codec.decode(content, type=KINDS[key.kind])
     except (msgspec.MsgspecError, UnicodeError, KeyError, AttributeError, RecursionError) as error:
         raise StorageError(f"{path} is damaged (a record of {key.kind}: {error}): {WAY_OUT}") from None
 
@@ -229,6 +236,12 @@ class State(NamedTuple):
     updates: dict[int, Updates]
     corpora: dict[int, Corpus]
     terms: dict[int, Terms]
+
+    @property
+    def live_documents(self) -> int:
+        """Documents that are there now."""
+        rows = sum(info.documents for info in self.segments.values()) + sum(len(b.ids) for b in self.batches.values())
+        return rows - sum(len(own) // 4 for one in self.deletions.values() for own in one.parts.values())
 
     @property
     def newest(self) -> int:

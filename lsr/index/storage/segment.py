@@ -22,9 +22,9 @@ from lsr.index.fields.columns import Column
 from lsr.index.results import TopK
 from lsr.index.storage.documents import DocumentStore, DocumentWriter
 from lsr.index.storage.faults import unreadable
-from lsr.index.storage.files import check_sizes, describe_files, sync_folder
 from lsr.index.storage.fields import NAME as FIELDS
 from lsr.index.storage.fields import FieldWriter, read_fields, write_fields
+from lsr.index.storage.files import check_sizes, describe_files, sync_folder
 from lsr.index.storage.ids import HASHES as ID_HASHES
 from lsr.index.storage.ids import TEXTS as HASHES
 from lsr.index.storage.ids import IdIndex, confirmed, text_hashes

@@ -249,4 +249,3 @@ def _remove_leftovers(folder: Path) -> None:
 
 def _part_of(progress: Callable[[int, int], None], part: int, parts: int) -> Callable[[int, int], None]:
     return lambda done, total: progress(part * total + done, parts * total)
-

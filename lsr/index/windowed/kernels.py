@@ -279,9 +279,7 @@ def _leave_out(sums: Any, allowed: Any) -> None:
 
 
 @kernel
-def _add_up(
-    terms: Any, weights: Any, table: Any, like: Any, scale: Any, limits: Any, scratch: Any
-) -> Any:
+def _add_up(terms: Any, weights: Any, table: Any, like: Any, scale: Any, limits: Any, scratch: Any) -> Any:
     """Add up all windows and collect the rows with the largest sums; their least sum, and the most that is left out.
 
     Exact search keeps the sums of every window; otherwise the next one's take their place.
@@ -346,9 +344,7 @@ def _score_part(chosen: Any, part: Any, scratch: Any, scores: Any, rows: Any, si
 
 
 @kernel
-def _score_others(
-    table: Any, like: Any, least: int, low: int, scratch: Any, scores: Any, rows: Any, size: int
-) -> int:
+def _score_others(table: Any, like: Any, least: int, low: int, scratch: Any, scores: Any, rows: Any, size: int) -> int:
     """Score the rows whose sums are in least:low; the size of the heap."""
     place, column = ZERO, ZERO
     for s in range(table.shape[0]):
