@@ -266,7 +266,12 @@ def _fsync(faults: FileFaults, fd: Any, call: str = "fsync") -> None:
     if node is None:
         return faults.below[call](fd)  # type: ignore[no-any-return]
     with faults.operations.lock:
-        faults.step("sync", _name(descriptor))
+        try:
+            faults.step("sync", _name(descriptor))
+        except OSError:
+            if isinstance(node, File):
+                node.doubtful = True
+            raise
         if faults.honest:
             faults.record.synced(node)
     return None

@@ -29,10 +29,15 @@ class Node:
 
 @dataclass(eq=False)
 class File(Node):
-    """A file: its content at the last sync, and ``floor``, the smallest size that it has had since."""
+    """A file: its content at the last sync, and ``floor``, the smallest size that it has had since.
+
+    ``doubtful`` is one whose sync failed: the kernel has dropped what it could not write, and a second sync succeeds
+    without it. Only who writes it anew can trust it again.
+    """
 
     synced: bytes = b""
     floor: int = 0
+    doubtful: bool = False
 
     def now(self) -> bytes:
         """The content that a reader sees; empty once the record has forgotten the file."""
@@ -44,13 +49,16 @@ class File(Node):
         return bytes(content)
 
     def sync(self) -> None:
-        """Make the content durable."""
+        """Make the content durable, unless it is doubtful."""
+        if self.doubtful:
+            return
         self.synced = self.now()
         self.floor = len(self.synced)
 
     def truncated(self, size: int) -> None:
         """Remember that the file had no more than ``size`` bytes."""
         self.floor = min(self.floor, size)
+        self.doubtful = self.doubtful and size > 0
 
 
 @dataclass(eq=False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -27,7 +28,7 @@ class Trial:
         kind: how, and ``once``: whether later operations went well.
         acknowledged: what the work acknowledged before.
         error: what the work raised.
-        seed: of the image, after the power went.
+        seed: which of `power_cuts` it is.
     """
 
     folder: Path
@@ -44,7 +45,7 @@ class Trial:
 
 
 def every_fault(
-    start: Path, scratch: Path, work: Work, kinds: Sequence[Fault] = KINDS, stride: int = 1
+    start: Path, scratch: Path, work: Work, kinds: Sequence[Fault] = KINDS, stride: int = 1, images: int = 0
 ) -> Iterator[Trial]:
     """A trial for each operation of ``work`` and each kind of fault, once and from then on.
 
@@ -53,14 +54,14 @@ def every_fault(
     Args:
         work: what it raises, if an `Exception`, stands in the trial.
         stride: only every such operation, for long work.
+        images: 0 is the folder as the work leaves it; more are so many trials each, whose folder is an image after
+            the power went at the end of the work: what was acknowledged in spite of a fault must be durable too.
     """
     for at in range(1, _count(start, scratch, work) + 1, stride):
         for kind in kinds:
             for once in (True, False):
-                folder = scratch / "trial"
-                shutil.copytree(start, folder)
-                yield _failed(Trial(folder, at, kind, once), work)
-                shutil.rmtree(folder)
+                with _copy(start, scratch) as folder:
+                    yield from _fail(Trial(folder, at, kind, once), work, images)
 
 
 def power_cuts(
@@ -73,35 +74,57 @@ def power_cuts(
     """
     operations = _count(start, scratch, work)
     for seed in seeds:
-        folder = scratch / "trial"
-        shutil.copytree(start, folder)
-        with Disk(folder, honest=honest) as disk:
-            trial = _cut(disk, Trial(folder, Random(seed).randint(1, operations + 1), "cut", False, seed), work)
-            for number in range(images):
-                trial.folder = disk.image(scratch / "image", seed * images + number)
-                yield trial
-                shutil.rmtree(trial.folder)
-        shutil.rmtree(folder)
+        at = Random(seed).randint(1, operations + 1)
+        with _copy(start, scratch) as folder:
+            yield from _cut(Trial(folder, at, "cut", False, seed), work, honest, images)
+
+
+@contextmanager
+def _copy(start: Path, scratch: Path) -> Iterator[Path]:
+    """``scratch/trial/folder``, a copy for one trial, and room for images beside it."""
+    shutil.copytree(start, scratch / "trial" / "folder")
+    try:
+        yield scratch / "trial" / "folder"
+    finally:
+        shutil.rmtree(scratch / "trial")
 
 
 def _count(start: Path, scratch: Path, work: Work) -> int:
     """The operations of ``work`` without faults."""
-    folder = scratch / "count"
-    shutil.copytree(start, folder)
-    with Disk(folder) as disk:
-        operations = disk.count(lambda: work(folder, lambda _: None))
-    shutil.rmtree(folder)
-    return operations
+    with _copy(start, scratch) as folder, Disk(folder) as disk:
+        return disk.count(lambda: work(folder, lambda _: None))
 
 
-def _failed(trial: Trial, work: Work) -> Trial:
-    with Disk(trial.folder) as disk, disk.failing(trial.at, trial.kind, trial.once) as happening:
-        try:
-            work(trial.folder, trial.acknowledged.append)
-        except Exception as error:  # noqa: BLE001
-            trial.error = _alone(error)
+def _fail(trial: Trial, work: Work, images: int) -> Iterator[Trial]:
+    with Disk(trial.folder) as disk:
+        with disk.failing(trial.at, trial.kind, trial.once) as happening:
+            try:
+                work(trial.folder, trial.acknowledged.append)
+            except Exception as error:  # noqa: BLE001
+                trial.error = _alone(error)
+        made = _images(disk, trial, images)
     trial.operation = happening.operation
-    return trial
+    for found in made or [trial.folder]:
+        yield replace(trial, folder=found)
+
+
+def _cut(trial: Trial, work: Work, honest: bool, images: int) -> Iterator[Trial]:
+    def acknowledge(what: Any) -> None:
+        if disk.on:
+            trial.acknowledged.append(what)
+
+    with Disk(trial.folder, honest=honest) as disk:
+        with disk.cut_after(trial.at) as happening:
+            work(trial.folder, acknowledge)
+        made = _images(disk, trial, images)
+    trial.operation = happening.operation
+    for found in made:
+        yield replace(trial, folder=found)
+
+
+def _images(disk: Disk, trial: Trial, images: int) -> list[Path]:
+    first = (trial.seed or trial.at) * images
+    return [disk.image(trial.folder.parent / f"image{seed}", seed) for seed in range(first, first + images)]
 
 
 def _alone(error: Exception) -> Exception:
@@ -111,14 +134,3 @@ def _alone(error: Exception) -> Exception:
         one.__traceback__ = None
         one = one.__cause__ or one.__context__
     return error
-
-
-def _cut(disk: Disk, trial: Trial, work: Work) -> Trial:
-    def acknowledge(what: Any) -> None:
-        if disk.on:
-            trial.acknowledged.append(what)
-
-    with disk.cut_after(trial.at) as happening:
-        work(trial.folder, acknowledge)
-    trial.operation = happening.operation
-    return trial

@@ -222,6 +222,24 @@ def test_every_fault_of_a_file_leaves_whole_files(folder, tmp_path):
     assert kinds == {"create", "write", "sync", "rename"}
 
 
+@pytest.mark.parametrize("sync_again", [False, True])
+def test_a_sync_that_failed_is_not_made_good_by_another(folder, tmp_path, sync_again):
+    work = partial(toy.append_files, files=2, sync_again=sync_again)
+    trials = every_fault(folder, tmp_path, work, images=10)
+    assert bool(lost(trials, toy.files_of)) == sync_again
+
+
+def test_a_file_that_is_written_anew_is_trusted_again(folder, tmp_path):
+    with Disk(folder) as disk:
+        for at in (1, 2):
+            with disk.failing(at, "io", only={"sync"}), suppress(OSError), (folder / "file").open("wb") as file:
+                file.write(b"x" * 3000)
+                file.flush()
+                os.fsync(file.fileno())
+        sync(folder)
+        assert {found["file"].read_bytes() for found in images(disk, tmp_path)} == {b"x" * 3000}
+
+
 def test_a_short_write_writes_half(folder):
     with Disk(folder) as disk, disk.failing(1, "short", only={"write"}):
         with pytest.raises(OSError, match="No space"):
@@ -258,6 +276,8 @@ WRITERS = {
     "makedirs": lambda path: os.makedirs(path / "deep" / "er"),  # noqa: PTH103
     "tempfile": lambda path: _temporary(path.parent),
     "os.open": lambda path: os.close(os.open(path, os.O_CREAT | os.O_RDWR)),
+    "os.fdopen": lambda path: _with_descriptor(os.open(path, os.O_CREAT | os.O_WRONLY)),
+    "mkstemp": lambda path: _with_descriptor(tempfile.mkstemp(dir=path.parent)[0]),
     "symlink": lambda path: path.symlink_to("nowhere"),
 }
 
@@ -265,6 +285,11 @@ WRITERS = {
 def _with(path, write):
     with path.open("wb") as file:
         write(file)
+
+
+def _with_descriptor(descriptor):
+    with os.fdopen(descriptor, "w") as file:
+        file.write("text")
 
 
 def _ipc(file):
@@ -475,6 +500,20 @@ def test_the_memory_of_the_log_is_never_in_an_image(start, tmp_path):
         assert (start / f"{toy.DATABASE}-shm").exists()
         assert set().union(*images(disk, tmp_path / "images")) == {toy.DATABASE, f"{toy.DATABASE}-wal"}
         assert not disk.bypassed()
+
+
+@needs_sqlite
+def test_an_error_of_the_harness_itself_is_raised_at_the_end(start, monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError
+
+    disk = Disk(start)
+    monkeypatch.setattr(disk.operations, "step", fail)
+    disk.__enter__()
+    with pytest.raises(sqlite3.OperationalError):
+        toy.append_rows(start, print, 1)
+    with pytest.raises(ZeroDivisionError):
+        disk.__exit__()
 
 
 def test_a_killed_process_keeps_what_it_acknowledged(start):
