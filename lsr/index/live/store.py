@@ -246,6 +246,7 @@ class Store:
             self._replace(changed)
             self._replace(folded(self._contents, self.horizon))
             self._remove_leftovers()
+            self._shrink()
 
     def compact(self, weights: Weights | None = None) -> None:
         """Give all room back: one segment, or a few large ones, no deleted documents, no history.
@@ -266,7 +267,10 @@ class Store:
                     self.publish(plan, write_merged(contents, plan, weights))
             self._replace(folded(contents, newest))
             self._current = open_generation(contents, before=self._current)
-            assert self._database is not None  # noqa: S101  `changing` has made one
+            self._shrink()
+
+    def _shrink(self) -> None:
+        if self._database:
             self._database.shrink()
 
     def _is_worth_it(self, plan: Plan) -> bool:

@@ -13,7 +13,7 @@ from lsr.index.live.contents import Contents
 from lsr.index.storage.records import batch_name
 
 FLUSH_DOCUMENTS, FLUSH_BYTES = 8192, 2**25  # of batches, after which they become a segment
-DEAD_SEGMENT, DEAD_IN_ALL = 1 / 3, 0.12  # shares of rows that nothing can reach, after which room is made
+DEAD_SEGMENT, DEAD_IN_ALL = 1 / 3, 0.08  # shares of rows that nothing can reach, after which room is made
 
 
 class Size(NamedTuple):

@@ -148,8 +148,8 @@ class Catalogue:
     def shrink(self) -> None:
         """Give room of dropped records back to the disk."""
         with self._lock, self._faults():
-            self._connection.execute("VACUUM")
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._connection.execute("PRAGMA incremental_vacuum").fetchall()
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def copy(self, target: Path) -> None:
         """Write a copy, as of one moment, to the new file ``target``."""
@@ -227,7 +227,7 @@ def create(folder: Path, records: Mapping[Key, bytes], durability: str = "fsync"
     _remove(new)
     try:
         with closing(sqlite3.connect(new, isolation_level=None)) as connection:
-            connection.executescript("PRAGMA journal_mode = WAL;" + SCHEMA)
+            connection.executescript("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;" + SCHEMA)
         with Catalogue(folder, writing=True, durability=durability, name=NEW) as database:
             database.write(records, set(), {})
             database.shrink()
