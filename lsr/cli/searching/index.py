@@ -10,7 +10,18 @@ from rich.progress import Progress as Bars
 
 from lsr import encoders
 from lsr.cli.console import facts, out, progress_bars, readable_bytes, say, warn_of_empty, warn_of_unread
-from lsr.cli.options import Declared, Download, IdField, Language, Store, TextField, TextFields, TitleField, fetch
+from lsr.cli.options import (
+    Declared,
+    Download,
+    IdField,
+    Language,
+    Store,
+    TextField,
+    TextFields,
+    TitleField,
+    Truncate,
+    fetch,
+)
 from lsr.corpus import DocumentReader, Fields
 from lsr.corpus.schema import parse_types
 from lsr.encoders.registry import in_language
@@ -46,6 +57,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         str | None,
         typer.Option(metavar="FORMAT", help="Index the vectors in the files: auto, or a format of lsr convert."),
     ] = None,
+    truncate: Truncate = False,
     download: Download = False,
 ) -> None:
     """Encode documents and build an index, or index precomputed vectors.
@@ -62,7 +74,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         _run_vectors(vector_source(sources, vectors), out, name, settings)
         return
     reader = DocumentReader(sources, fields)
-    loaded = encoders.load(name or encoders.DEFAULT)
+    loaded = encoders.load(name or encoders.DEFAULT, truncate=truncate)
     with progress_bars() as bars:
         summary = index_documents(reader, loaded, out, settings, IndexBars(bars, reader), types=types)
     _print(summary, out, loaded.name)
