@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def encoding(texts: Sequence[str], arguments: Any) -> dict[str, float]:
-    encoder = load(DEFAULT, device="cpu")
+    encoder = load(DEFAULT, device="cpu", truncate=True)
     assert isinstance(encoder, ExpandedEncoder)
     some = cut_texts(texts, encoder.base, arguments.documents)
     encoder.observe(some[:32])
@@ -90,7 +90,7 @@ def searching(names: Sequence[str], texts: Sequence[str], queries: Sequence[str]
     """For each encoder: terms, and milliseconds at the smallest effort that finds enough."""
     ready = {}
     for name in names:
-        encoder = load(name, device="cpu")
+        encoder = load(name, device="cpu", truncate=True)
         documents = vectors(encoder, texts)
         asked, sizes = encoder.encode_queries(queries), np.diff(documents.indptr)
         index = WindowedIndex.build(documents)

@@ -70,11 +70,11 @@ def run_worker(name: str, folder: str, texts: list[str], repeats: int) -> dict[s
     if name == "ours-cpu":
         from lsr.encoders import load
 
-        return measure(load(folder).encode_documents, texts, repeats)
+        return measure(load(folder, truncate=True).encode_documents, texts, repeats)
     if name == "ours-gpu":
         from lsr.encoders import load
 
-        return measure(load(folder, device="cuda", half=True).encode_documents, texts, repeats)
+        return measure(load(folder, device="cuda", half=True, truncate=True).encode_documents, texts, repeats)
     import torch
     from sentence_transformers import SparseEncoder
 
@@ -150,7 +150,7 @@ def agreement(one: Path, other: Path, texts: list[str]) -> dict[str, float]:
     """Largest difference of a weight, and mean overlap of the 20 heaviest terms."""
     from lsr.encoders import load
 
-    a, b = (load(folder).encode_documents(texts) for folder in (one, other))
+    a, b = (load(folder, truncate=True).encode_documents(texts) for folder in (one, other))
     dense_a, dense_b = (m.to_scipy().toarray() for m in (a, b))
     top_a, top_b = (np.argsort(-m, axis=1)[:, :20] for m in (dense_a, dense_b))
     overlap = [np.intersect1d(x, y).size / 20 for x, y in zip(top_a, top_b, strict=True)]

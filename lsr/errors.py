@@ -26,7 +26,7 @@ EXTRAS = {  # the extra that brings a package, by the name that is imported
     **dict.fromkeys(("onnx", "onnxscript"), "export"),
     **dict.fromkeys(("bm25s", "bmp", "kannolo", "seismic", "pyvsag", "scipy"), "bench"),
     **dict.fromkeys(("beir", "mteb"), "plugins"),
-    **{"faiss": "dense", "ir_datasets": "irds"},
+    **{"faiss": "dense", "ir_datasets": "irds", "pypdfium2": "files"},
 }
 
 

@@ -44,3 +44,12 @@ def ndcg(grades, ranking, k):
     gains = [grades.get(name, 0) / math.log2(rank + 2) for rank, name in enumerate(ranking[:k])]
     ideal = [grade / math.log2(rank + 2) for rank, grade in enumerate(sorted(grades.values(), reverse=True)[:k])]
     return sum(gains) / sum(ideal) if sum(ideal) else 0.0
+
+
+def largest_of(rows, counts):
+    """One dict for each text: the largest weight of every term in its rows, dicts that follow each other."""
+    left, found = list(rows), []
+    for count in counts:
+        own, left = left[:count], left[count:]
+        found.append({term: max(row[term] for row in own if term in row) for row in own for term in row})
+    return found

@@ -149,8 +149,9 @@ def readable_bytes(size: float) -> str:
 def warn_of_unread(summary: IndexSummary, encoder: Encoder) -> None:
     """Say what of the documents can never be found: words beyond what the encoder reads, and letters without terms."""
     if summary.truncated and encoder.longest:
+        longer = "1 document is" if summary.truncated == 1 else f"{summary.truncated:,} documents are"
         say(
-            f"warning: {summary.truncated:,} documents are longer than {encoder.name} reads ({encoder.longest:,} "
+            f"warning: {longer} longer than {encoder.name} reads ({encoder.longest:,} "
             "word-pieces); no query will find the words after that"
         )
     if summary.uncovered > MUCH:

@@ -34,6 +34,14 @@ Language = Annotated[
         help="Language of bm25's stemmer and stop words: german or de, french or fr, ..., or none.  [default: english]"
     ),
 ]
+Truncate = Annotated[
+    bool,
+    typer.Option(
+        "--truncate",
+        help="Read of a document that is longer than the network reads at once only the beginning, as published "
+        "numbers have it.",
+    ),
+]
 Download = Annotated[bool, typer.Option("--download", help="Let ir_datasets download what irds:NAME needs.")]
 
 

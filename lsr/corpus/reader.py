@@ -13,7 +13,7 @@ from lsr.corpus.layouts import irds, products
 from lsr.corpus.layouts.json_text import json_objects
 from lsr.corpus.layouts.parquet import open_parquet, records
 from lsr.corpus.layouts.table import Choice, csv_records, tab_records
-from lsr.corpus.layouts.text_files import TEXT_ENDINGS, read_text_file
+from lsr.corpus.layouts.text_files import PACKED, TEXT_ENDINGS, read_text_file
 from lsr.corpus.sources import Source, files_of, layout, left_out, open_source, paths_of, total_size
 from lsr.corpus.streams import ByteStream
 from lsr.corpus.values import identifier
@@ -25,6 +25,7 @@ Table = Callable[[ByteStream, Choice], Iterator[tuple[str, dict[str, str]]]]
 PARQUET_ROWS = 1024
 TAB = "\t"
 COLUMNS = "all after the first are the text; where the first line names them, choose with --id-field and --text-field"
+NO_TEXT = "found no text, as in a scan; recognise its text (OCR) and save it again, or leave it out"
 HEADERS = (*ID_NAMES, "docno", "document_id", "passage_id", "product_id", "qid", "query_id")  # of a column of ids
 
 
@@ -56,6 +57,7 @@ class DocumentReader:
         self._names = {path: _name_in(source, path) for source, files in named for path in files}
         self._left_out = [note for source, files in named if (note := left_out(source, files))]
         self._headers: list[str] = []
+        self._without_text: list[Path] = []  # files
         self._current: ByteStream | None = None
         self._done = 0
         self.size = total_size(self._paths)
@@ -73,19 +75,22 @@ class DocumentReader:
     @property
     def notes(self) -> list[str]:
         """What a person should know of what was read so far, a line each."""
-        return [*self._left_out, *self._headers, *self._fields.notes]
+        return [*self._left_out, *self._headers, *self._fields.notes, *self._scans()]
 
     def __iter__(self) -> Iterator[Document]:
         """Yield the documents.
 
         Raises:
-            InputError: a line or row that is no document, with its place; or no record has a text.
+            InputError: a line or row that is no document, with its place; or no record, or no file, has a text.
+            MissingExtraError: a PDF, and the extra ``files`` is not installed.
         """
         for path in self._paths:
             yield from self._read(path)
             self._done += self._current.position() if self._current else 0
             self._current = None
         self._fields.finish()
+        if self._without_text and self._without_text == self._paths:
+            raise InputError(f"{self._without_text[0]}: {NO_TEXT}")
 
     def _read(self, path: Path) -> Iterator[Document]:
         if irds.is_irds(path):
@@ -134,8 +139,16 @@ class DocumentReader:
     def _text_file(self, path: Path) -> Iterator[Document]:
         self.place, self._current = str(path), None
         document = read_text_file(path, self._names[path])
+        if not document.text and path.suffix.lower() in PACKED:
+            self._without_text.append(path)
         yield document._replace(fields=self._fields.kept(document.fields))
         self._done += int(document.fields["bytes"])
+
+    def _scans(self) -> list[str]:
+        if not (paths := self._without_text):
+            return []
+        files = f"{len(paths):,} files hold" if len(paths) > 1 else "1 file holds"
+        return [f"{files} no text, such as scans (first: {paths[0]}): only their titles are found"]
 
     def _parquet(self, stream: ByteStream, path: Path) -> Iterator[Document]:
         row = 0

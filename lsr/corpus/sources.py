@@ -15,7 +15,7 @@ from lsr.errors import InputError, reason
 
 LAYOUTS = (
     "JSONL (.jsonl, .json, .ndjson), CSV (.csv), TSV (.tsv), each also as .gz, Parquet (.parquet), "
-    "text (.txt, .md, .html), BEIR zip or folder, a folder of such files, or -"
+    "text (.txt, .md, .html, .docx, .pdf), BEIR zip or folder, a folder of such files, or -"
 )
 JSON_ENDINGS = (".jsonl", ".json", ".ndjson")
 CORPORA = ("corpus.jsonl", "corpus.jsonl.gz", "collection.tsv", "collection.tsv.gz", products.WANDS)

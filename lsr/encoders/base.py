@@ -110,7 +110,7 @@ class Encoder(ABC):
 
     @property
     def longest(self) -> int | None:
-        """Word-pieces read of a document, special ones included; None where all of it is read."""
+        """Word-pieces of a document that are read at once, special ones included; None where that has no end."""
         return None
 
     def hashed(self, term: int) -> bool:

@@ -13,7 +13,7 @@ import msgspec
 
 from lsr.encoders.parts.registry import fault_of_parts, head_of
 from lsr.encoders.parts.scorers import SCORERS
-from lsr.encoders.side import Backbone, Side, Table, View
+from lsr.encoders.side import Backbone, LongTexts, Side, Table, View
 from lsr.errors import EncoderError
 
 
@@ -103,8 +103,8 @@ def fault_of(side: Side) -> str | None:
 
 
 def _choices_of(fault: str) -> str:
-    """What an unknown view, backbone or table could be."""
-    lists = {"view": View, "backbone": Backbone, "table": Table}
+    """What an unknown view, backbone, table or treatment of long texts could be."""
+    lists = {"view": View, "backbone": Backbone, "table": Table, "long_texts": LongTexts}
     field = fault.rstrip("`").rpartition(".")[2]
     return f"; wanted one of {', '.join(get_args(lists[field]))}" if "enum" in fault and field in lists else ""
 

@@ -140,7 +140,7 @@ class ExpandedEncoder(Encoder):
 
     @property
     def longest(self) -> int | None:
-        """Word-pieces that the base reads of a document."""
+        """Word-pieces of a document that the base reads at once."""
         return self.base.longest
 
     def hashed(self, term: int) -> bool:
@@ -176,7 +176,7 @@ class ExpandedEncoder(Encoder):
         return other
 
     def encoded(self, texts: Sequence[str]) -> Observation:
-        """Document vectors, and how many texts were longer than the base reads."""
+        """Document vectors, and how many texts the base truncated."""
         texts = as_texts(texts)
         found = self.base.encoded(texts)
         return Observation(self._added(found.matrix, texts), found.truncated)

@@ -127,7 +127,7 @@ class NeuralEncoder(Encoder):
 
     @property
     def longest(self) -> int | None:
-        """Word-pieces read of a document, special ones included."""
+        """Word-pieces of a document that are read at once, special ones included."""
         side = self.source.document.side
         return side.max_length if head_of(side).reads_states else None
 
@@ -164,7 +164,7 @@ class NeuralEncoder(Encoder):
         return fingerprint(source)
 
     def observe(self, texts: Sequence[str]) -> Observation:
-        """Document vectors, and how many texts were longer than the model reads.
+        """Document vectors, and how many texts were truncated.
 
         A query table that follows the corpus takes note of the terms that stand in the texts.
         """
@@ -204,7 +204,7 @@ class NeuralEncoder(Encoder):
         return Observation(*self._run(texts, query=False))
 
     def encode_documents(self, texts: Sequence[str]) -> SparseMatrix:
-        """Document vectors; a text longer than the model reads is truncated."""
+        """Document vectors; a text longer than the network reads at once is read in windows, or truncated."""
         return self.encoded(texts).matrix
 
     def encode_queries(self, texts: Sequence[str]) -> SparseMatrix:

@@ -17,7 +17,11 @@ BM25, VECTORS = "bm25.json", "vectors.json"
 
 
 def load(
-    name_or_dir: str | Path = DEFAULT, device: str | None = None, half: bool = False, system: str | None = None
+    name_or_dir: str | Path = DEFAULT,
+    device: str | None = None,
+    half: bool = False,
+    system: str | None = None,
+    truncate: bool = False,
 ) -> Encoder:
     """The encoder called ``name_or_dir``, or the one saved in that folder; without a name the one that comes with lsr.
 
@@ -30,6 +34,8 @@ def load(
         half: bfloat16 on a GPU.
         system: parts of a plain Hugging Face folder, one of `system_names` or a TOML file; None means splade-v2,
             or, with an idf.json beside the weights, opensearch-doc-v2.
+        truncate: read of a text that is longer than the network reads at once the first tokens only, as published
+            numbers have it, instead of all of it in windows.
 
     Raises:
         EncoderError: no such name or folder, or a folder that holds no encoder.
@@ -55,11 +61,13 @@ def load(
     if (folder / EXPANDED).is_file():
         from lsr.encoders.expanded import ExpandedEncoder
 
-        return ExpandedEncoder.load(folder, lambda part: load(part, device, half))
+        return ExpandedEncoder.load(folder, lambda part: load(part, device, half, truncate=truncate))
     from lsr.encoders.neural import NeuralEncoder
+    from lsr.encoders.storage.layout import truncated
     from lsr.encoders.storage.reader import read_source
 
-    return NeuralEncoder(read_source(folder, system), device, half)
+    source = read_source(folder, system)
+    return NeuralEncoder(truncated(source) if truncate else source, device, half)
 
 
 def save(encoder: Encoder, folder: str | Path) -> None:
@@ -72,7 +80,7 @@ def save(encoder: Encoder, folder: str | Path) -> None:
         encoder.save(new)
 
 
-def fingerprint_of(name_or_dir: str | Path) -> str:
+def fingerprint_of(name_or_dir: str | Path, truncate: bool = False) -> str:
     """The fingerprint of what `load` gives; a network is not read for it.
 
     Raises:
@@ -80,10 +88,12 @@ def fingerprint_of(name_or_dir: str | Path) -> str:
     """
     folder = folder_of(name_or_dir)
     if bm25_language(name_or_dir) or not folder.is_dir() or _has(folder, BM25, VECTORS, EXPANDED):
-        return load(name_or_dir, "cpu").fingerprint
+        return load(name_or_dir, "cpu", truncate=truncate).fingerprint
+    from lsr.encoders.storage.layout import truncated
     from lsr.encoders.storage.reader import fingerprint, read_source
 
-    return fingerprint(read_source(folder))
+    source = read_source(folder)
+    return fingerprint(truncated(source) if truncate else source)
 
 
 def in_language(name: str | None, language: str | None) -> str | None:

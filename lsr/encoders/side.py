@@ -10,6 +10,7 @@ import msgspec
 View = Literal["plain", "bare", "echo", "stems", "content-stems"]
 Backbone = Literal["masked-lm", "encoder", "causal-lm", "bidirectional-lm", "none"]
 Table = Literal["ones", "idf", "learned", "corpus"]
+LongTexts = Literal["windows", "truncate"]
 
 
 class Side(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -33,7 +34,10 @@ class Side(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
             frequencies of the corpus that is indexed.
         centred: whether the input of an ``autoencoder`` is standardised per text.
         prompt: text put before every text.
-        max_length: tokens kept of a text, special ones included.
+        max_length: tokens that are read at once, special ones included.
+        long_texts: a network reads all of a longer text in ``windows``, and the largest weight of each term stays; a
+            table looks up all of it. Or only its first tokens are read (``truncate``), as in training and by dense
+            systems always.
     """
 
     head: str
@@ -49,6 +53,7 @@ class Side(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     centred: bool = False
     prompt: str = ""
     max_length: int = 512
+    long_texts: LongTexts = "windows"
 
     def __post_init__(self) -> None:
         # What equals a default is left out of TOML and of fingerprints; msgspec asks whether it is the same object.

@@ -29,6 +29,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         threads: for queries a second.
         topics: file whose queries are asked instead; None asks those of the collection.
         topic_field: part of TREC topics.
+        truncate: whether the encoder reads of long documents the beginning only.
     """
 
     dataset: str
@@ -41,6 +42,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 1
     topics: str | None = None
     topic_field: str | None = None
+    truncate: bool = False
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):

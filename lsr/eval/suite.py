@@ -37,6 +37,7 @@ class SystemSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         method: of the fusion, as in `lsr.eval.fuse`.
         weights: one for each fused system.
         runs: path of a run file, relative to the suite's file; ``{collection}`` stands for the collection's name.
+        truncate: read of long documents the beginning only, as published numbers have it.
         optional: leave the system out, and say so, where its encoder or run file is not there.
     """
 
@@ -48,6 +49,7 @@ class SystemSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     method: str = "rrf"
     weights: tuple[float, ...] | None = None
     runs: str | None = None
+    truncate: bool = False
     optional: bool = False
 
 

@@ -186,7 +186,7 @@ class Bench:
         elif spec.runs:
             parts.append(hashlib.sha256(_run_path(spec, data).read_bytes()).hexdigest())
         else:
-            parts += [self._fingerprint(str(spec.encoder)), spec.engine, spec.recall]
+            parts += [self._fingerprint(str(spec.encoder), spec.truncate), spec.engine, spec.recall]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
     def _measure(self, spec: SystemSpec, data: Judged, key: str) -> tuple[Cell, Run]:
@@ -218,9 +218,9 @@ class Bench:
 
     @contextmanager
     def _open(self, spec: SystemSpec, data: Judged) -> Iterator[System]:
-        encoder = self._encoder(spec.encoder)
-        if encoder.learns:
-            encoder = encoders.load(str(spec.encoder))  # statistics of another collection stay with it
+        encoder = self._encoder(spec.encoder, truncate=spec.truncate)
+        if encoder.learns:  # statistics of another collection stay with it
+            encoder = encoders.load(str(spec.encoder), truncate=spec.truncate)
         if is_dense(encoder):
             if spec.engine != "exact":
                 raise InputError(f"system {spec.name!r} is dense: its engine is exact, found {spec.engine}")

@@ -176,7 +176,7 @@ def _opened(
     if question.index:
         yield SparseSystem(Searcher.open(question.index), Way(exact=question.exact)), None
         return
-    encoder = encoders.load(question.encoder or encoders.DEFAULT)
+    encoder = encoders.load(question.encoder or encoders.DEFAULT, truncate=question.truncate)
     reader = DocumentReader([collection.path])
     listener.reading(reader)
     with tempfile.TemporaryDirectory(prefix="lsr-eval-") as temporary:

@@ -78,6 +78,17 @@ def test_a_corpus_is_indexed_searched_and_checked(tmp_path):
     assert "all checksums right" in checked.stdout
 
 
+def test_no_word_of_a_long_document_is_lost_unless_it_is_truncated(tmp_path):
+    (tmp_path / "c.jsonl").write_text(json.dumps({"id": "long", "text": "bees dance " * 600 + "zirconium"}))
+    whole = lsr("index", tmp_path / "c.jsonl", "--out", tmp_path / "whole")
+    assert "warning" not in whole.stderr
+    assert json.loads(lsr("search", tmp_path / "whole", "zirconium", "--json").stdout)["hits"][0]["id"] == "long"
+    begun = lsr("index", tmp_path / "c.jsonl", "--out", tmp_path / "begun", "--truncate")
+    assert "warning: 1 document is longer than default reads (256 word-pieces)" in begun.stderr
+    nothing = lsr("search", tmp_path / "begun", "zirconium").stderr
+    assert "of a long document the first 256 word-pieces are read" in nothing
+
+
 def test_standard_input_and_named_fields_are_indexed(tmp_path):
     lines = '{"key": 1, "body": "bees dance"}\n{"key": 2, "body": "castle moat"}\n'
     args = ("index", "-", "--out", tmp_path / "index", "--id-field", "key", "--text-field", "body")

@@ -100,5 +100,6 @@ def test_bm25_says_what_to_do_with_documents_that_can_be_read_once(tmp_path, sou
 
 def test_long_documents_are_counted_by_encoders_that_learn_too(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"id": "a", "text": "' + "bees dance " * 3000 + '"}\n{"id": "b", "text": "c"}')
-    done = run("encode", tmp_path / "x.jsonl", "--out", tmp_path / "v.parquet")
-    assert re.search(r"truncated documents +1 *\n", done.stdout)
+    for flags, count in (([], 0), (["--truncate"], 1)):
+        done = run("encode", tmp_path / "x.jsonl", "--out", tmp_path / f"{count}.parquet", *flags)
+        assert re.search(rf"truncated documents +{count} *\n", done.stdout)

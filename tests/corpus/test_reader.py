@@ -135,7 +135,7 @@ def test_a_cut_gzip_is_refused(tmp_path):
     ("name", "message"),
     [
         ("missing.jsonl", "no such file or folder: .*missing.jsonl"),
-        ("notes.docx", "unknown layout; wanted JSONL"),
+        ("notes.odt", "unknown layout; wanted JSONL"),
         ("empty-folder", "found no documents; wanted corpus.jsonl"),
         ("fake.zip", "not a zip file"),
         ("other.zip", "no corpus.jsonl inside"),
@@ -143,7 +143,7 @@ def test_a_cut_gzip_is_refused(tmp_path):
     ],
 )
 def test_an_unusable_source_is_refused(tmp_path, name, message):
-    (tmp_path / "notes.docx").write_text("x")
+    (tmp_path / "notes.odt").write_text("x")
     (tmp_path / "empty-folder").mkdir()
     (tmp_path / "fake.zip").write_text("x")
     (tmp_path / "fake.parquet").write_text("x")

@@ -24,6 +24,11 @@ def encoder(splade_tiny):
     return load(splade_tiny)
 
 
+@pytest.fixture(scope="module")
+def truncating(splade_tiny):
+    return load(splade_tiny, truncate=True)
+
+
 def plain_splade(folder, texts, log1p=1, pooling="max"):
     """SPLADE with all logits in memory, by the formula."""
     from transformers import AutoModelForMaskedLM, AutoTokenizer
@@ -37,18 +42,18 @@ def plain_splade(folder, texts, log1p=1, pooling="max"):
     return (values.amax(1) if pooling == "max" else values.sum(1)).numpy()
 
 
-def test_vectors_are_the_formula(encoder, splade_tiny):
-    ours = encoder.encode_documents(TEXTS).to_scipy().toarray()
+def test_vectors_are_the_formula(truncating, splade_tiny):
+    ours = truncating.encode_documents(TEXTS).to_scipy().toarray()
     assert np.abs(ours - plain_splade(splade_tiny, TEXTS)).max() < 1e-4
 
 
-def test_vectors_equal_sentence_transformers(encoder, splade_tiny):
+def test_vectors_equal_sentence_transformers(truncating, splade_tiny):
     sentence_transformers = pytest.importorskip("sentence_transformers")
     theirs = sentence_transformers.SparseEncoder(str(splade_tiny), device="cpu", local_files_only=True)
     expected = theirs.encode_document(TEXTS, convert_to_sparse_tensor=False).cpu().numpy()
-    assert np.abs(encoder.encode_documents(TEXTS).to_scipy().toarray() - expected).max() < 1e-4
+    assert np.abs(truncating.encode_documents(TEXTS).to_scipy().toarray() - expected).max() < 1e-4
     queries = theirs.encode_query(TEXTS, convert_to_sparse_tensor=False).cpu().numpy()
-    assert np.abs(encoder.encode_queries(TEXTS).to_scipy().toarray() - queries).max() < 1e-4
+    assert np.abs(truncating.encode_queries(TEXTS).to_scipy().toarray() - queries).max() < 1e-4
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +75,7 @@ def test_a_sentence_transformers_folder_is_read(sentence_transformers_folder):
 
     theirs = sentence_transformers.SparseEncoder(str(sentence_transformers_folder), device="cpu")
     expected = theirs.encode_document(TEXTS, convert_to_sparse_tensor=False).cpu().numpy()
-    observed = load(sentence_transformers_folder).observe(TEXTS)
+    observed = load(sentence_transformers_folder, truncate=True).observe(TEXTS)
     assert np.abs(observed.matrix.to_scipy().toarray() - expected).max() < 1e-4
     assert observed.truncated == 1
 
@@ -101,8 +106,26 @@ def test_rows_come_back_in_the_order_given(encoder):
         assert np.abs((together.slice(i, i + 1).to_scipy() - alone.to_scipy()).toarray()).max() < 1e-5
 
 
-def test_truncated_texts_are_counted(encoder):
-    assert encoder.observe(TEXTS).truncated == 1
+def test_truncated_texts_are_counted(encoder, truncating):
+    assert truncating.observe(TEXTS).truncated == 1
+    assert encoder.observe(TEXTS).truncated == 0
+
+
+def test_short_texts_have_the_same_vectors_in_windows_and_truncated(encoder, truncating):
+    short = [text for text in TEXTS if len(text) < 1000]
+    one, other = (each.encode_documents(short) for each in (encoder, truncating))
+    assert one.terms.tobytes() == other.terms.tobytes()
+    assert one.weights.tobytes() == other.weights.tobytes()
+    assert encoder.fingerprint != truncating.fingerprint
+
+
+def test_a_word_at_the_end_of_a_long_text_is_found(encoder, truncating):
+    text = TEXTS[2] + "Their flowers bloom."
+    term = encoder.terms.index("flowers")
+    assert term in encoder.encode_documents([text]).terms
+    assert term not in truncating.encode_documents([text]).terms
+    origin = next(origin for origin in encoder.explain(text) if origin.term == term)
+    assert text[origin.start : origin.end] == "flowers"
 
 
 def test_no_texts_give_no_rows(encoder):

@@ -109,10 +109,13 @@ def test_empty_documents_are_counted(tmp_path):
 
 def test_a_splade_index_answers_and_explains(splade_tiny, tmp_path):
     documents = list(DocumentReader([SAMPLE]))[:24]
-    summary = index_documents([*documents, Document("long", "", "word " * 2000)], load(splade_tiny), tmp_path / "index")
-    assert summary.truncated == 1
+    documents.append(Document("long", "", "word " * 2000 + "zirconium"))
+    assert index_documents(documents, load(splade_tiny, truncate=True), tmp_path / "short").truncated == 1
+    assert "long" not in {hit.id for hit in Searcher.open(tmp_path / "short").search("zirconium", k=30)}
+    assert index_documents(documents, load(splade_tiny), tmp_path / "index").truncated == 0
     searcher = Searcher.open(tmp_path / "index")
     assert searcher.encoder.name == "splade-tiny"
+    assert searcher.search("zirconium")[0].id == "long"
     hit = searcher.search(documents[5].title)[0]
     assert hit.id == documents[5].id
     assert sum(s.share for s in searcher.explain(documents[5].title, hit)) == pytest.approx(hit.score, rel=1e-5)

@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 from lsr import encoders
 from lsr.cli.console import facts, out, progress_bars, readable_bytes, say, warn_of_empty
-from lsr.cli.options import IdField, Language, TextField, TitleField
+from lsr.cli.options import IdField, Language, TextField, TitleField, Truncate
 from lsr.corpus import DocumentReader, Fields
 from lsr.encoders import BM25Encoder
 from lsr.encoders.base import Observation
@@ -35,6 +35,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     id_field: IdField = None,
     text_field: TextField = None,
     title_field: TitleField = None,
+    truncate: Truncate = False,
 ) -> None:
     """Encode documents into a Parquet file of vectors.
 
@@ -44,7 +45,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     _check(out, sources)
     reader = DocumentReader(sources, fields)
     chosen = _devices(name, devices)
-    loaded = encoders.load(name, device=chosen[0] if len(chosen) == 1 else "cpu", half=half)
+    loaded = encoders.load(name, device=chosen[0] if len(chosen) == 1 else "cpu", half=half, truncate=truncate)
     started = time.perf_counter()
     with progress_bars() as bars:
         if isinstance(loaded, BM25Encoder) and not loaded.learned:
@@ -55,7 +56,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             loaded,
             out,
             lambda documents: bars.update(task, completed=reader.position, items=documents),
-            _spread(name, chosen, half) if len(chosen) > 1 else None,
+            _spread(name, chosen, half, truncate) if len(chosen) > 1 else None,
         )
     _print(summary, out, loaded.name, time.perf_counter() - started)
     for note in reader.notes:
@@ -101,9 +102,9 @@ def _devices(encoder_name: str, wanted: str | None) -> list[str]:
     return found or ["cpu"]
 
 
-def _spread(encoder_name: str, devices: list[str], half: bool) -> Batches:
+def _spread(encoder_name: str, devices: list[str], half: bool, truncate: bool) -> Batches:
     def run_there(batches: Iterable[list[str]]) -> Iterator[Observation]:
-        return encode_on(encoder_name, devices, batches, half)
+        return encode_on(encoder_name, devices, batches, half, truncate)
 
     return run_there
 

@@ -16,7 +16,7 @@ from lsr.cli.console import out, progress_bars, say
 from lsr.cli.evaluating.many_measures import ManyMeasures
 from lsr.cli.evaluating.outputs import Outputs, make_room
 from lsr.cli.evaluating.topics import ask_from_file, warn_of_unknown
-from lsr.cli.options import Download, Language, fetch
+from lsr.cli.options import Download, Language, Truncate, fetch
 from lsr.cli.searching.index import IndexBars
 from lsr.corpus import DocumentReader
 from lsr.encoders.registry import in_language
@@ -124,6 +124,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     topic_field: Annotated[
         str | None, typer.Option(help="Field of TREC topics to use.  [default: title or query]")
     ] = None,
+    truncate: Truncate = False,
     download: Download = False,
 ) -> None:
     """Measure an encoder, or a finished index, on a judged collection.
@@ -152,6 +153,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         threads=threads,
         topics=str(topics) if topics else None,
         topic_field=topic_field,
+        truncate=truncate,
     )
     outputs = Outputs(run_file, json_file, report, certificate, baseline)
     _start(question, outputs)

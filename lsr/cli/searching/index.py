@@ -10,7 +10,18 @@ from rich.progress import Progress as Bars
 
 from lsr import encoders, index
 from lsr.cli.console import facts, out, progress_bars, readable_bytes, say, warn_of_empty, warn_of_unread
-from lsr.cli.options import Declared, Download, IdField, Language, Store, TextField, TextFields, TitleField, fetch
+from lsr.cli.options import (
+    Declared,
+    Download,
+    IdField,
+    Language,
+    Store,
+    TextField,
+    TextFields,
+    TitleField,
+    Truncate,
+    fetch,
+)
 from lsr.corpus import DocumentReader, Fields
 from lsr.corpus.schema import parse_types
 from lsr.encoders.registry import in_language
@@ -49,6 +60,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     self_contained: Annotated[
         bool, typer.Option("--self-contained", help="Keep a copy of the default model in the index too.")
     ] = False,
+    truncate: Truncate = False,
     download: Download = False,
 ) -> None:
     """Encode documents and build an index, or index precomputed vectors.
@@ -65,7 +77,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         _run_vectors(vector_source(sources, vectors), out, name, settings)
         return
     reader = DocumentReader(sources, fields)
-    loaded = encoders.load(name or encoders.DEFAULT)
+    loaded = encoders.load(name or encoders.DEFAULT, truncate=truncate)
     with progress_bars() as bars:
         summary = index_documents(
             reader, loaded, out, settings, IndexBars(bars, reader), types=types, self_contained=self_contained

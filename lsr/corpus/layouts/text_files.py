@@ -1,4 +1,7 @@
-"""What does a file of text hold, in a folder of such files? One document: .txt, .md, .html, their dates as a field."""
+"""What does a file of text hold, in a folder of such files? One document, its date as a field.
+
+Read are .txt, .md, .html, .docx and .pdf.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from lsr.corpus.document import Document
+from lsr.corpus.layouts.docx import read_docx
+from lsr.corpus.layouts.pdf import read_pdf
 from lsr.corpus.values import decoded
 from lsr.errors import InputError, reason
 
-TEXT_ENDINGS = (".txt", ".md", ".markdown", ".html", ".htm")
-LARGEST = 2**26  # bytes of one file
+HTML_ENDINGS = (".html", ".htm")
+PACKED = {".docx": read_docx, ".pdf": read_pdf}  # what no editor of text opens, and what reads it
+TEXT_ENDINGS = (".txt", ".md", ".markdown", *HTML_ENDINGS, *PACKED)
+LARGEST, LARGEST_PACKED = 2**26, 2**31  # bytes of one file; the latter hold pictures too
 HIDDEN = ("script", "style", "template", "noscript", "head")
 BLOCKS = {
     *("address", "article", "aside", "blockquote", "br", "dd", "div", "dl", "dt", "fieldset", "figure", "footer"),
@@ -30,22 +37,28 @@ def read_text_file(path: Path, name: str) -> Document:
     """The document in ``path``, with the id ``name``; its title is a heading, or else the name of the file.
 
     Raises:
-        InputError: it cannot be read, is too large, or is not UTF-8.
+        InputError: it cannot be read, is too large, damaged, or not UTF-8.
+        MissingExtraError: a PDF, and the extra ``files`` is not installed.
     """
+    ending = path.suffix.lower()
     try:
         size, changed = path.stat().st_size, path.stat().st_mtime
-        content = path.read_bytes() if size <= LARGEST else b""
+        most = LARGEST_PACKED if ending in PACKED else LARGEST
+        if size > most:
+            raise InputError(f"{path} has {size:,} bytes: wanted at most {most:,}; split it, or leave it out")
+        title, text = PACKED[ending](path) if ending in PACKED else _read(path, ending)
     except OSError as error:
         raise InputError(f"cannot read {path}: {reason(error)}") from None
-    if size > LARGEST:
-        raise InputError(f"{path} has {size:,} bytes: wanted at most {LARGEST:,}; split it, or leave it out")
-    try:
-        text = decoded(content.removeprefix(b"\xef\xbb\xbf"))
-    except InputError as fault:
-        raise InputError(f"{path}: {fault}") from None
-    title, text = _html(text) if path.suffix.lower() in (".html", ".htm") else (_heading(text), text.strip())
     when = datetime.fromtimestamp(changed, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return Document(name, title or path.stem, text, {"modified": when, "bytes": size})
+
+
+def _read(path: Path, ending: str) -> tuple[str, str]:
+    try:
+        text = decoded(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+    except InputError as fault:
+        raise InputError(f"{path}: {fault}") from None
+    return _html(text) if ending in HTML_ENDINGS else (_heading(text), text.strip())
 
 
 def _heading(text: str) -> str:

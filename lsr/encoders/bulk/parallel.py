@@ -27,7 +27,7 @@ def gpu_names() -> list[str]:
 
 
 def encode_on(
-    folder: str, devices: Sequence[str], batches: Iterable[list[str]], half: bool = False
+    folder: str, devices: Sequence[str], batches: Iterable[list[str]], half: bool = False, truncate: bool = False
 ) -> Iterator[Observation]:
     """Document vectors of every batch, in order; a process for each device reads the encoder in ``folder``.
 
@@ -41,7 +41,7 @@ def encode_on(
     for device in devices:
         names.put(device)
     waiting: deque[Future[Any]] = deque()
-    with ProcessPoolExecutor(len(devices), context, _start, (folder, names, half)) as pool:
+    with ProcessPoolExecutor(len(devices), context, _start, (folder, names, half, truncate)) as pool:
         try:
             for texts in batches:
                 waiting.append(pool.submit(_encode, texts))
@@ -56,11 +56,11 @@ def encode_on(
             ) from None
 
 
-def _start(folder: str, names: Any, half: bool) -> None:
+def _start(folder: str, names: Any, half: bool, truncate: bool) -> None:
     from lsr.encoders.registry import load
 
     global _encoder
-    _encoder = load(folder, device=names.get(), half=half)
+    _encoder = load(folder, device=names.get(), half=half, truncate=truncate)
 
 
 def _encode(texts: list[str]) -> Observation:

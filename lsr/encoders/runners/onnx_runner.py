@@ -14,8 +14,9 @@ from lsr.encoders.parts.part import Sizes
 from lsr.encoders.parts.registry import head_of
 from lsr.encoders.runners.array_side import ArraySide
 from lsr.encoders.runners.rows import Rows
+from lsr.encoders.runners.windowed import WindowedRunner
 from lsr.encoders.storage.layout import SideSource
-from lsr.encoders.tokens.stem_tokens import terms_of, view_of
+from lsr.encoders.tokens.stem_tokens import terms_of
 from lsr.encoders.tokens.word_pieces import Tokens, buckets, collate, read_tokenizer
 from lsr.errors import EncoderError
 from lsr.sparse import SparseMatrix
@@ -23,7 +24,7 @@ from lsr.sparse import SparseMatrix
 TOKENS, TEXTS = 1024, 16  # of one bucket; every thread holds one
 
 
-class OnnxRunner:
+class OnnxRunner(WindowedRunner):
     """One side whose body was exported by `lsr.encoders.convert.export`.
 
     A bucket of texts is one task of a thread; inside a task nothing is parallel.
@@ -37,8 +38,8 @@ class OnnxRunner:
     """
 
     def __init__(self, source: SideSource, threads: int | None = None) -> None:
+        super().__init__(source.tokenizer, source.side)
         self.tokenizer = read_tokenizer(source.tokenizer)
-        self._view = view_of(source.tokenizer, source.side)
         self._session = _session(source)
         known, width = terms_of(source.tokenizer, source.side), self._session.get_outputs()[0].shape[-1]
         if not isinstance(width, int):
@@ -52,32 +53,23 @@ class OnnxRunner:
                 f"{known:,} word-pieces; weights and tokenizer do not belong together"
             )
 
-    def run(self, texts: Sequence[str]) -> tuple[SparseMatrix, int]:
-        """Vectors, and how many texts were truncated."""
-        tokens = self._view(texts)
-        rows = Rows(len(texts), self.terms)
-        for bucket, found in self._map(tokens, self._sparse):
-            counts = np.array([terms.size for terms, _ in found])
-            rows.put(bucket, counts, np.concatenate([t for t, _ in found]), np.concatenate([w for _, w in found]))
-        return rows.matrix(), sum(t.truncated for t in tokens)
-
     def dense(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors as they are, float32[N, H]."""
         rows: list[Any] = [None] * len(texts)
-        for bucket, found in self._map(self._view(texts), lambda vector: vector):
+        for bucket, found in self._map(self._windows(texts).tokens, lambda vector: vector):
             for at, vector in zip(bucket, found, strict=True):
                 rows[at] = vector
         return np.stack(rows) if rows else np.zeros((0, 0), np.float32)
 
-    def origins(self, text: str) -> tuple[SparseMatrix, Tokens, NDArray[np.int64]]:
-        """The vector of one text, its tokens, and which of them gave each term; -1 where no single one did.
+    def _encoded(self, tokens: list[Tokens]) -> SparseMatrix:
+        rows = Rows(len(tokens), self.terms)
+        for bucket, found in self._map(tokens, self._sparse):
+            counts = np.array([terms.size for terms, _ in found])
+            rows.put(bucket, counts, np.concatenate([t for t, _ in found]), np.concatenate([w for _, w in found]))
+        return rows.matrix()
 
-        The last is int64[N] for N terms: places in the tokens.
-        """
-        matrix, _ = self.run([text])
-        tokens = self._view([text])[0]
-        states = self._states([tokens])[0]
-        return matrix, tokens, self._head.positions(states, tokens, matrix.terms.astype(np.intp))
+    def _positions(self, tokens: Tokens, terms: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._head.positions(self._states([tokens])[0], tokens, terms)
 
     def _map(self, tokens: list[Tokens], finish: Any) -> Iterator[tuple[list[int], list[Any]]]:
         groups = buckets([len(t.ids) for t in tokens], TOKENS, TEXTS)

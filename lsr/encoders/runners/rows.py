@@ -45,3 +45,22 @@ class Rows:
         terms = np.concatenate([np.zeros(0, term_dtype(self._dim)), *(t for t, _ in self._rows)])
         weights = np.concatenate([np.zeros(0, np.float32), *(w for _, w in self._rows)])
         return SparseMatrix(indptr_of([t.size for t, _ in self._rows]), terms, weights, self._dim)
+
+
+def maxima(rows: SparseMatrix, counts: Sequence[int]) -> SparseMatrix:
+    """One row for each of N texts: the largest weight of every term in its ``counts[i]`` rows, which are consecutive.
+
+    Args:
+        rows: of all texts in order; the same object where each has one.
+        counts: N numbers of 1 or more, which sum to the number of rows.
+    """
+    if len(counts) == len(rows):
+        return rows
+    texts = np.repeat(np.repeat(np.arange(len(counts)), counts), np.diff(rows.indptr))
+    keys = texts * rows.dim + rows.terms
+    order = np.argsort(keys, kind="stable")
+    starts = np.flatnonzero(np.diff(keys[order], prepend=-1))
+    first = order[starts]
+    values = np.maximum.reduceat(rows.values[order], starts) if starts.size else rows.values
+    indptr = indptr_of(np.bincount(texts[first], minlength=len(counts)))
+    return SparseMatrix(indptr, rows.terms[first], values, rows.dim)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lsr.encoders.parts.part import Parts
 from lsr.encoders.side import Side
 from lsr.encoders.tokens.stem_tokens import StemView, terms_of, view_of
+from lsr.encoders.tokens.windows import whole
 from lsr.encoders.tokens.word_pieces import Tokens, read_tokenizer
 from lsr.errors import EncoderError
 from lsr.sparse import SparseMatrix, indptr_of, term_dtype
@@ -32,7 +33,7 @@ class TableRunner:
 
     def __init__(self, side: Side, tokenizer: Path, table: NDArray[np.float32], terms: int | None = None) -> None:
         self.tokenizer = read_tokenizer(tokenizer)
-        self._view, self.terms = view_of(tokenizer, side), max(table.size, terms or 0)
+        self._view, self.terms = view_of(tokenizer, whole(side)), max(table.size, terms or 0)
         if table.size < (known := terms_of(tokenizer, side)):
             raise EncoderError(
                 f"{tokenizer.parent}: the query table has {table.size:,} numbers but the vocabulary "

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from lsr.encoders.network.side_network import SideNetwork
 from lsr.encoders.runners.rows import Rows
+from lsr.encoders.runners.windowed import WindowedRunner
 from lsr.encoders.tokens.batch import Batch
-from lsr.encoders.tokens.stem_tokens import view_of
 from lsr.encoders.tokens.word_pieces import Tokens, buckets, collate, read_tokenizer
 from lsr.sparse import SparseMatrix
 
@@ -21,7 +21,7 @@ GPU_TOKENS, GPU_TEXTS = 1 << 17, 512
 FIRING = 0.0  # weights above it are stored
 
 
-class TorchRunner:
+class TorchRunner(WindowedRunner):
     """One side, run by torch.
 
     Args:
@@ -32,42 +32,34 @@ class TorchRunner:
     """
 
     def __init__(self, network: SideNetwork, tokenizer: Path, device: str, half: bool = False) -> None:
+        super().__init__(tokenizer, network.side)
         self.network = network.to(device).eval()
         self.network.requires_grad_(False)
         self.tokenizer, self.terms, self.device = read_tokenizer(tokenizer), network.terms, device
-        self._view = view_of(tokenizer, network.side)
         if half and device != "cpu":
             self.network = self.network.bfloat16()
         self._limits = (CPU_TOKENS, CPU_TEXTS) if device == "cpu" else (GPU_TOKENS, GPU_TEXTS)
 
-    def run(self, texts: Sequence[str]) -> tuple[SparseMatrix, int]:
-        """Vectors, and how many texts were truncated."""
-        tokens = self._view(texts)
-        rows = Rows(len(texts), self.terms)
+    def dense(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors as they are, float32[N, terms]."""
+        found = np.zeros((len(texts), self.terms), np.float32)
+        for bucket, vectors in self._vectors(self._windows(texts).tokens):
+            found[bucket] = vectors.cpu().numpy()
+        return found
+
+    def _encoded(self, tokens: list[Tokens]) -> SparseMatrix:
+        rows = Rows(len(tokens), self.terms)
         for bucket, vectors in self._vectors(tokens):
             at, terms = (vectors > FIRING).nonzero(as_tuple=True)
             counts = torch.bincount(at, minlength=len(bucket)).cpu().numpy()
             rows.put(bucket, counts, terms.cpu().numpy(), vectors[at, terms].cpu().numpy())
-        return rows.matrix(), sum(t.truncated for t in tokens)
+        return rows.matrix()
 
-    def dense(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors as they are, float32[N, terms]."""
-        found = np.zeros((len(texts), self.terms), np.float32)
-        for bucket, vectors in self._vectors(self._view(texts)):
-            found[bucket] = vectors.cpu().numpy()
-        return found
-
-    def origins(self, text: str) -> tuple[SparseMatrix, Tokens, NDArray[np.int64]]:
-        """The vector of one text, its tokens, and which of them gave each term; -1 where no single one did.
-
-        The last is int64[N] for N terms: places in the tokens.
-        """
-        matrix, _ = self.run([text])
-        tokens = self._view([text])[0]
-        terms = torch.from_numpy(matrix.terms.astype(np.int64)).to(self.device)
+    def _positions(self, tokens: Tokens, terms: NDArray[np.int64]) -> NDArray[np.int64]:
         with torch.inference_mode():
-            positions = self.network.positions(Batch.of(collate([tokens]), self.device), terms)
-        return matrix, tokens, positions.cpu().numpy()
+            batch = Batch.of(collate([tokens]), self.device)
+            positions = self.network.positions(batch, torch.from_numpy(terms).to(self.device))
+        return np.asarray(positions.cpu().numpy(), np.int64)
 
     def _vectors(self, tokens: list[Tokens]) -> Iterator[tuple[list[int], torch.Tensor]]:
         for bucket in buckets([len(t.ids) for t in tokens], *self._limits):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import msgspec
 
 from lsr.encoders.declaration import Declaration
 from lsr.encoders.parts.part import Parts
@@ -56,6 +59,27 @@ class Source:
     def query_side(self) -> SideSource:
         """What encodes queries."""
         return self.query or self.document
+
+
+def truncated(source: Source) -> Source:
+    """The same, reading of long texts the first tokens only; itself where it does so already, as dense ones do."""
+    declaration = source.declaration
+    sides = declaration.document, declaration.query_side
+    if declaration.dense or all(side.long_texts == "truncate" for side in sides):
+        return source
+    query = declaration.query and _truncated(declaration.query)
+    stated = source.stated and f"neural-{hashlib.sha256(f'{source.stated} truncate'.encode()).hexdigest()[:32]}"
+    return Source(
+        source.folder,
+        declaration.replace(document=_truncated(declaration.document), query=query),
+        replace(source.document, side=_truncated(source.document.side)),
+        source.query and replace(source.query, side=_truncated(source.query.side)),
+        stated,
+    )
+
+
+def _truncated(side: Side) -> Side:
+    return msgspec.structs.replace(side, long_texts="truncate")
 
 
 def weight_files(model: Path) -> list[Path]:

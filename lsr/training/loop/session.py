@@ -114,7 +114,9 @@ def teacher_of(
     """
     if (teaching := recipe.teaching) is None:
         return None
-    encoders = [None if name == "scores" else load(name, device=str(device)) for name in teaching.teachers]
+    encoders = [
+        None if name == "scores" else load(name, device=str(device), truncate=True) for name in teaching.teachers
+    ]
     given = [
         None if encoder is None else both_vectors(encoder, data.documents, data.queries, cache) for encoder in encoders
     ]

@@ -149,7 +149,7 @@ class _Run:
 
     def miner(self, name: str) -> Miner:
         """Encodes all documents."""
-        return miner(load(name), self._documents, partial(self._progress, f"encode ({_short(name)})"))
+        return miner(load(name, truncate=True), self._documents, partial(self._progress, f"encode ({_short(name)})"))
 
     def search(self, finder: Miner, judge: Miner, taken: Sequence[Rows]) -> Rows:
         """Negatives int64[pairs, wanted] by the next encoder, none of those taken before; -1 where there are fewer."""

@@ -18,6 +18,7 @@ pytest.importorskip("onnxscript")
 from lsr.encoders.convert.export import export_onnx  # noqa: E402
 from lsr.encoders.network.assemble import read_network, untrained  # noqa: E402
 from lsr.encoders.neural import NeuralEncoder  # noqa: E402
+from lsr.encoders.storage.layout import truncated  # noqa: E402
 from lsr.encoders.storage.reader import read_source  # noqa: E402
 from tests.encoders import models  # noqa: E402
 
@@ -56,15 +57,24 @@ def test_an_export_gives_the_vectors_of_torch(system, exported):
         expected = getattr(encoder, name)(TEXTS).to_scipy().toarray()
         assert np.abs(getattr(light, name)(TEXTS).to_scipy().toarray() - expected).max() < 1e-4
     assert light.fingerprint == encoder.fingerprint
-    assert light.observe(TEXTS).truncated == encoder.observe(TEXTS).truncated == 1
+    assert light.observe(TEXTS).truncated == encoder.observe(TEXTS).truncated == 0
+
+
+def test_an_export_truncates_as_torch_does(exported):
+    encoder, folder = exported("splade-v2")
+    encoder, light = NeuralEncoder(truncated(encoder.source), "cpu"), load_any(folder, truncate=True)
+    one, other = encoder.observe(TEXTS), light.observe(TEXTS)
+    assert one.truncated == other.truncated == 1
+    assert np.abs((one.matrix.to_scipy() - other.matrix.to_scipy()).toarray()).max() < 1e-4
 
 
 @pytest.mark.parametrize("system", ["splade-v2", "unicoil", "opensearch-doc-v3"])
 def test_an_export_explains_as_torch_does(system, exported):
     encoder, folder = exported(system)
     for query in (False, True):
-        ours = [(o.term, o.start, o.end) for o in load(folder).explain(TEXTS[0], query)]
-        assert ours == [(o.term, o.start, o.end) for o in encoder.explain(TEXTS[0], query)]
+        for text in (TEXTS[0], TEXTS[2] + TEXTS[0]):
+            ours = {(o.term, o.start, o.end) for o in load(folder).explain(text, query)}
+            assert ours == {(o.term, o.start, o.end) for o in encoder.explain(text, query)}
 
 
 def test_a_dense_export_gives_the_vectors_of_torch(exported):
