@@ -21,6 +21,8 @@ from lsr.index.windowed.parts import chosen_of, part_of
 from lsr.kernel import kernel
 
 # Typed numbers: numba compiles a kernel once more for the literal 0 that a loop begins with.
+PEAKS = 64  # maxima kept of the column maxima of a window
+CAP = 8
 ZERO, TOP = np.int64(0), np.int64(1 << 16)
 SHORT = -2  # in the last place of a query's rows: see `search_windows`
 
@@ -88,6 +90,7 @@ class Scratch(NamedTuple):
     left: NDArray[np.float32]  # [2 T]: the most that the unread tail of each may add
     sums: NDArray[Any]  # uint8 or uint16 [R], or [widest window]
     maxima: NDArray[Any]  # same type [w * COLUMNS]
+    peaks: NDArray[Any]  # same type [PEAKS]
     histogram: NDArray[np.int64]  # [256]
     candidates: NDArray[np.uint32]  # [R]: rows within their segments
     found: NDArray[Any]  # type of sums [R]: sum of each candidate
@@ -180,12 +183,20 @@ def _choose_lists(terms: Any, weights: Any, part: Any, floor: Any, exact: bool, 
 
 
 @kernel
-def _prefetch_lists(n_lists: int, part: Any, scratch: Any) -> None:
-    """Prefetch where the first window of each list begins."""
-    for j in range(n_lists):
-        at = 2 * scratch.lists[j] * part.windows
-        prefetch(part.groups, part.heads[at])
-        _prefetch_postings(part.ids, part.heads[at + 1])
+def _prefetch_part(terms: Any, weights: Any, part: Any, floor: Any, exact: bool) -> None:
+    """Prefetch where the first window of each list of a segment begins that matters."""
+    for j in range(terms.size):
+        if terms[j] >= part.dim:
+            break
+        for sign in range(part.signs):
+            member = terms[j] + sign * part.dim
+            most = _gain(weights, part.steps[member], 2 * j + sign) * np.float32(LEVELS)
+            if _is_read(most, floor, exact):
+                at = 2 * member * part.windows
+                prefetch(part.groups, part.heads[at])
+                first, last = np.int64(part.heads[at + 1]), np.int64(part.heads[at + 3])
+                for i in range(first, min(last, first + 32 * CAP), 32):
+                    prefetch(part.ids, i)
 
 
 @kernel
@@ -203,8 +214,9 @@ def _accumulate(window: int, n_lists: int, part: Any, scale: Any, sums: Any, scr
         at = np.uint64(2 * (scratch.lists[j] * part.windows + window))
         g, first = np.uint64(heads[at]), np.uint64(heads[at + one])
         stop = np.uint64(heads[at + two])
-        prefetch(groups, stop)
-        _prefetch_postings(ids, heads[at + three])
+        if window + 1 < part.windows:
+            prefetch(groups, stop)
+            _prefetch_postings(ids, heads[at + three])
         gain = abs(scratch.gains[j])
         while g < stop:
             level = np.float32(groups[g] >> np.uint32(16))
@@ -238,15 +250,17 @@ def _prefetch_postings(ids: Any, first: int) -> None:
 
 
 @kernel
-def _raise_floor(maxima: Any, low: int, wanted: int, histogram: Any) -> Any:
+def _raise_floor(maxima: Any, peaks: Any, low: int, wanted: int, histogram: Any) -> Any:
     """Count the column maxima of one more window; the greatest value that ``wanted`` of all reach, at least ``low``.
 
     ``histogram`` int64[256] counts those that reached the floor of their time, by value (by its upper byte in uint16).
     """
     shift = np.uint64(0 if maxima.itemsize == 1 else 8)
-    for c in range(maxima.size):
-        if maxima[c] >= low:
-            histogram[np.uint64(maxima[c]) >> shift] += 1
+    for p in range(PEAKS):
+        if peaks[p] >= low:
+            for c in range(p, COLUMNS, PEAKS):
+                if maxima[c] >= low:
+                    histogram[np.uint64(maxima[c]) >> shift] += 1
     found = 0
     for value in range(255, low >> np.int64(shift), -1):
         found += histogram[value]
@@ -259,16 +273,30 @@ def _raise_floor(maxima: Any, low: int, wanted: int, histogram: Any) -> Any:
 def _collect(sums: Any, maxima: Any, first: int, low: int, high: int, size: int, scratch: Any, indptr: Any) -> int:
     """Append the rows of one window whose sum is in low:high to the candidates; the number of all."""
     size_here = min(sums.size, indptr.size - 1 - first)  # the last window is not full
-    for c in range(COLUMNS):
-        if maxima[c] < low:
+    for p in range(PEAKS):
+        if scratch.peaks[p] < low:
             continue
-        for row in range(c, size_here, COLUMNS):
-            if low <= sums[row] < high:
-                scratch.candidates[size] = first + row
-                scratch.found[size] = sums[row]
-                prefetch(indptr, first + row)
-                size += 1
+        for c in range(p, COLUMNS, PEAKS):
+            if maxima[c] < low:
+                continue
+            for row in range(c, size_here, COLUMNS):
+                if low <= sums[row] < high:
+                    scratch.candidates[size] = first + row
+                    scratch.found[size] = sums[row]
+                    prefetch(indptr, first + row)
+                    size += 1
     return size
+
+
+@kernel
+def _find_peaks(maxima: Any, peaks: Any) -> None:
+    """peaks[p] = the largest of the maxima p, p + PEAKS, ...; compiles to vector code."""
+    for p in range(np.uint64(PEAKS)):
+        peaks[p] = 0
+    for start in range(0, COLUMNS, PEAKS):
+        part = maxima[start : start + PEAKS]
+        for p in range(np.uint64(PEAKS)):
+            peaks[p] = part[p] if part[p] > peaks[p] else peaks[p]
 
 
 @kernel
@@ -289,10 +317,12 @@ def _add_up(
     low, n, place, column, most = scale.base + 1, ZERO, ZERO, ZERO, np.float32(0)
     for value in range(scratch.histogram.size):
         scratch.histogram[value] = 0
+    _prefetch_part(terms, weights, part_of(table, ZERO, like), scale.floor, limits.exact)
     for s in range(table.shape[0]):
         part = part_of(table, s, like)
         n_lists, rest = _choose_lists(terms, weights, part, scale.floor, limits.exact, scratch)
-        _prefetch_lists(n_lists, part, scratch)
+        if s + 1 < table.shape[0]:  # while this segment is read
+            _prefetch_part(terms, weights, part_of(table, s + 1, like), scale.floor, limits.exact)
         for window in range(part.windows):
             first = window * part.width
             sums = scratch.sums[place : place + part.width]
@@ -301,7 +331,8 @@ def _add_up(
             if part.mask.size:
                 _leave_out(sums, part.mask[first:])
             _column_maxima(sums, maxima)
-            low = _raise_floor(maxima, low, limits.wanted, scratch.histogram)
+            _find_peaks(maxima, scratch.peaks)
+            low = _raise_floor(maxima, scratch.peaks, low, limits.wanted, scratch.histogram)
             n = _collect(sums, maxima, first, low, TOP, n, scratch, part.indptr)
             column += COLUMNS
             if limits.exact:
@@ -356,6 +387,7 @@ def _score_others(
         for window in range(part.windows):
             sums = scratch.sums[place : place + part.width]
             maxima = scratch.maxima[column : column + COLUMNS]
+            _find_peaks(maxima, scratch.peaks)
             n = _collect(sums, maxima, window * part.width, least, low, n, scratch, part.indptr)
             place += part.width
             column += COLUMNS
