@@ -250,40 +250,45 @@ def _prefetch_postings(ids: Any, first: int) -> None:
 
 
 @kernel
-def _raise_floor(maxima: Any, peaks: Any, low: int, wanted: int, histogram: Any) -> Any:
+def _raise_floor(maxima: Any, low: int, above: int, wanted: int, scratch: Any) -> Any:
     """Count the column maxima of one more window; the greatest value that ``wanted`` of all reach, at least ``low``.
 
     ``histogram`` int64[256] counts those that reached the floor of their time, by value (by its upper byte in uint16).
+    ``above`` is how many are in bins above that of the floor; the second number that comes back is the same.
     """
+    histogram, peaks = scratch.histogram, scratch.peaks
     shift = np.uint64(0 if maxima.itemsize == 1 else 8)
+    level = low >> np.int64(shift)
     for p in range(PEAKS):
         if peaks[p] >= low:
             for c in range(p, COLUMNS, PEAKS):
                 if maxima[c] >= low:
-                    histogram[np.uint64(maxima[c]) >> shift] += 1
-    found = 0
-    for value in range(255, low >> np.int64(shift), -1):
-        found += histogram[value]
-        if found >= wanted:
-            return value << np.int64(shift)
-    return low
+                    found = np.uint64(maxima[c]) >> shift
+                    histogram[found] += 1
+                    above += np.int64(found) > level
+    while above >= wanted:
+        level += 1
+        low = level << np.int64(shift)
+        above -= histogram[level]
+    return low, above
 
 
 @kernel
 def _collect(sums: Any, maxima: Any, first: int, low: int, high: int, size: int, scratch: Any, indptr: Any) -> int:
     """Append the rows of one window whose sum is in low:high to the candidates; the number of all."""
-    size_here = min(sums.size, indptr.size - 1 - first)  # the last window is not full
+    size_here = np.uint64(min(sums.size, indptr.size - 1 - first))  # the last window is not full
+    least, span = np.uint64(low), np.uint64(high - low)
     for p in range(PEAKS):
         if scratch.peaks[p] < low:
             continue
         for c in range(p, COLUMNS, PEAKS):
             if maxima[c] < low:
                 continue
-            for row in range(c, size_here, COLUMNS):
-                if low <= sums[row] < high:
-                    scratch.candidates[size] = first + row
+            for row in range(np.uint64(c), size_here, np.uint64(COLUMNS)):
+                if np.uint64(sums[row]) - least < span:  # unsigned: from low on, below high
+                    scratch.candidates[size] = np.uint64(first) + row
                     scratch.found[size] = sums[row]
-                    prefetch(indptr, first + row)
+                    prefetch(indptr, np.uint64(first) + row)
                     size += 1
     return size
 
@@ -314,7 +319,7 @@ def _add_up(
 
     Exact search keeps the sums of every window; otherwise the next one's take their place.
     """
-    low, n, place, column, most = scale.base + 1, ZERO, ZERO, ZERO, np.float32(0)
+    low, above, n, place, column, most = scale.base + 1, ZERO, ZERO, ZERO, ZERO, np.float32(0)
     for value in range(scratch.histogram.size):
         scratch.histogram[value] = 0
     _prefetch_part(terms, weights, part_of(table, ZERO, like), scale.floor, limits.exact)
@@ -332,7 +337,7 @@ def _add_up(
                 _leave_out(sums, part.mask[first:])
             _column_maxima(sums, maxima)
             _find_peaks(maxima, scratch.peaks)
-            low = _raise_floor(maxima, scratch.peaks, low, limits.wanted, scratch.histogram)
+            low, above = _raise_floor(maxima, low, above, limits.wanted, scratch)
             n = _collect(sums, maxima, first, low, TOP, n, scratch, part.indptr)
             column += COLUMNS
             if limits.exact:
