@@ -149,9 +149,9 @@ class WindowedGroup:
             weights=np.zeros(most + 1, np.float32),
             terms=np.empty(most, np.int64),
             steps=np.empty(2 * most, np.float32),
-            lists=np.empty(2 * most, np.int64),
-            gains=np.empty(2 * most, np.float32),
-            left=np.empty(2 * most, np.float32),
+            lists=np.empty(4 * most, np.int64),
+            gains=np.empty(4 * most, np.float32),
+            left=np.empty(4 * most, np.float32),
             sums=np.zeros(self._rows if dtype == "uint16" else self._widest, dtype),  # exact search keeps all
             maxima=np.zeros(self._windows * COLUMNS, dtype),
             peaks=np.zeros(PEAKS, dtype),

@@ -22,7 +22,7 @@ from lsr.kernel import kernel
 
 # Typed numbers: numba compiles a kernel once more for the literal 0 that a loop begins with.
 PEAKS = 64  # maxima kept of the column maxima of a window
-CAP = 8
+LINES = 8  # of the postings of a list, asked for before its segment is read
 ZERO, TOP = np.int64(0), np.int64(1 << 16)
 SHORT = -2  # in the last place of a query's rows: see `search_windows`
 
@@ -85,9 +85,9 @@ class Scratch(NamedTuple):
     weights: NDArray[np.float32]  # [T + 1], the first is 0
     terms: NDArray[np.int64]  # [T]
     steps: NDArray[np.float32]  # [2 T]: the largest step of each list in any segment
-    lists: NDArray[np.int64]  # [2 T]: the lists that are read
-    gains: NDArray[np.float32]  # [2 T]: what one level of each adds
-    left: NDArray[np.float32]  # [2 T]: the most that the unread tail of each may add
+    lists: NDArray[np.int64]  # [4 T]: the lists that are read, of this segment and the next
+    gains: NDArray[np.float32]  # [4 T]: what one level of each adds
+    left: NDArray[np.float32]  # [4 T]: the most that the unread tail of each may add
     sums: NDArray[Any]  # uint8 or uint16 [R], or [widest window]
     maxima: NDArray[Any]  # same type [w * COLUMNS]
     peaks: NDArray[Any]  # same type [PEAKS]
@@ -162,8 +162,9 @@ def _is_read(most: Any, floor: Any, exact: bool) -> bool:
 
 
 @kernel
-def _choose_lists(terms: Any, weights: Any, part: Any, floor: Any, exact: bool, scratch: Any) -> Any:
-    """Write the lists of a segment that matter, with what one level of each adds; their number, what others add."""
+def _choose_lists(terms: Any, weights: Any, part: Any, floor: Any, exact: bool, chosen: Any) -> Any:
+    """Write the lists of a segment that matter, and ask for their first window; their number, what others add."""
+    lists, gains, left = chosen
     size, rest = ZERO, np.float32(0)
     for j in range(terms.size):
         if terms[j] >= part.dim:
@@ -173,35 +174,38 @@ def _choose_lists(terms: Any, weights: Any, part: Any, floor: Any, exact: bool, 
             gain = _gain(weights, part.steps[member], 2 * j + sign)
             most = gain * np.float32(LEVELS)
             if _is_read(most, floor, exact):
-                scratch.lists[size] = member
-                scratch.gains[size] = gain
-                scratch.left[size] = 0
+                lists[size], gains[size], left[size] = member, gain, 0
                 size += 1
+                _prefetch_list(part, member)
             else:
                 rest += max(most, np.float32(0))
     return size, rest
 
 
 @kernel
-def _prefetch_part(terms: Any, weights: Any, part: Any, floor: Any, exact: bool) -> None:
-    """Prefetch where the first window of each list of a segment begins that matters."""
-    for j in range(terms.size):
-        if terms[j] >= part.dim:
-            break
-        for sign in range(part.signs):
-            member = terms[j] + sign * part.dim
-            most = _gain(weights, part.steps[member], 2 * j + sign) * np.float32(LEVELS)
-            if _is_read(most, floor, exact):
-                at = 2 * member * part.windows
-                prefetch(part.groups, part.heads[at])
-                first, last = np.int64(part.heads[at + 1]), np.int64(part.heads[at + 3])
-                for i in range(first, min(last, first + 32 * CAP), 32):
-                    prefetch(part.ids, i)
+def _prefetch_list(part: Any, member: int) -> None:
+    """Prefetch the groups and the first postings of the first window of a list."""
+    at = np.uint64(2 * member * part.windows)
+    first, last = np.int64(part.heads[at + np.uint64(1)]), np.int64(part.heads[at + np.uint64(3)])
+    prefetch(part.groups, part.heads[at])
+    prefetch(part.groups, part.heads[at] + 16)
+    for i in range(first, min(last, first + 32 * LINES), 32):
+        prefetch(part.ids, i)
 
 
 @kernel
-def _accumulate(window: int, n_lists: int, part: Any, scale: Any, sums: Any, scratch: Any) -> None:
-    """Add up one window in ``sums``; ``scratch.left`` keeps the most that the tail of each list may add."""
+def _half(s: int, scratch: Any) -> Any:
+    """Where the lists of segment s are written, their gains and what their tails may add: halves take turns."""
+    size = scratch.lists.size // 2
+    first = (s % 2) * size
+    last = first + size
+    return scratch.lists[first:last], scratch.gains[first:last], scratch.left[first:last]
+
+
+@kernel
+def _accumulate(window: int, n_lists: int, part: Any, scale: Any, sums: Any, chosen: Any) -> None:
+    """Add up one window in ``sums``; ``left`` keeps the most that the tail of each list may add."""
+    lists, gains, left = chosen
     heads, groups, ids = part.heads, part.groups, part.ids
     floor, edge = scale.floor, scale.edge
     rounding = np.float32(0.999) if edge == 1 else np.float32(0.5)
@@ -211,21 +215,21 @@ def _accumulate(window: int, n_lists: int, part: Any, scale: Any, sums: Any, scr
     for row in range(np.uint64(sums.size)):
         sums[row] = scale.base
     for j in range(n_lists):
-        at = np.uint64(2 * (scratch.lists[j] * part.windows + window))
+        at = np.uint64(2 * (lists[j] * part.windows + window))
         g, first = np.uint64(heads[at]), np.uint64(heads[at + one])
         stop = np.uint64(heads[at + two])
         if window + 1 < part.windows:
             prefetch(groups, stop)
             _prefetch_postings(ids, heads[at + three])
-        gain = abs(scratch.gains[j])
+        gain = abs(gains[j])
         while g < stop:
             level = np.float32(groups[g] >> np.uint32(16))
             if (level + np.float32(1)) * gain < floor:
-                scratch.left[j] = max(scratch.left[j], (level + np.float32(1)) * scratch.gains[j])
+                left[j] = max(left[j], (level + np.float32(1)) * gains[j])
                 break
             # At least 1, so that every document with a term leaves a trace.
             added = sums.dtype.type(max(np.float32(1), (level + edge) * gain * per_unit + rounding))
-            if scratch.gains[j] < 0:
+            if gains[j] < 0:
                 added = sums.dtype.type(0) - added  # wraps around, and back when added
             end = first + np.uint64(groups[g] & np.uint32(0xFFFF)) + np.uint64(1)
             while first + four <= end:  # four rows a load: loads, not additions, are the narrow place
@@ -322,17 +326,19 @@ def _add_up(
     low, above, n, place, column, most = scale.base + 1, ZERO, ZERO, ZERO, ZERO, np.float32(0)
     for value in range(scratch.histogram.size):
         scratch.histogram[value] = 0
-    _prefetch_part(terms, weights, part_of(table, ZERO, like), scale.floor, limits.exact)
+    floor, exact = scale.floor, limits.exact
+    n_lists, rest = _choose_lists(terms, weights, part_of(table, ZERO, like), floor, exact, _half(ZERO, scratch))
     for s in range(table.shape[0]):
-        part = part_of(table, s, like)
-        n_lists, rest = _choose_lists(terms, weights, part, scale.floor, limits.exact, scratch)
-        if s + 1 < table.shape[0]:  # while this segment is read
-            _prefetch_part(terms, weights, part_of(table, s + 1, like), scale.floor, limits.exact)
+        part, chosen = part_of(table, s, like), _half(s, scratch)
+        n_next, rest_next = ZERO, np.float32(0)
+        if s + 1 < table.shape[0]:  # memory fetches the next segment's while this one is read
+            following = part_of(table, s + 1, like)
+            n_next, rest_next = _choose_lists(terms, weights, following, floor, exact, _half(s + 1, scratch))
         for window in range(part.windows):
             first = window * part.width
             sums = scratch.sums[place : place + part.width]
             maxima = scratch.maxima[column : column + COLUMNS]
-            _accumulate(window, n_lists, part, scale, sums, scratch)
+            _accumulate(window, n_lists, part, scale, sums, chosen)
             if part.mask.size:
                 _leave_out(sums, part.mask[first:])
             _column_maxima(sums, maxima)
@@ -343,9 +349,10 @@ def _add_up(
             if limits.exact:
                 place += part.width
         for j in range(n_lists):
-            rest += scratch.left[j]
+            rest += chosen[2][j]
         most = max(most, rest)
         scratch.ends[s] = n
+        n_lists, rest = n_next, rest_next
     _drop_below(low, scratch)
     return low, most
 
