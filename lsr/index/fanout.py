@@ -11,6 +11,7 @@ import numpy as np
 from lsr.index.allowed import Allowed
 from lsr.index.results import TopK, check_queries, empty_results, merge
 from lsr.index.windowed.engine import WindowedIndex
+from lsr.index.windowed.group import WindowedGroup
 from lsr.sparse import SparseMatrix, check_summable, indptr_of, term_dtype
 
 
@@ -64,10 +65,14 @@ def search_segments(
         InputError: k or threads below 1, or queries that the engine does not take.
         VectorError: weights so large that scores could be infinite.
     """
-    options = {"exact": exact, "settings": settings, "threads": threads}
-    if not (exact and scan) and segments and _one_kind(segments):
-        return _together(segments, queries, k, allowed, **options)
-    return _in_turn(segments, queries, k, allowed, scan, **options)
+    group = None if exact and scan else _group(segments)
+    if group is not None:
+        first: WindowedIndex = segments[0].engine
+        check_queries(queries, max(queries.dim, group.dim), k)
+        check_summable(queries, "query {}".format)
+        return group.search(queries, k, exact, allowed, settings or first.settings, threads)
+    options = {"exact": exact, "settings": settings, "threads": threads, "scan": scan}
+    return _in_turn(segments, queries, k, allowed, options)
 
 
 def crop(queries: SparseMatrix, dim: int) -> SparseMatrix:
@@ -80,32 +85,10 @@ def crop(queries: SparseMatrix, dim: int) -> SparseMatrix:
     return SparseMatrix.unchecked(indptr, terms, queries.weights[kept], dim, queries.scale)
 
 
-def _kind(segment: SearchedSegment) -> Any:
-    """What the segments of one call have in common; None where each is searched by itself."""
-    return getattr(getattr(segment, "engine", None), "kind", None)
-
-
-def _one_kind(segments: Sequence[SearchedSegment]) -> bool:
-    kinds = [_kind(segment) for segment in segments]
-    return kinds[0] is not None and kinds.count(kinds[0]) == len(kinds)
-
-
-def _together(
-    segments: Sequence[SearchedSegment],
-    queries: SparseMatrix,
-    k: int,
-    allowed: Sequence[Allowed | None],
-    *,
-    exact: bool,
-    settings: Any,
-    threads: int,
-) -> TopK:
-    """Search segments of one kind."""
-    first: WindowedIndex = segments[0].engine
-    group = first.together([segment.engine for segment in segments])
-    check_queries(queries, max(queries.dim, group.dim), k)
-    check_summable(queries, "query {}".format)
-    return group.search(queries, k, exact, allowed, settings or first.settings, threads)
+def _group(segments: Sequence[SearchedSegment]) -> WindowedGroup | None:
+    """All segments as one, where a kernel can read them together."""
+    engines = [getattr(segment, "engine", None) for segment in segments]
+    return engines[0].together(engines) if engines and isinstance(engines[0], WindowedIndex) else None
 
 
 def _in_turn(
@@ -113,30 +96,28 @@ def _in_turn(
     queries: SparseMatrix,
     k: int,
     allowed: Sequence[Allowed | None],
-    scan: bool,
-    **options: Any,
+    options: dict[str, Any],
 ) -> TopK:
-    """Search segments of several kinds, those of one kind that follow each other together."""
+    """Search segments of several kinds: those of one kind that follow each other together, others one by one."""
     sizes = [len(segment) for segment in segments]
     k = min(k, max(1, sum(sizes)))
     parts, starts, first = [], [], 0
-    for alike in _runs(segments, options["exact"] and scan):
-        last = first + len(alike)
-        masks = allowed[first:last]
+    for alike in _runs(segments, options["exact"] and options["scan"]):
+        masks = allowed[first : first + len(alike)]
         if len(alike) > 1:
-            parts.append(_together(alike, queries, k, masks, **options))
+            parts.append(search_segments(alike, queries, k, allowed=masks, **options))
         else:
-            one, mask = alike[0], masks[0] if masks else None
-            parts.append(one.search(crop(queries, one.vectors.dim), k, allowed=mask, scan=scan, **options))
+            own = crop(queries, alike[0].vectors.dim)
+            parts.append(alike[0].search(own, k, allowed=masks[0] if masks else None, **options))
         starts.append(sum(sizes[:first]))
-        first = last
+        first += len(alike)
     return merge(parts, starts, k) if parts else empty_results(len(queries), k)
 
 
 def _runs(segments: Sequence[SearchedSegment], apart: bool) -> list[list[SearchedSegment]]:
     """Segments of one kind that follow each other; each of its own where ``apart`` or where it has none."""
     found = []
-    for kind, run in groupby(segments, _kind):
+    for kind, run in groupby(segments, lambda segment: getattr(getattr(segment, "engine", None), "kind", None)):
         alike = list(run)
         found += [[one] for one in alike] if apart or kind is None else [alike]
     return found

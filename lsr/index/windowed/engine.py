@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class WindowedIndex:
         self._alone = WindowedGroup(described(self._documents, windows)[None], documents)
         self.kind = "windowed", str(documents.terms.dtype), str(documents.weights.dtype), documents.scale
         self.number = next(NUMBERS)
-        self._together: tuple[tuple[int, ...], WindowedGroup] | None = None
+        self._together: tuple[tuple[int | None, ...], WindowedGroup | None] | None = None
 
     @classmethod
     def build(
@@ -122,14 +122,25 @@ class WindowedIndex:
         check_windows(windows, documents)
         return cls(documents, windows, settings)
 
-    def together(self, indexes: Sequence[WindowedIndex]) -> WindowedGroup:
-        """``indexes``, all of one `kind`, searched as one; kept until others are asked for."""
-        key, found = tuple([index.number for index in indexes]), self._together
+    @staticmethod
+    def together(engines: Sequence[Any]) -> WindowedGroup | None:
+        """Engines, the first of which is one of these, searched as one; None where not all are of its `kind`.
+
+        The first keeps what was made until it is asked with others.
+        """
+        first: WindowedIndex = engines[0]
+        key, found = tuple([getattr(engine, "number", None) for engine in engines]), first._together
         if found is None or found[0] != key:
-            table = np.concatenate([index._alone.table for index in indexes])
-            table[1:, AT.start] = np.cumsum(table[:-1, AT.documents])
-            found = self._together = key, WindowedGroup(table, self._documents)
+            alike = all(getattr(engine, "kind", None) == first.kind for engine in engines)
+            found = first._together = key, _grouped(engines) if alike else None
         return found[1]
+
+
+def _grouped(indexes: Sequence[WindowedIndex]) -> WindowedGroup:
+    """The indexes as one; rows count on from one to the next."""
+    table = np.concatenate([index._alone.table for index in indexes])
+    table[1:, AT.start] = np.cumsum(table[:-1, AT.documents])
+    return WindowedGroup(table, indexes[0]._documents)
 
 
 def _in_one_piece(documents: SparseMatrix) -> SparseMatrix:

@@ -14,7 +14,7 @@ from lsr.index.plan import scores_directly
 from lsr.index.results import TopK, mask_of
 from lsr.index.settings import WindowedSettings
 from lsr.index.windowed.build import COLUMNS
-from lsr.index.windowed.kernels import SHORT, Scratch, score_rows, search_windows
+from lsr.index.windowed.kernels import PEAKS, SHORT, Scratch, score_rows, search_windows
 from lsr.index.windowed.parts import AT, with_chosen, with_masks
 from lsr.index.work import Span, check_threads, spread
 from lsr.sparse import SparseMatrix, term_dtype
@@ -149,11 +149,12 @@ class WindowedGroup:
             weights=np.zeros(most + 1, np.float32),
             terms=np.empty(most, np.int64),
             steps=np.empty(2 * most, np.float32),
-            lists=np.empty(2 * most, np.int64),
-            gains=np.empty(2 * most, np.float32),
-            left=np.empty(2 * most, np.float32),
+            lists=np.empty(4 * most, np.int64),
+            gains=np.empty(4 * most, np.float32),
+            left=np.empty(4 * most, np.float32),
             sums=np.zeros(self._rows if dtype == "uint16" else self._widest, dtype),  # exact search keeps all
             maxima=np.zeros(self._windows * COLUMNS, dtype),
+            peaks=np.zeros(PEAKS, dtype),
             histogram=np.zeros(256, np.int64),
             candidates=np.empty(self._rows, np.uint32),
             found=np.empty(self._rows, dtype),

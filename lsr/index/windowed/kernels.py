@@ -21,6 +21,8 @@ from lsr.index.windowed.parts import chosen_of, part_of
 from lsr.kernel import kernel
 
 # Typed numbers: numba compiles a kernel once more for the literal 0 that a loop begins with.
+PEAKS = 64  # maxima kept of the column maxima of a window
+LINES = 8  # of the postings of a list, asked for before its segment is read
 ZERO, TOP = np.int64(0), np.int64(1 << 16)
 SHORT = -2  # in the last place of a query's rows: see `search_windows`
 
@@ -83,11 +85,12 @@ class Scratch(NamedTuple):
     weights: NDArray[np.float32]  # [T + 1], the first is 0
     terms: NDArray[np.int64]  # [T]
     steps: NDArray[np.float32]  # [2 T]: the largest step of each list in any segment
-    lists: NDArray[np.int64]  # [2 T]: the lists that are read
-    gains: NDArray[np.float32]  # [2 T]: what one level of each adds
-    left: NDArray[np.float32]  # [2 T]: the most that the unread tail of each may add
+    lists: NDArray[np.int64]  # [4 T]: the lists that are read, of this segment and the next
+    gains: NDArray[np.float32]  # [4 T]: what one level of each adds
+    left: NDArray[np.float32]  # [4 T]: the most that the unread tail of each may add
     sums: NDArray[Any]  # uint8 or uint16 [R], or [widest window]
     maxima: NDArray[Any]  # same type [w * COLUMNS]
+    peaks: NDArray[Any]  # same type [PEAKS]
     histogram: NDArray[np.int64]  # [256]
     candidates: NDArray[np.uint32]  # [R]: rows within their segments
     found: NDArray[Any]  # type of sums [R]: sum of each candidate
@@ -159,8 +162,9 @@ def _is_read(most: Any, floor: Any, exact: bool) -> bool:
 
 
 @kernel
-def _choose_lists(terms: Any, weights: Any, part: Any, floor: Any, exact: bool, scratch: Any) -> Any:
-    """Write the lists of a segment that matter, with what one level of each adds; their number, what others add."""
+def _choose_lists(terms: Any, weights: Any, part: Any, floor: Any, exact: bool, chosen: Any) -> Any:
+    """Write the lists of a segment that matter, and ask for their first window; their number, what others add."""
+    lists, gains, left = chosen
     size, rest = ZERO, np.float32(0)
     for j in range(terms.size):
         if terms[j] >= part.dim:
@@ -170,27 +174,38 @@ def _choose_lists(terms: Any, weights: Any, part: Any, floor: Any, exact: bool, 
             gain = _gain(weights, part.steps[member], 2 * j + sign)
             most = gain * np.float32(LEVELS)
             if _is_read(most, floor, exact):
-                scratch.lists[size] = member
-                scratch.gains[size] = gain
-                scratch.left[size] = 0
+                lists[size], gains[size], left[size] = member, gain, 0
                 size += 1
+                _prefetch_list(part, member)
             else:
                 rest += max(most, np.float32(0))
     return size, rest
 
 
 @kernel
-def _prefetch_lists(n_lists: int, part: Any, scratch: Any) -> None:
-    """Prefetch where the first window of each list begins."""
-    for j in range(n_lists):
-        at = 2 * scratch.lists[j] * part.windows
-        prefetch(part.groups, part.heads[at])
-        _prefetch_postings(part.ids, part.heads[at + 1])
+def _prefetch_list(part: Any, member: int) -> None:
+    """Prefetch the groups and the first postings of the first window of a list."""
+    at = np.uint64(2 * member * part.windows)
+    first, last = np.int64(part.heads[at + np.uint64(1)]), np.int64(part.heads[at + np.uint64(3)])
+    prefetch(part.groups, part.heads[at])
+    prefetch(part.groups, part.heads[at] + 16)
+    for i in range(first, min(last, first + 32 * LINES), 32):
+        prefetch(part.ids, i)
 
 
 @kernel
-def _accumulate(window: int, n_lists: int, part: Any, scale: Any, sums: Any, scratch: Any) -> None:
-    """Add up one window in ``sums``; ``scratch.left`` keeps the most that the tail of each list may add."""
+def _half(s: int, scratch: Any) -> Any:
+    """Where the lists of segment s are written, their gains and what their tails may add: halves take turns."""
+    size = scratch.lists.size // 2
+    first = (s % 2) * size
+    last = first + size
+    return scratch.lists[first:last], scratch.gains[first:last], scratch.left[first:last]
+
+
+@kernel
+def _accumulate(window: int, n_lists: int, part: Any, scale: Any, sums: Any, chosen: Any) -> None:
+    """Add up one window in ``sums``; ``left`` keeps the most that the tail of each list may add."""
+    lists, gains, left = chosen
     heads, groups, ids = part.heads, part.groups, part.ids
     floor, edge = scale.floor, scale.edge
     rounding = np.float32(0.999) if edge == 1 else np.float32(0.5)
@@ -200,20 +215,21 @@ def _accumulate(window: int, n_lists: int, part: Any, scale: Any, sums: Any, scr
     for row in range(np.uint64(sums.size)):
         sums[row] = scale.base
     for j in range(n_lists):
-        at = np.uint64(2 * (scratch.lists[j] * part.windows + window))
+        at = np.uint64(2 * (lists[j] * part.windows + window))
         g, first = np.uint64(heads[at]), np.uint64(heads[at + one])
         stop = np.uint64(heads[at + two])
-        prefetch(groups, stop)
-        _prefetch_postings(ids, heads[at + three])
-        gain = abs(scratch.gains[j])
+        if window + 1 < part.windows:
+            prefetch(groups, stop)
+            _prefetch_postings(ids, heads[at + three])
+        gain = abs(gains[j])
         while g < stop:
             level = np.float32(groups[g] >> np.uint32(16))
             if (level + np.float32(1)) * gain < floor:
-                scratch.left[j] = max(scratch.left[j], (level + np.float32(1)) * scratch.gains[j])
+                left[j] = max(left[j], (level + np.float32(1)) * gains[j])
                 break
             # At least 1, so that every document with a term leaves a trace.
             added = sums.dtype.type(max(np.float32(1), (level + edge) * gain * per_unit + rounding))
-            if scratch.gains[j] < 0:
+            if gains[j] < 0:
                 added = sums.dtype.type(0) - added  # wraps around, and back when added
             end = first + np.uint64(groups[g] & np.uint32(0xFFFF)) + np.uint64(1)
             while first + four <= end:  # four rows a load: loads, not additions, are the narrow place
@@ -238,37 +254,58 @@ def _prefetch_postings(ids: Any, first: int) -> None:
 
 
 @kernel
-def _raise_floor(maxima: Any, low: int, wanted: int, histogram: Any) -> Any:
+def _raise_floor(maxima: Any, low: int, above: int, wanted: int, scratch: Any) -> Any:
     """Count the column maxima of one more window; the greatest value that ``wanted`` of all reach, at least ``low``.
 
     ``histogram`` int64[256] counts those that reached the floor of their time, by value (by its upper byte in uint16).
+    ``above`` is how many are in bins above that of the floor; the second number that comes back is the same.
     """
+    histogram, peaks = scratch.histogram, scratch.peaks
     shift = np.uint64(0 if maxima.itemsize == 1 else 8)
-    for c in range(maxima.size):
-        if maxima[c] >= low:
-            histogram[np.uint64(maxima[c]) >> shift] += 1
-    found = 0
-    for value in range(255, low >> np.int64(shift), -1):
-        found += histogram[value]
-        if found >= wanted:
-            return value << np.int64(shift)
-    return low
+    level = low >> np.int64(shift)
+    for p in range(PEAKS):
+        if peaks[p] >= low:
+            for c in range(p, COLUMNS, PEAKS):
+                if maxima[c] >= low:
+                    found = np.uint64(maxima[c]) >> shift
+                    histogram[found] += 1
+                    above += np.int64(found) > level
+    while above >= wanted:
+        level += 1
+        low = level << np.int64(shift)
+        above -= histogram[level]
+    return low, above
 
 
 @kernel
 def _collect(sums: Any, maxima: Any, first: int, low: int, high: int, size: int, scratch: Any, indptr: Any) -> int:
     """Append the rows of one window whose sum is in low:high to the candidates; the number of all."""
-    size_here = min(sums.size, indptr.size - 1 - first)  # the last window is not full
-    for c in range(COLUMNS):
-        if maxima[c] < low:
+    size_here = np.uint64(min(sums.size, indptr.size - 1 - first))  # the last window is not full
+    least, span = np.uint64(low), np.uint64(high - low)
+    for p in range(PEAKS):
+        if scratch.peaks[p] < low:
             continue
-        for row in range(c, size_here, COLUMNS):
-            if low <= sums[row] < high:
-                scratch.candidates[size] = first + row
-                scratch.found[size] = sums[row]
-                prefetch(indptr, first + row)
-                size += 1
+        for c in range(p, COLUMNS, PEAKS):
+            if maxima[c] < low:
+                continue
+            for row in range(np.uint64(c), size_here, np.uint64(COLUMNS)):
+                if np.uint64(sums[row]) - least < span:  # unsigned: from low on, below high
+                    scratch.candidates[size] = np.uint64(first) + row
+                    scratch.found[size] = sums[row]
+                    prefetch(indptr, np.uint64(first) + row)
+                    size += 1
     return size
+
+
+@kernel
+def _find_peaks(maxima: Any, peaks: Any) -> None:
+    """peaks[p] = the largest of the maxima p, p + PEAKS, ...; compiles to vector code."""
+    for p in range(np.uint64(PEAKS)):
+        peaks[p] = 0
+    for start in range(0, COLUMNS, PEAKS):
+        part = maxima[start : start + PEAKS]
+        for p in range(np.uint64(PEAKS)):
+            peaks[p] = part[p] if part[p] > peaks[p] else peaks[p]
 
 
 @kernel
@@ -284,30 +321,36 @@ def _add_up(terms: Any, weights: Any, table: Any, like: Any, scale: Any, limits:
 
     Exact search keeps the sums of every window; otherwise the next one's take their place.
     """
-    low, n, place, column, most = scale.base + 1, ZERO, ZERO, ZERO, np.float32(0)
+    low, above, n, place, column, most = scale.base + 1, ZERO, ZERO, ZERO, ZERO, np.float32(0)
     for value in range(scratch.histogram.size):
         scratch.histogram[value] = 0
+    floor, exact = scale.floor, limits.exact
+    n_lists, rest = _choose_lists(terms, weights, part_of(table, ZERO, like), floor, exact, _half(ZERO, scratch))
     for s in range(table.shape[0]):
-        part = part_of(table, s, like)
-        n_lists, rest = _choose_lists(terms, weights, part, scale.floor, limits.exact, scratch)
-        _prefetch_lists(n_lists, part, scratch)
+        part, chosen = part_of(table, s, like), _half(s, scratch)
+        n_next, rest_next = ZERO, np.float32(0)
+        if s + 1 < table.shape[0]:  # memory fetches the next segment's while this one is read
+            following = part_of(table, s + 1, like)
+            n_next, rest_next = _choose_lists(terms, weights, following, floor, exact, _half(s + 1, scratch))
         for window in range(part.windows):
             first = window * part.width
             sums = scratch.sums[place : place + part.width]
             maxima = scratch.maxima[column : column + COLUMNS]
-            _accumulate(window, n_lists, part, scale, sums, scratch)
+            _accumulate(window, n_lists, part, scale, sums, chosen)
             if part.mask.size:
                 _leave_out(sums, part.mask[first:])
             _column_maxima(sums, maxima)
-            low = _raise_floor(maxima, low, limits.wanted, scratch.histogram)
+            _find_peaks(maxima, scratch.peaks)
+            low, above = _raise_floor(maxima, low, above, limits.wanted, scratch)
             n = _collect(sums, maxima, first, low, TOP, n, scratch, part.indptr)
             column += COLUMNS
             if limits.exact:
                 place += part.width
         for j in range(n_lists):
-            rest += scratch.left[j]
+            rest += chosen[2][j]
         most = max(most, rest)
         scratch.ends[s] = n
+        n_lists, rest = n_next, rest_next
     _drop_below(low, scratch)
     return low, most
 
@@ -352,6 +395,7 @@ def _score_others(table: Any, like: Any, least: int, low: int, scratch: Any, sco
         for window in range(part.windows):
             sums = scratch.sums[place : place + part.width]
             maxima = scratch.maxima[column : column + COLUMNS]
+            _find_peaks(maxima, scratch.peaks)
             n = _collect(sums, maxima, window * part.width, least, low, n, scratch, part.indptr)
             place += part.width
             column += COLUMNS
