@@ -281,7 +281,7 @@ def _raise_floor(maxima: Any, low: int, above: int, wanted: int, scratch: Any) -
 def _collect(sums: Any, maxima: Any, first: int, low: int, high: int, size: int, scratch: Any, indptr: Any) -> int:
     """Append the rows of one window whose sum is in low:high to the candidates; the number of all."""
     size_here = np.uint64(min(sums.size, indptr.size - 1 - first))  # the last window is not full
-    least, span = np.uint64(low), np.uint64(high - low)
+    least, span = np.uint64(low), np.uint64(max(0, high - low))
     for p in range(PEAKS):
         if scratch.peaks[p] < low:
             continue
@@ -316,9 +316,7 @@ def _leave_out(sums: Any, allowed: Any) -> None:
 
 
 @kernel
-def _add_up(
-    terms: Any, weights: Any, table: Any, like: Any, scale: Any, limits: Any, scratch: Any
-) -> Any:
+def _add_up(terms: Any, weights: Any, table: Any, like: Any, scale: Any, limits: Any, scratch: Any) -> Any:
     """Add up all windows and collect the rows with the largest sums; their least sum, and the most that is left out.
 
     Exact search keeps the sums of every window; otherwise the next one's take their place.
@@ -389,9 +387,7 @@ def _score_part(chosen: Any, part: Any, scratch: Any, scores: Any, rows: Any, si
 
 
 @kernel
-def _score_others(
-    table: Any, like: Any, least: int, low: int, scratch: Any, scores: Any, rows: Any, size: int
-) -> int:
+def _score_others(table: Any, like: Any, least: int, low: int, scratch: Any, scores: Any, rows: Any, size: int) -> int:
     """Score the rows whose sums are in least:low; the size of the heap."""
     place, column = ZERO, ZERO
     for s in range(table.shape[0]):
