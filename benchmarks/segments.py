@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def divided(documents: SparseMatrix, parts: int, small: tuple[int, ...] = ()) ->
     n = len(documents)
     inner = np.linspace(0, n - sum(small), parts + 1).astype(int).tolist()
     ends = [*inner, *(inner[-1] + np.cumsum(small, dtype=int)).tolist()]
-    return [Segment(documents.slice(a, b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [Segment(documents.slice(a, b)) for a, b in pairwise(ends)]
 
 
 def recall(way: Way, queries: list[SparseMatrix], best: list[TopK]) -> float:

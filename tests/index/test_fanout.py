@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -35,7 +37,7 @@ def borders(seed, n, parts):
 
 
 def divided(documents, ends, engine=WindowedIndex):
-    return [Part(documents.slice(a, b), engine) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [Part(documents.slice(a, b), engine) for a, b in pairwise(ends)]
 
 
 def same(found, wanted):
@@ -44,7 +46,7 @@ def same(found, wanted):
 
 
 def masks(mask, ends):
-    return [Allowed(mask[a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [Allowed(mask[a:b]) for a, b in pairwise(ends)]
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -92,7 +94,7 @@ def test_a_cropped_query_keeps_its_other_terms():
     queries = SparseMatrix.from_dicts([{1: 2.0, 70_000: 1.0}, {}, {3: 1.0}], 80_000)
     assert crop(queries, 80_000) is queries
     cropped = crop(queries, 3)
-    assert (cropped.to_dicts(), cropped.dim, cropped.terms.dtype) == ([{1: 2.0}, {}, {}], 3, np.uint16)
+    assert (cropped.to_dicts(), cropped.dim, cropped.terms.dtype.name) == ([{1: 2.0}, {}, {}], 3, "uint16")
 
 
 def test_segments_of_several_kinds_are_searched_all():
@@ -160,9 +162,9 @@ def test_what_does_not_fit_is_refused():
         search_segments(segments, random_matrix(12, 1, 30, 5), 3)
     with pytest.raises(MismatchError, match="a choice among 9 documents, index of 10"):
         search_segments(segments, queries, 3, allowed=[None, Allowed(np.ones(9, np.bool_))])
-    for options in ({"k": 0}, {"k": 3, "threads": 0}):
+    for k, threads in ((0, 1), (3, 0)):
         with pytest.raises(InputError):
-            search_segments(segments, queries, **options)
+            search_segments(segments, queries, k, threads=threads)
 
 
 def test_no_segments_hold_nothing():
