@@ -23,7 +23,6 @@ from rich.table import Table
 from vectors import read_vectors
 
 from lsr.index import WindowedIndex
-from lsr.index.allowed import EVERYTHING
 from lsr.index.windowed.kernels import search_windows
 from lsr.sparse import SparseMatrix
 
@@ -60,14 +59,12 @@ def medians_us(*calls: Callable[[], Any], times: int = 5000) -> list[float]:
 def overhead(index: WindowedIndex, dim: int) -> list[float]:
     """Microseconds of `search` for a query without terms, and of the kernel alone for the same."""
     query = SparseMatrix.from_dicts([{}], dim)
-    limits = index._limits(10, False, index.settings)
-    scratch = index._take_scratch("uint8")
-    found = np.empty((1, 10), np.int64), np.empty((1, 10), np.float32)
-    arrays = query.indptr, query.terms, query.values, index._unit
-    windows, shape = index._arrays
+    group = index._alone
+    limits, scratch = group._limits(10, False, index.settings), group._take_scratch("uint8")
+    found, arrays = group._room(1, 10), group._of(query)
 
     def kernel() -> None:
-        search_windows((0, 1), arrays, windows, shape, EVERYTHING, index._forward, limits, scratch, found)
+        search_windows((0, 1), arrays, group.table, group._like, limits, scratch, found)
 
     return medians_us(lambda: index.search(query, 10), kernel)
 

@@ -23,7 +23,9 @@ from lsr.index import SeismicIndex, SeismicSettings, WindowedIndex
 from lsr.index.intrinsics import prefetch
 from lsr.index.kernels import AHEAD, score_documents
 from lsr.index.seismic.kernels import _sum
-from lsr.index.windowed.kernels import Scratch, _accumulate, _column_maxima
+from lsr.index.windowed.build import shape_of
+from lsr.index.windowed.kernels import Scratch, SumScale, _accumulate, _column_maxima
+from lsr.index.windowed.parts import part_of
 from lsr.kernel import kernel
 
 BYTES = 2**28
@@ -63,11 +65,12 @@ def visit(array: Any, places: Any) -> Any:
 
 
 @kernel
-def accumulate(n_lists: int, windows: Any, shape: Any, limits: Any, scratch: Any) -> None:
+def accumulate(n_lists: int, table: Any, like: Any, scale: Any, scratch: Any) -> None:
     """Add up all windows."""
-    for window in range(shape[0]):
-        sums = scratch.sums[: shape[1]]
-        _accumulate(window, n_lists, windows, shape[0], limits, 0, sums, scratch)
+    part, scale = part_of(table, 0, like), SumScale(*scale)
+    for window in range(part.windows):
+        chosen = scratch.lists, scratch.gains, scratch.left
+        _accumulate(window, n_lists, part, scale, scratch.sums[: part.width], chosen)
 
 
 @kernel
@@ -133,18 +136,19 @@ def floors() -> dict[str, float]:
 
 def postings(index: WindowedIndex, vectors: Vectors) -> dict[str, float]:
     """Nanoseconds of a posting added up, and of one sum passed over."""
-    windows, shape, scratch = index._windows, index._shape, Scratch(*index._take_scratch("uint8"))
+    windows, group, shape = index._windows, index._alone, shape_of(len(vectors.documents))
+    scratch = Scratch(*group._take_scratch("uint8"))
     per_list = np.diff(windows.heads[:: shape[0], 1].astype(np.int64))
     each = []
     for query in vectors.single_queries[:QUERIES]:
         terms, weights = query.row(0)
         number = terms.size
         scratch.lists[:number] = terms
-        scratch.gains[:number] = weights * index._unit * windows.steps[terms]
-        limits = np.float32(0), np.float32(scratch.gains[:number].sum() * 24 / 200), np.float32(0.5)
+        scratch.gains[:number] = weights * group._unit * windows.steps[terms]
+        scale = np.float32(0), np.float32(scratch.gains[:number].sum() * 24 / 200), np.float32(0.5), 0
 
-        def add(number: int = number, limits: Any = limits) -> None:
-            accumulate(number, windows, shape, limits, scratch)
+        def add(number: int = number, scale: Any = scale) -> None:
+            accumulate(number, group.table, group._like, scale, scratch)
 
         each.append(seconds(add, 3) / max(1, per_list[terms.astype(np.int64)].sum()))
     passed = seconds(lambda: maxima(scratch, shape)) / (shape[0] * shape[1])
@@ -153,7 +157,9 @@ def postings(index: WindowedIndex, vectors: Vectors) -> dict[str, float]:
 
 def documents(index: WindowedIndex, vectors: Vectors) -> dict[str, float]:
     """Nanoseconds of a document scored exactly: at random places, and again when it lies in cache."""
-    scratch = Scratch(*index._take_scratch("uint8"))
+    scratch = Scratch(*index._alone._take_scratch("uint8"))
+    documents = vectors.documents
+    forward = documents.indptr, documents.terms, documents.weights
     terms, weights = vectors.single_queries[0].row(0)
     scratch.slots[terms] = np.arange(1, terms.size + 1)
     scratch.weights[1 : terms.size + 1] = weights
@@ -161,7 +167,7 @@ def documents(index: WindowedIndex, vectors: Vectors) -> dict[str, float]:
     rng = np.random.default_rng(0)
 
     def score(chosen: Any) -> None:
-        score_documents(chosen, chosen.size, scratch.slots, scratch.weights, index._forward, scores, rows, 0)
+        score_documents(chosen, chosen.size, scratch.slots, scratch.weights, forward, scores, rows, 0, 0)
 
     far = [rng.permutation(len(vectors.documents))[:20_000].astype(np.uint32) for _ in range(6)]
     turn = iter(far)

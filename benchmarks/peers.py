@@ -107,7 +107,7 @@ def windowed(bench: Bench) -> Iterator[Setting]:
     WindowedIndex.build(documents.slice(0, 1000))  # compiles
     with bench.building("lsr windowed", "") as built:
         index = WindowedIndex.build(documents)
-    built.bytes = sum(a.nbytes for a in (*index._windows, *index._forward))
+    built.bytes = sum(a.nbytes for a in (*index._windows, documents.indptr, documents.terms, documents.weights))
     queries = bench.vectors.single_queries
 
     def ask_with(settings: WindowedSettings | None) -> Ask:

@@ -93,7 +93,7 @@ def measure(engine: str, documents: SparseMatrix, queries: list[SparseMatrix], t
     index: Any
     if engine == "windowed":
         index, grid = WindowedIndex.build(documents), WINDOWED
-        arrays = (*index._windows, *index._forward)
+        arrays = (*index._windows, documents.indptr, documents.terms, documents.weights)
     else:
         n_postings = max(20, int(POSTINGS_A_TERM * len(documents)))
         index, grid = SeismicIndex.build(documents, SeismicSettings(n_postings=n_postings)), SEISMIC

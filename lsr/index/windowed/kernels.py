@@ -210,6 +210,7 @@ def _accumulate(window: int, n_lists: int, part: Any, scale: Any, sums: Any, cho
     floor, edge = scale.floor, scale.edge
     rounding = np.float32(0.999) if edge == 1 else np.float32(0.5)
     per_unit = np.float32(1) / scale.unit
+    n_ids, zero = np.uint64(ids.size), np.uint64(0)
     one, two, three, four = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
     sixteen, mask = np.uint64(16), np.uint64(0xFFFF)
     for row in range(np.uint64(sums.size)):
@@ -239,6 +240,12 @@ def _accumulate(window: int, n_lists: int, part: Any, scale: Any, sums: Any, cho
                 sums[(rows >> (sixteen + sixteen)) & mask] += added
                 sums[rows >> (sixteen + sixteen + sixteen)] += added
                 first += four
+            if end + four <= n_ids:  # three rows at most are left: a branch for each would often be guessed wrong
+                rows, over = four_at(ids, first), end - first
+                sums[rows & mask] += added * sums.dtype.type(over > zero)
+                sums[(rows >> sixteen) & mask] += added * sums.dtype.type(over > one)
+                sums[(rows >> (sixteen + sixteen)) & mask] += added * sums.dtype.type(over > two)
+                first = end
             while first < end:
                 sums[ids[first]] += added
                 first += one
@@ -254,7 +261,7 @@ def _prefetch_postings(ids: Any, first: int) -> None:
 
 
 @kernel
-def _raise_floor(maxima: Any, low: int, above: int, wanted: int, scratch: Any) -> Any:
+def _raise_floor(maxima: Any, low: Any, above: Any, wanted: int, scratch: Any) -> Any:
     """Count the column maxima of one more window; the greatest value that ``wanted`` of all reach, at least ``low``.
 
     ``histogram`` int64[256] counts those that reached the floor of their time, by value (by its upper byte in uint16).
@@ -281,7 +288,7 @@ def _raise_floor(maxima: Any, low: int, above: int, wanted: int, scratch: Any) -
 def _collect(sums: Any, maxima: Any, first: int, low: int, high: int, size: int, scratch: Any, indptr: Any) -> int:
     """Append the rows of one window whose sum is in low:high to the candidates; the number of all."""
     size_here = np.uint64(min(sums.size, indptr.size - 1 - first))  # the last window is not full
-    least, span = np.uint64(low), np.uint64(high - low)
+    least, span = np.uint64(low), np.uint64(max(0, high - low))
     for p in range(PEAKS):
         if scratch.peaks[p] < low:
             continue
@@ -368,7 +375,7 @@ def _drop_below(low: int, scratch: Any) -> None:
 
 
 @kernel
-def _score(table: Any, like: Any, scratch: Any, scores: Any, rows: Any) -> int:
+def _score(table: Any, like: Any, scratch: Any, scores: Any, rows: Any) -> Any:
     """Score the candidates of all segments; the size of the heap."""
     size, first = ZERO, ZERO
     for s in range(table.shape[0]):
@@ -379,7 +386,7 @@ def _score(table: Any, like: Any, scratch: Any, scores: Any, rows: Any) -> int:
 
 
 @kernel
-def _score_part(chosen: Any, part: Any, scratch: Any, scores: Any, rows: Any, size: int) -> int:
+def _score_part(chosen: Any, part: Any, scratch: Any, scores: Any, rows: Any, size: Any) -> Any:
     """Score the rows ``chosen`` of one segment; the size of the heap."""
     forward = part.indptr, part.terms, part.weights
     slots, query = scratch.slots, scratch.weights
@@ -387,7 +394,7 @@ def _score_part(chosen: Any, part: Any, scratch: Any, scores: Any, rows: Any, si
 
 
 @kernel
-def _score_others(table: Any, like: Any, least: int, low: int, scratch: Any, scores: Any, rows: Any, size: int) -> int:
+def _score_others(table: Any, like: Any, least: int, low: int, scratch: Any, scores: Any, rows: Any, size: Any) -> Any:
     """Score the rows whose sums are in least:low; the size of the heap."""
     place, column = ZERO, ZERO
     for s in range(table.shape[0]):

@@ -67,7 +67,7 @@ class Part(NamedTuple):
 
 
 def address_of(array: NDArray[Any]) -> int:
-    """Where the first number of an array lies."""
+    """Where the first number of an array [N], or [N, M], lies."""
     found: int = array.__array_interface__["data"][0]
     return found
 
@@ -77,13 +77,11 @@ def described(documents: SparseMatrix, windows: Windows) -> NDArray[np.int64]:
     row, (n_windows, width) = np.zeros(len(AT), np.int64), shape_of(len(documents))
     signs = windows.steps.size // documents.dim
     row[: AT.heads] = 0, len(documents), documents.nnz, documents.dim, signs, n_windows, width
-    row[AT.heads], row[AT.groups], row[AT.n_groups] = (
-        address_of(windows.heads),
-        address_of(windows.groups),
-        windows.groups.size,
-    )
-    row[AT.ids], row[AT.steps] = address_of(windows.ids), address_of(windows.steps)
-    row[AT.indptr : AT.mask] = [address_of(a) for a in (documents.indptr, documents.terms, documents.weights)]
+    row[AT.n_groups] = windows.groups.size
+    for name, array in windows._asdict().items():
+        row[getattr(AT, name)] = address_of(array)
+    for name in ("indptr", "terms", "weights"):
+        row[getattr(AT, name)] = address_of(getattr(documents, name))
     return row
 
 
