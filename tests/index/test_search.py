@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lsr.errors import InputError, MismatchError
 from lsr.index import Allowed, ExactIndex, SeismicIndex, WindowedIndex, WindowedSettings
 from lsr.index.engines import Engine
-from lsr.index.windowed import engine as windowed
+from lsr.index.windowed import group as windowed
 from lsr.index.windowed.build import shape_of
 from lsr.sparse import SparseMatrix
 from tests import reference

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from lsr.errors import InputError, MismatchError
 from lsr.index import Allowed, ExactIndex, WindowedIndex, WindowedSettings
-from lsr.index.windowed import engine as windowed
+from lsr.index.windowed import group as windowed
 from lsr.sparse import SparseMatrix
 from tests import reference
 from tests.conftest import random_matrix

@@ -134,5 +134,7 @@ class WindowedIndex:
 
 def _in_one_piece(documents: SparseMatrix) -> SparseMatrix:
     """The same matrix with arrays that kernels can read by address."""
-    arrays = [np.require(a, requirements="CA") for a in (documents.indptr, documents.terms, documents.weights)]
-    return SparseMatrix.unchecked(*arrays, documents.dim, documents.scale)
+    indptr, terms, weights = (
+        np.require(array, requirements=["C", "A"]) for array in (documents.indptr, documents.terms, documents.weights)
+    )
+    return SparseMatrix.unchecked(indptr, terms, weights, documents.dim, documents.scale)

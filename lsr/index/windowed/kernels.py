@@ -325,7 +325,7 @@ def _drop_below(low: int, scratch: Any) -> None:
 
 
 @kernel
-def _score(table: Any, like: Any, scratch: Any, scores: Any, rows: Any) -> int:
+def _score(table: Any, like: Any, scratch: Any, scores: Any, rows: Any) -> Any:
     """Score the candidates of all segments; the size of the heap."""
     size, first = ZERO, ZERO
     for s in range(table.shape[0]):
@@ -336,7 +336,7 @@ def _score(table: Any, like: Any, scratch: Any, scores: Any, rows: Any) -> int:
 
 
 @kernel
-def _score_part(chosen: Any, part: Any, scratch: Any, scores: Any, rows: Any, size: int) -> int:
+def _score_part(chosen: Any, part: Any, scratch: Any, scores: Any, rows: Any, size: int) -> Any:
     """Score the rows ``chosen`` of one segment; the size of the heap."""
     forward = part.indptr, part.terms, part.weights
     slots, query = scratch.slots, scratch.weights
