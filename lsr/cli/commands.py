@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import typer
 
-from lsr.cli.help import ENCODING, EVALUATING, SEARCHING, TRAINING, Command, Group
+from lsr.cli.help import CHANGING, ENCODING, EVALUATING, SEARCHING, TRAINING, Command, Group
 
 
 class Entry(NamedTuple):
@@ -55,6 +55,22 @@ COMMANDS = {
         "searching.info", SEARCHING, "Show what an index holds: documents, fields, encoder, segments and bytes."
     ),
     "check": Entry("searching.check", SEARCHING, "Verify every file of an index against its checksum."),
+    "sync": Entry("changing.sync", CHANGING, "Make an index exactly what a source says; only what differs is encoded."),
+    "add": Entry("changing.add", CHANGING, "Add documents to an index; an id that is there already is refused."),
+    "upsert": Entry("changing.upsert", CHANGING, "Add documents to an index, in place of those with the same ids."),
+    "update": Entry("changing.update", CHANGING, "Change fields of documents, such as prices; nothing is encoded."),
+    "delete": Entry("changing.delete", CHANGING, "Delete documents by id, or those that meet a filter."),
+    "get": Entry("changing.get", CHANGING, "Show documents of an index by id."),
+    "compact": Entry("changing.compact", CHANGING, "Write an index anew, without deleted documents and its history."),
+    "snapshot": Entry(
+        "changing.snapshot", CHANGING, "Make a consistent copy of an index, whatever is written meanwhile."
+    ),
+    "restore": Entry("changing.restore", CHANGING, "Check every file of a snapshot, and make it an index."),
+    "history": Entry("changing.history", CHANGING, "List the last changes of an index; lsr rollback goes back to one."),
+    "rollback": Entry("changing.rollback", CHANGING, "Make an index again what it was at an earlier generation."),
+    "upgrade": Entry(
+        "changing.upgrade", CHANGING, "Convert an index of an older format; the first change does that too."
+    ),
     "encode": Entry("encoding.encode", ENCODING, "Encode documents into a Parquet file of vectors."),
     "train": Entry("training.train", TRAINING, 'Train an encoder by a recipe; "lsr train list" shows the recipes.'),
     "mine": Entry(

@@ -6,7 +6,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-SEARCHING, EVALUATING = "Index and search", "Evaluate"
+SEARCHING, CHANGING, EVALUATING = "Index and search", "Change an index", "Evaluate"
 ENCODING, TRAINING = "Encoders and vectors", "Train"
 WORDS = {"str": "TEXT", "int": "NUMBER", "float": "NUMBER", "path": "PATH"}
 

@@ -31,6 +31,7 @@ class Fields:
 
     Attributes:
         store: which of the other fields a document keeps: "all", "none", or names; that of an object keeps all in it.
+        needs_text: whether a source without any text is refused.
 
     Raises:
         InputError: several fields of the id.
@@ -40,6 +41,7 @@ class Fields:
     text: Names = None
     title: Names = None
     store: Names = "none"
+    needs_text: bool = True
 
     def __post_init__(self) -> None:
         if len(names := names_of(self.id)) > 1:
@@ -69,7 +71,7 @@ class FieldReader:
         self._named = named
         self._ids, self._titles = names_of(fields.id) or ID_NAMES, named["title"] or TITLE_NAMES
         self._texts = named["text"] or TEXT_NAMES
-        self._store = names_of(fields.store)
+        self._store, self._needs_text = names_of(fields.store), fields.needs_text
         self._unmet = {(role, name) for role, names in named.items() for name in names}
         self._ignored: set[str] = set()
         self._without, self._with_text = 0, False  # records
@@ -121,7 +123,7 @@ class FieldReader:
         if not name:
             raise InputError(_missing(record, self._ids, "id"))
         titles, texts = self._those_of(record, "title", self._titles), self._those_of(record, "text", self._texts)
-        if texts:
+        if texts or not self._needs_text:
             self._with_text = True
         else:
             self._miss_text(record, place)

@@ -31,12 +31,12 @@ class Records:
                 f"the documents are {source!r:.60}: wanted several lsr.Document, or dicts, or a table; "
                 "lsr.DocumentReader reads files"
             )
-        self._source, self._fields = source, fields or Fields(store="all")
+        self._source, self.fields = source, fields or Fields(store="all")
         self.place = "the first record"
 
     def __iter__(self) -> Iterator[Document]:
         """Yield the documents; `InputError` names the record that is none."""
-        reader, table = FieldReader(self._fields), False
+        reader, table = FieldReader(self.fields), False
         for number, record in enumerate(_records(self._source), 1):
             if isinstance(record, Document):
                 self.place = f"document {number}"

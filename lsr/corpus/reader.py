@@ -33,6 +33,7 @@ class DocumentReader:
 
     Attributes:
         place: where the document last given is, e.g. "corpus.jsonl, line 3".
+        fields: of records, as they were given.
         size: bytes to read in all, or None where nobody knows (standard input, a pipe).
     """
 
@@ -48,7 +49,8 @@ class DocumentReader:
             InputError: a source does not exist, may not be read or has an unknown layout.
         """
         self.place = "the first source"
-        self._fields = FieldReader(fields or Fields())
+        self.fields = fields or Fields()
+        self._fields = FieldReader(self.fields)
         named = [(source, files_of(source)) for source in paths_of(sources)]
         self._paths = [path for _, files in named for path in files]
         self._names = {path: _name_in(source, path) for source, files in named for path in files}

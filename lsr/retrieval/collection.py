@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.corpus import Document
+from lsr.corpus import Document, Fields
 from lsr.corpus.schema import flattened
 from lsr.corpus.values import identifier
 from lsr.encoders import Encoder
@@ -184,6 +184,12 @@ class Collection:
     def about(self) -> About:
         """What holds for all generations."""
         return self._store.about
+
+    @property
+    def source_fields(self) -> Fields:
+        """Which fields of dicts and records become documents, as when the collection was made."""
+        own = self._store.about.source
+        return Fields(own.id, own.text, own.title, own.store)
 
     @property
     def generation(self) -> int:
@@ -423,7 +429,7 @@ class Collection:
         self, verb: str, source: Source, vectors: SparseMatrix | None = None, refuse_known: bool = False
     ) -> Changes:
         done, first = Changes(), 0
-        batches = batches_of(source, AT_ONCE if vectors is None else max(1, len(vectors)))
+        batches = batches_of(source, self.source_fields, AT_ONCE if vectors is None else max(1, len(vectors)))
         for documents in batches:
             own = None if vectors is None else vectors.slice(first, min(first + len(documents), len(vectors)))
             first += len(documents)

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple, Protocol
 from lsr._version import __version__
 from lsr.corpus import Document, DocumentReader, Fields, SeenIds
 from lsr.corpus.document import checked
+from lsr.corpus.fields import names_of
 from lsr.corpus.in_memory import Records, Table
 from lsr.corpus.schema import Schema
 from lsr.encoders import Encoder, Observation, load
 from lsr.errors import InputError
 from lsr.index import About, CollectionWriter, EncoderInfo, IndexSettings
 from lsr.index.storage.places import size_of
-from lsr.index.storage.records import State
+from lsr.index.storage.records import SourceFields, State
 from lsr.retrieval.counting import corpus_of
 from lsr.retrieval.opening import is_shipped
 from lsr.sparse import SparseMatrix
@@ -106,12 +107,17 @@ def index_documents(  # noqa: PLR0913  one parameter a choice
     if not isinstance(documents, DocumentReader):
         documents = Records(documents, fields)
     own = (encoder if isinstance(encoder, Encoder) else load(encoder)).fresh()
-    coverage = Coverage(own)
+    coverage, source = Coverage(own), source_of(documents.fields)
     batches = _encoded(documents, own, observe or own.observe, coverage)
     summary = write_index(
-        batches, lambda: own, folder, settings, progress, schema=Schema(types), self_contained=self_contained
+        batches, lambda: own, folder, settings, progress, kept=Kept(Schema(types), self_contained, source)
     )
     return replace(summary, uncovered=coverage.uncovered)
+
+
+def source_of(fields: Fields) -> SourceFields:
+    """Names of fields as a collection keeps them."""
+    return SourceFields(*(list(names_of(names)) for names in (fields.id, fields.text, fields.title, fields.store)))
 
 
 class Coverage:
@@ -153,6 +159,20 @@ class Encoded(NamedTuple):
     truncated: int
 
 
+class Kept(NamedTuple):
+    """What a collection keeps beside documents and vectors.
+
+    Attributes:
+        schema: declared types of fields.
+        self_contained: whether there is a copy of the encoder even where it comes with lsr.
+        source: how records become documents, for those that come later.
+    """
+
+    schema: Schema | None = None
+    self_contained: bool = False
+    source: SourceFields = SourceFields()
+
+
 def write_index(
     batches: Iterable[Encoded],
     encoder: Callable[[], Encoder],
@@ -160,8 +180,7 @@ def write_index(
     settings: IndexSettings | None = None,
     progress: Progress | None = None,
     weigh: Callable[[SparseMatrix], SparseMatrix] | None = None,
-    schema: Schema | None = None,
-    self_contained: bool = False,
+    kept: Kept | None = None,
 ) -> IndexSummary:
     """Make vectors the index in ``folder``; ``encoder``, asked for after the last batch, is kept there.
 
@@ -172,16 +191,15 @@ def write_index(
         settings: of the engine.
         progress: told of every step.
         weigh: makes document vectors of the rows; None asks the encoder.
-        schema: declared types of fields.
-        self_contained: keep a copy of the encoder even where it comes with lsr.
+        kept: what else is kept.
 
     Raises:
         InputError: an id given twice, no documents, or what the batches raise.
         StorageError: the folder cannot be written.
     """
-    started, progress = time.perf_counter(), progress or Silence()
+    started, progress, kept = time.perf_counter(), progress or Silence(), kept or Kept()
     ids, counts = SeenIds(), {"documents": 0, "truncated": 0, "empty": 0}
-    with CollectionWriter(Path(folder), settings, schema=schema) as writer:
+    with CollectionWriter(Path(folder), settings, schema=kept.schema) as writer:
         for documents, places, matrix, truncated in batches:
             _refuse_repeated(ids, places, documents)
             writer.append(matrix, documents)
@@ -190,20 +208,20 @@ def write_index(
             counts["empty"] += int((matrix.indptr[1:] == matrix.indptr[:-1]).sum())
             progress.encoded(counts["documents"])
         maker = encoder()
-        about = _saved(writer, maker, counts, self_contained)
+        about = _saved(writer, maker, counts, kept)
         corpus, terms = corpus_of(maker)
         state = writer.commit(about, weigh or maker.weigh, maker.dim, corpus, terms, progress.building)
     return _summary(Path(folder), state, maker.dim, time.perf_counter() - started)
 
 
-def _saved(writer: CollectionWriter, maker: Encoder, counts: dict[str, int], self_contained: bool) -> About:
+def _saved(writer: CollectionWriter, maker: Encoder, counts: dict[str, int], kept: Kept) -> About:
     """Keep the encoder, without what it has counted, unless it comes with lsr."""
     own = maker.fresh()
-    if self_contained or not is_shipped(own):
+    if kept.self_contained or not is_shipped(own):
         writer.save_encoder(own.fingerprint, own.save)
     base = 0 if maker.vocabulary_grows else len(own.terms)
     info = EncoderInfo(maker.name, own.fingerprint, own.dim)
-    return About(lsr=__version__, encoder=info, base_terms=base, summary=counts)
+    return About(lsr=__version__, encoder=info, base_terms=base, source=kept.source, summary=counts)
 
 
 def _encoded(

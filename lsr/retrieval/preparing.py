@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.corpus import Document, DocumentReader
+from lsr.corpus import Document, DocumentReader, Fields
 from lsr.corpus.document import checked
 from lsr.corpus.in_memory import Records, Table
 from lsr.corpus.schema import Schema, columns_of
@@ -43,13 +43,13 @@ class Difference(NamedTuple):
         return self.rows.size - len(self.new) - len(self.changed) - len(self.updated)
 
 
-def batches_of(source: Source, size: int = BATCH) -> Iterator[list[Document]]:
-    """The documents of a source, checked, some at a time.
+def batches_of(source: Source, fields: Fields, size: int = BATCH) -> Iterator[list[Document]]:
+    """The documents of a source, checked, some at a time; ``fields`` are those of dicts and tables.
 
     Raises:
         InputError: what is no document, with its place.
     """
-    documents = source if isinstance(source, DocumentReader) else Records(source, None)
+    documents = source if isinstance(source, DocumentReader) else Records(source, fields)
     found = _placed(documents)
     while batch := list(islice(found, size)):
         yield batch

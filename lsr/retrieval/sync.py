@@ -28,7 +28,7 @@ def sync(
     if not dry_run:
         with collection.store.changing():
             pass  # another writer shows now, not after reading
-    for documents in batches_of(source, BATCH):
+    for documents in batches_of(source, collection.source_fields, BATCH):
         run.read(documents)
         if progress:
             progress(run.documents)

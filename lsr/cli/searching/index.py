@@ -46,6 +46,9 @@ def command(  # noqa: PLR0913 - one parameter an option
         str | None,
         typer.Option(metavar="FORMAT", help="Index the vectors in the files: auto, or a format of lsr convert."),
     ] = None,
+    self_contained: Annotated[
+        bool, typer.Option("--self-contained", help="Keep a copy of the default model in the index too.")
+    ] = False,
     download: Download = False,
 ) -> None:
     """Encode documents and build an index, or index precomputed vectors.
@@ -64,7 +67,9 @@ def command(  # noqa: PLR0913 - one parameter an option
     reader = DocumentReader(sources, fields)
     loaded = encoders.load(name or encoders.DEFAULT)
     with progress_bars() as bars:
-        summary = index_documents(reader, loaded, out, settings, IndexBars(bars, reader), types=types)
+        summary = index_documents(
+            reader, loaded, out, settings, IndexBars(bars, reader), types=types, self_contained=self_contained
+        )
     _print(summary, out, loaded.name)
     _print_fields(out)
     for note in reader.notes:

@@ -30,6 +30,15 @@ class EncoderInfo(msgspec.Struct, frozen=True):
     dim: int
 
 
+class SourceFields(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Names of the fields of records that hold id, text and title, and of those that are kept; none for the usual."""
+
+    id: list[str] = []
+    text: list[str] = []
+    title: list[str] = []
+    store: list[str] = msgspec.field(default_factory=lambda: ["all"])
+
+
 class About(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for all of a collection.
 
@@ -42,6 +51,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
         settings: of the engine.
         kept: generations to which one can go back.
         passages: words of a passage, and by how many they overlap; empty where documents are whole.
+        source: how records become documents.
         summary: what indexing counted (empty and truncated documents).
         tuning: measured frontier of the engine.
     """
@@ -56,6 +66,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] = {}
     kept: int = KEPT
     passages: tuple[int, ...] = ()
+    source: SourceFields = SourceFields()
     summary: dict[str, int] = {}
     tuning: Tuning | None = None
 

@@ -1,0 +1,81 @@
+"""What does `lsr update` do? It changes fields of documents; nothing is encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from lsr.cli.changing.sources import Folder, opened, tell
+from lsr.corpus import DocumentReader, Fields
+from lsr.errors import InputError
+from lsr.retrieval import Changes, Collection
+
+BATCH = 4096  # documents that are changed together
+
+
+def command(
+    folder: Folder,
+    ids: Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="Document to change.")] = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="New value of a field: JSON, or a text; nothing removes it."),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="JSONL or CSV of documents with their ids and new fields."),
+    ] = None,
+) -> None:
+    """Change fields of documents, such as prices; nothing is encoded.
+
+    Example: lsr update my-index --id 42 --set price=9.5 --set in_stock=true
+    """
+    if (source is None) == (not ids or not values):
+        raise InputError("lsr update wants --id and --set, or --from FILE: give one of them")
+    with opened(folder) as collection:
+        if source is None:
+            changes = collection.update(dict.fromkeys(ids or [], _fields(values or [])))
+        else:
+            changes = _from_file(collection, source)
+    tell(changes)
+
+
+def _from_file(collection: Collection, source: Path) -> Changes:
+    own, done = collection.source_fields, Changes()
+    reader = DocumentReader([source], Fields(own.id, own.text, own.title, "all", needs_text=False))
+    for fields in _batches((document.id, document.fields) for document in reader):
+        done = done.plus(collection.update(fields))
+    return done
+
+
+def _batches(records: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[dict[str, Mapping[str, Any]]]:
+    batch: dict[str, Mapping[str, Any]] = {}
+    for name, fields in records:
+        batch[name] = fields
+        if len(batch) == BATCH:
+            yield batch
+            batch = {}
+    if batch:
+        yield batch
+
+
+def _fields(words: list[str]) -> dict[str, Any]:
+    """Fields from words like price=9.5."""
+    found: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not name or not equals:
+            raise InputError(f"--set {word!r:.60}: wanted NAME=VALUE, as price=9.5")
+        found[name] = _value(value)
+    return found
+
+
+def _value(text: str) -> Any:
+    """JSON, or the text itself; None for nothing."""
+    try:
+        return msgspec.json.decode(text) if text else None
+    except msgspec.MsgspecError:
+        return text
