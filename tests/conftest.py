@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -17,7 +18,8 @@ import pytest
 from lsr.corpus import DocumentReader
 from lsr.encoders import load
 from lsr.errors import InputError
-from lsr.retrieval import Searcher, index_documents
+from lsr.index import Generation, Store
+from lsr.retrieval import Collection, Searcher, index_documents
 from lsr.sparse import SparseMatrix, indptr_of, term_dtype
 
 ROOT = Path(__file__).parent.parent
@@ -40,6 +42,13 @@ def searcher(sample_index) -> Searcher:
 
 
 @pytest.fixture(scope="session")
+def collection(sample_index) -> Iterator[Collection]:
+    """Open for reading; tests do not change it."""
+    with Collection.open(sample_index) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
 def splade_tiny() -> Path:
     """Folder of real SPLADE weights; `make tests` fetches them."""
     folder = Path(os.environ.get("LSR_TEST_MODELS", ROOT / ".cache" / "models")) / "splade-tiny"
@@ -59,6 +68,17 @@ def shared_collection():
         return found
 
     return path
+
+
+def generation_of(folder: Path) -> Generation:
+    """The newest generation of a collection."""
+    with Store(folder) as store:
+        return store.current
+
+
+def segments_of(folder: Path) -> list[str]:
+    """Names of the folders of segments that lie in that of a collection."""
+    return sorted(path.name for path in (folder / "segments").iterdir())
 
 
 def outcome(call, *arguments):

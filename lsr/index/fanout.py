@@ -18,8 +18,11 @@ from lsr.sparse import SparseMatrix, check_summable, indptr_of, term_dtype
 class SearchedSegment(Protocol):
     """What a segment must have: its vectors, an engine over them, a search, its number of documents."""
 
-    engine: Any
     vectors: SparseMatrix
+
+    @property
+    def engine(self) -> Any:
+        """Over the vectors."""
 
     def search(
         self,

@@ -11,8 +11,8 @@ from lsr.errors import InputError, StorageError
 
 
 @pytest.fixture(scope="module")
-def client(searcher):
-    with TestClient(create_app(searcher), raise_server_exceptions=False) as client:
+def client(collection):
+    with TestClient(create_app(collection), raise_server_exceptions=False) as client:
         yield client
 
 
@@ -122,8 +122,8 @@ def test_json_by_any_name_is_read(client, kind):
     assert answer.status_code == 200
 
 
-def test_a_large_body_gets_413_and_no_echo(searcher):
-    with TestClient(create_app(searcher, Settings(max_body_bytes=2000))) as client:
+def test_a_large_body_gets_413_and_no_echo(collection):
+    with TestClient(create_app(collection, Settings(max_body_bytes=2000))) as client:
         body = b'{"query":"bees","x":"' + b"a" * 2000 + b'"}'
         stated = client.post("/v1/search", content=body, headers={"content-type": "application/json"})
         parts = client.post(
@@ -169,12 +169,12 @@ def test_any_body_is_answered_or_refused(client, body):
     assert answer.status_code == 200 or problem(answer, 422)
 
 
-def test_a_fault_of_the_index_is_logged_and_not_told(searcher, monkeypatch, caplog):
+def test_a_fault_of_the_index_is_logged_and_not_told(collection, monkeypatch, caplog):
     def broken(*args, **options):
         raise StorageError("/secret/place is damaged")
 
-    monkeypatch.setattr(searcher, "search", broken)
-    with TestClient(create_app(searcher), raise_server_exceptions=False) as client:
+    monkeypatch.setattr(collection, "search", broken)
+    with TestClient(create_app(collection), raise_server_exceptions=False) as client:
         answer = search(client, query="bees")
     assert answer.status_code == 500
     assert "secret" not in answer.text
@@ -182,12 +182,12 @@ def test_a_fault_of_the_index_is_logged_and_not_told(searcher, monkeypatch, capl
     assert "/secret/place is damaged" in caplog.text
 
 
-def test_limits_are_settings(searcher, monkeypatch):
+def test_limits_are_settings(collection, monkeypatch):
     monkeypatch.setenv("LSR_MAX_K", "5")
-    with TestClient(create_app(searcher)) as client:
+    with TestClient(create_app(collection)) as client:
         assert "at most 5 hits" in search(client, query="bees", k=6).text
         assert len(search(client, query="bees").json()["hits"]) == 5
-    with TestClient(create_app(searcher, Settings(max_k=7))) as client:
+    with TestClient(create_app(collection, Settings(max_k=7))) as client:
         assert search(client, query="bees", k=6).status_code == 200
 
 

@@ -10,7 +10,6 @@ import pytest
 from typer.testing import CliRunner
 
 from lsr.cli.app import app, command_names
-from lsr.index.storage.generations import mark
 from tests.conftest import SAMPLE
 
 LSR = Path(sys.executable).with_name("lsr")
@@ -44,8 +43,8 @@ def test_every_command_shows_an_example(name):
 
 def test_no_torch_is_loaded_for_bm25(sample_index):
     code = (
-        "import sys; from lsr.retrieval import Searcher; from lsr.api import create_app\n"
-        f"app = create_app(Searcher.open({str(sample_index)!r}))\n"
+        "import sys; from lsr.retrieval import Collection; from lsr.api import create_app\n"
+        f"app = create_app(Collection.open({str(sample_index)!r}))\n"
         "assert not {'torch', 'transformers'} & set(sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -207,13 +206,12 @@ class TestBadInput:
         assert {p: p.read_bytes() for p in (tmp_path / "index").rglob("*") if p.is_file()} == before
 
     def test_half_written_index(self, tmp_path):
-        (tmp_path / "index" / "generation-000001").mkdir(parents=True)
-        mark(tmp_path / "index" / "generation-000001")
+        (tmp_path / "index" / "segments" / "000001-0123abcd").mkdir(parents=True)
         refused(lsr("search", tmp_path / "index", "x"), "half-written index", "run lsr index again")
 
     def test_wrong_format_version(self, tmp_path):
         (tmp_path / "manifest.json").write_text('{"format": "lsr-index", "version": 7}')
-        refused(lsr("search", tmp_path, "x"), "has index format 7, this lsr reads format 2")
+        refused(lsr("search", tmp_path, "x"), "has index format 7, this lsr reads formats 2 and 3")
 
     def test_empty_query(self, sample_index):
         refused(lsr("search", sample_index, " "), "the query is empty")

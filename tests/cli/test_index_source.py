@@ -63,7 +63,7 @@ def test_an_index_is_made_of_an_index_and_answers_as_it_does(sample_index, tmp_p
     done = run("index", sample_index, "--out", tmp_path / "other", "--engine", "seismic", *options)
     assert "bm25" in done.stdout
     first, second = Searcher.open(sample_index), Searcher.open(tmp_path / "other")
-    assert second.collection.manifest.settings["engine"] == "seismic"
+    assert second.generation.summary.about.settings["engine"] == "seismic"
     for query in ("how do bees find flowers", "castle walls"):
         assert second.search(query, exact=True) == first.search(query, exact=True)
 

@@ -270,8 +270,10 @@ def test_the_options_that_training_needs_say_so():
 def test_the_public_names_show_themselves(odd):
     assert set(lsr.__all__) == set(dir(lsr))
     searcher = Searcher.open(odd)
-    assert repr(searcher) == f"<Searcher of {searcher.collection!r}>"
-    assert repr(searcher.collection) == f"<Collection {str(odd)!r}, 4 documents, encoder 'bm25'>"
+    assert repr(searcher) == f"<Searcher of {searcher.generation!r}>"
+    assert repr(searcher.generation) == f"<Generation 1 of {str(odd)!r}, 4 documents>"
+    with lsr.Collection.open(odd) as collection:
+        assert repr(collection) == f"<Collection {str(odd)!r}, 4 documents, encoder 'bm25'>"
     assert repr(searcher.encoder) == "<BM25Encoder 'bm25', learned from a corpus>"
 
 

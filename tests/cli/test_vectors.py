@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from lsr.api import create_app
 from lsr.errors import InputError, LsrError
 from lsr.formats import VectorSource, Vocabulary
-from lsr.retrieval import Searcher, index_vectors, read_vector_topics
+from lsr.retrieval import Collection, Searcher, index_vectors, read_vector_topics
 from lsr.sparse import SparseMatrix
 from tests.cli.test_cli import lsr, refused
 from tests.cli.test_encode import run
@@ -79,7 +79,7 @@ def test_documents_of_negative_weights_have_the_term_and_are_no_hits(tmp_path):
 def test_a_service_is_asked_for_a_number_of_thousands_of_digits(tmp_path):
     (tmp_path / "x.bin").write_bytes(struct.pack("<3If", 1, 1, 7, 0.5))
     index_vectors(VectorSource(tmp_path / "x.bin"), tmp_path / "index")
-    with TestClient(create_app(Searcher.open(tmp_path / "index"))) as client:
+    with Collection.open(tmp_path / "index") as collection, TestClient(create_app(collection)) as client:
         for query, ids in (("9" * 5000, []), ("7 " + "9" * 5000, ["0"])):
             answer = client.post("/v1/search", json={"query": query})
             assert (answer.status_code, [hit["id"] for hit in answer.json()["hits"]]) == (200, ids)

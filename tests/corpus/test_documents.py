@@ -38,4 +38,4 @@ def test_what_is_no_document_is_named(tmp_path, name):
     documents, message = NO_DOCUMENTS[name]
     with pytest.raises(InputError, match=message):
         index_documents(documents, load_encoder("bm25"), tmp_path / "index")
-    assert not (tmp_path / "index" / "manifest.json").exists()
+    assert not (tmp_path / "index" / "catalogue.db").exists()

@@ -69,11 +69,11 @@ def ask_everything(folder):
     for options in ({}, {"exact": True}, {"recall": 0.95}):
         for hit in searcher.search("bee dance in the tower", 70, **options):
             searcher.snippet("bee dance in the tower", hit)
-    searcher.collection.search(searcher.encode("castle"), 3)  # by kernels
-    for row in range(len(searcher.collection)):
-        searcher.collection.document(row)
-        searcher.collection.vector(row)
-    searcher.collection.known(["d1"])
+    searcher.generation.search(searcher.encode("castle"), 3)  # by kernels
+    for row in range(len(searcher.generation)):
+        searcher.generation.document(row)
+        searcher.generation.vector(row)
+    searcher.generation.known(["d1"])
 
 
 @st.composite
@@ -252,7 +252,7 @@ def test_an_index_of_the_first_version_of_this_format_is_searched(tmp_path, engi
     assert Collection.verify(FORMAT_2 / engine).documents == 3
     shutil.copytree(FORMAT_2 / engine, tmp_path / "index")
     index_documents(DOCUMENTS, load("bm25"), tmp_path / "index")
-    assert len(Searcher.open(tmp_path / "index").collection) == 60
+    assert len(Searcher.open(tmp_path / "index").generation) == 60
     assert [path.name for path in (tmp_path / "index").glob("generation-*")] == ["generation-000002"]
 
 

@@ -69,7 +69,7 @@ def test_a_new_generation_replaces_the_old_one(tmp_path):
     make(tmp_path / "index")
     old = Searcher.open(tmp_path / "index")
     make(tmp_path / "index", DOCUMENTS[:3])
-    assert len(Searcher.open(tmp_path / "index").collection) == 3
+    assert len(Searcher.open(tmp_path / "index").generation) == 3
     assert Collection.verify(tmp_path / "index").generation == 2
     assert len(list((tmp_path / "index").glob("generation-*"))) == 1
     assert old.search("word13")[0].id == "d13"  # readers of the old one go on
@@ -79,7 +79,7 @@ def test_a_failed_build_leaves_the_old_index(tmp_path):
     make(tmp_path / "index")
     with pytest.raises(InputError, match="given before"):
         make(tmp_path / "index", [*DOCUMENTS, DOCUMENTS[0]])
-    assert len(Searcher.open(tmp_path / "index").collection) == 50
+    assert len(Searcher.open(tmp_path / "index").generation) == 50
     assert Collection.verify(tmp_path / "index").generation == 1
     assert len(list((tmp_path / "index").glob("generation-*"))) == 1
 
@@ -108,12 +108,12 @@ def test_a_killed_build_is_seen_and_mended(tmp_path, before):
     process.join()
     assert process.exitcode == -signal.SIGKILL
     if before:
-        assert len(Searcher.open(folder).collection) == 5
+        assert len(Searcher.open(folder).generation) == 5
     else:
         with pytest.raises(StorageError, match=r"holds a half-written index .*run lsr index again"):
             Searcher.open(folder)
     make(folder)
-    assert len(Searcher.open(folder).collection) == 50
+    assert len(Searcher.open(folder).generation) == 50
     assert len(list(folder.glob("generation-*"))) == 1
 
 
@@ -139,12 +139,12 @@ def test_another_encoder_is_refused(tmp_path):
     make(tmp_path / "a")
     make(tmp_path / "b", DOCUMENTS[:9])
     with pytest.raises(MismatchError, match=r"was indexed with bm25 \(bm25-.*the encoder given is bm25-"):
-        Searcher.open(tmp_path / "a", load(Searcher.open(tmp_path / "b").collection.encoder_folder))
+        Searcher.open(tmp_path / "a", load(Searcher.open(tmp_path / "b").generation.encoder_folder))
 
 
 def test_another_encoders_vectors_are_refused(searcher):
     with pytest.raises(MismatchError, match="encode queries with the index's own encoder"):
-        searcher.collection.search(SparseMatrix.from_dicts([{1: 1.0}], 7), 3)
+        searcher.generation.search(SparseMatrix.from_dicts([{1: 1.0}], 7), 3)
 
 
 def test_an_index_of_another_version_is_kept_until_the_new_one_is_done(tmp_path):
@@ -281,8 +281,8 @@ def test_kernels_take_over_from_a_process_that_asks_much(tmp_path, monkeypatch):
     write(tmp_path / "index", random_matrix(34, 300, 60, 20), 100)
     queries = random_matrix(35, 3, 60, 20)
     nonzeros = Collection(tmp_path / "index").manifest.nonzeros
-    monkeypatch.setattr("lsr.index.collection.COMPILER", 1.5 * scan_cost(nonzeros, 3))
-    monkeypatch.setattr("lsr.index.collection.search_windows", Kernel(print, print))  # none is loaded
+    monkeypatch.setattr("lsr.index.generation.COMPILER", 1.5 * scan_cost(nonzeros, 3))
+    monkeypatch.setattr("lsr.index.generation.search_windows", Kernel(print, print))  # none is loaded
     collection = Collection(tmp_path / "index")
     assert [collection._may_scan(len(queries)) for _ in range(3)] == [True, False, False]
     assert not Collection(tmp_path / "index")._may_scan(5)

@@ -58,7 +58,7 @@ def test_copies_of_a_generation_and_other_files_stay(tmp_path, copy):
     kept = tree(folder / copy)
     for size in (6, 7):
         make(folder, DOCUMENTS[:size])
-        assert len(Searcher.open(folder).collection) == size
+        assert len(Searcher.open(folder).generation) == size
     assert tree(folder / copy) == kept
     assert (folder / "notes.txt").read_text() == "mine"
     assert (folder / "generation-0000077").is_dir()
@@ -70,7 +70,7 @@ def test_a_linked_generation_is_not_followed(tmp_path):
     make(tmp_path / "other", DOCUMENTS[:5])
     (tmp_path / "index" / "generation-000005").symlink_to(tmp_path / "other" / "generation-000001")
     make(tmp_path / "index")
-    assert len(Searcher.open(tmp_path / "other").collection) == 5
+    assert len(Searcher.open(tmp_path / "other").generation) == 5
 
 
 def test_a_manifest_that_names_another_folder_makes_nobody_remove_it(tmp_path):
@@ -99,7 +99,7 @@ def test_a_broken_manifest_beside_a_generation_of_ours_is_replaced(tmp_path):
     make(tmp_path / "index", DOCUMENTS[:5])
     (tmp_path / "index" / "manifest.json").write_text("{")
     make(tmp_path / "index")
-    assert len(Searcher.open(tmp_path / "index").collection) == 50
+    assert len(Searcher.open(tmp_path / "index").generation) == 50
     assert len(list((tmp_path / "index").glob("generation-*"))) == 1
 
 
@@ -129,7 +129,7 @@ def test_tuning_of_an_index_that_was_replaced_is_refused(tmp_path):
     folder = tmp_path / "index"
     for first in (DOCUMENTS[:40], DOCUMENTS[:30]):
         make(folder, first)
-        measured = Searcher.open(folder).collection
+        measured = Searcher.open(folder).generation
         make(folder, engine="seismic")
         with pytest.raises(StorageError, match="was replaced while it was measured: tune the new index again"):
             store_tuning(folder, measured.manifest, Tuning(1, "", []), {"cut": 0.3, "effort": 2.0})
@@ -138,7 +138,7 @@ def test_tuning_of_an_index_that_was_replaced_is_refused(tmp_path):
         with pytest.raises(StorageError, match="was replaced"):
             store_tuning(folder, measured.manifest, Tuning(1, "", []), {"cut": 0.3, "effort": 2.0})
         assert len(Searcher.open(folder).search("common", 60)) == 50
-    now = Searcher.open(folder).collection.manifest
+    now = Searcher.open(folder).generation.manifest
     again = store_tuning(folder, now, Tuning(1, "", []), {"query_cut": 3})
     assert store_tuning(folder, now, Tuning(2, "", []), {}).settings == again.settings  # tuned twice is no replacement
 
@@ -158,7 +158,7 @@ def test_an_index_that_is_replaced_while_it_is_opened_is_opened(tmp_path):
         first = Searcher.open(folder)
         for _ in range(150):
             assert Searcher.open(folder).search("word13", exact=True)[0].id == "d13"
-        assert not first.collection.is_current()
+        assert not first.generation.is_current()
         assert first.search("word13")[0].text == "common word13 word6"  # a reader of an old one goes on
     finally:
         done.set()
@@ -296,7 +296,7 @@ def test_a_linked_folder_is_an_index(tmp_path):
     make(tmp_path / "link", DOCUMENTS[:5])
     make(tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
-    assert len(Searcher.open(tmp_path / "link").collection) == len(Searcher.open(tmp_path / "real").collection) == 50
+    assert len(Searcher.open(tmp_path / "link").generation) == len(Searcher.open(tmp_path / "real").generation) == 50
 
 
 @pytest.mark.parametrize("target", ["nothing", "file"])
@@ -339,7 +339,7 @@ def test_a_path_that_is_no_utf_8_holds_an_index(tmp_path):
 
 def test_settings_are_kept_with_what_was_tuned(tmp_path):
     make(tmp_path / "index")
-    manifest = Searcher.open(tmp_path / "index").collection.manifest
+    manifest = Searcher.open(tmp_path / "index").generation.manifest
     stored = store_tuning(tmp_path / "index", manifest, Tuning(1, "", []), {"cut": 0.3})
     assert replace(IndexSettings.from_dict(stored.settings).settings, cut=0.12) == IndexSettings().settings
     assert Path(tmp_path / "index" / stored.encoder_folder).is_dir()

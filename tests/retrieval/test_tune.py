@@ -26,8 +26,8 @@ def test_the_frontier_and_settings_are_kept_and_used(folder):
     assert settings is not None
     assert seen[-1][0] == seen[-1][1] > 250
     reopened = Searcher.open(folder)
-    assert reopened.collection.manifest.tuning == tuning
-    assert {**reopened.collection.manifest.settings, **settings} == reopened.collection.manifest.settings
+    assert reopened.generation.summary.about.tuning == tuning
+    assert {**reopened.generation.summary.about.settings, **settings} == reopened.generation.summary.about.settings
     for point in tuning.points:
         assert 0 <= point.low <= point.recall <= point.high <= 1
         assert 0 < point.p50_us <= point.p99_us

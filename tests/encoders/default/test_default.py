@@ -10,10 +10,9 @@ from lsr.corpus import DocumentReader
 from lsr.encoders import load
 from lsr.encoders.registry import folder_of
 from lsr.eval import Question
-from lsr.index import Collection
 from lsr.measuring import evaluate_system
 from lsr.retrieval import index_documents
-from tests.conftest import ROOT
+from tests.conftest import ROOT, generation_of
 
 MEGABYTES = 25
 SAMPLE = ROOT / "data" / "sample"
@@ -91,7 +90,7 @@ def test_pairs_that_dense_vectors_cannot_tell_apart_are_found(shared_collection)
 
 
 def test_documents_are_short(index):
-    sizes = sorted(Collection(index).terms_per_document().tolist())
+    sizes = sorted(generation_of(index).terms_per_document().tolist())
     assert sum(sizes) / len(sizes) <= 180
     assert sizes[int(0.99 * len(sizes))] <= 350
 
