@@ -44,12 +44,12 @@ def folded(contents: Contents, horizon: int) -> Changed:
     return changed
 
 
-def to_write_anew(contents: Contents, horizon: int, at_least: int = MANY_UPDATES) -> list[str]:
+def to_write_anew(contents: Contents, horizon: int) -> list[str]:
     """Names of segments whose columns lack many new values."""
     found = []
     for name in contents.state.segments:
         later = (fields for number, fields in contents.updates.get(name, ()) if number <= horizon)
-        if sum(max(len(rows) // 4 for rows, _ in fields.values()) for fields in later) >= at_least:
+        if sum(max(len(rows) // 4 for rows, _ in fields.values()) for fields in later) >= MANY_UPDATES:
             found.append(name)
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -66,20 +66,25 @@ def write_fields(folder: Path, columns: Mapping[str, Column], name: str = NAME) 
             writer.write_batch(batch)
 
 
-def read_fields(file: IO[bytes], path: Path) -> dict[str, Column]:
-    """The columns in an open ``file``, read in place; ``path`` is for messages.
+def read_fields(memory: mmap.mmap, path: Path) -> dict[str, Column]:
+    """The columns in the ``memory`` of a file, read in place; ``path`` is for messages.
 
     Raises:
         StorageError: damage.
     """
     try:
-        memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         reader = pa.ipc.open_file(pa.BufferReader(memory))
         if reader.num_record_batches != 1:
             raise ValueError(f"{reader.num_record_batches} batches")
         return of_batch(reader.get_batch(0))
     except (OSError, ValueError, pa.ArrowException, UnicodeDecodeError) as error:
         raise unreadable(path, error) from None
+
+
+def mapped(path: Path) -> mmap.mmap:
+    """A file in memory, which stays readable when its name is removed; `OSError` or `ValueError` where it cannot be."""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def small(value: Any) -> Any:

@@ -23,7 +23,7 @@ from lsr.index.results import TopK
 from lsr.index.storage.documents import DocumentStore, DocumentWriter
 from lsr.index.storage.faults import unreadable
 from lsr.index.storage.fields import NAME as FIELDS
-from lsr.index.storage.fields import FieldWriter, read_fields, write_fields
+from lsr.index.storage.fields import FieldWriter, mapped, read_fields, write_fields
 from lsr.index.storage.files import check_sizes, describe_files, sync_folder
 from lsr.index.storage.ids import HASHES as ID_HASHES
 from lsr.index.storage.ids import TEXTS as HASHES
@@ -69,7 +69,7 @@ class Segment:
             if (len(self), self.vectors.nnz) != (info.documents, info.nonzeros):
                 raise ValueError(f"{len(self):,} documents, {self.vectors.nnz:,} weights: not what the index says")
             self._born = load_array(folder / BORN, "uint32") if info.born < 0 else None
-            self._file = (folder / info.fields).open("rb") if info.fields else None  # merges may remove the name
+            self._columns = mapped(folder / info.fields) if info.fields else None  # merges may remove the name
         except (OSError, ValueError, VectorError) as error:
             raise unreadable(folder, error) from None
         self._exact = ExactIndex(self.vectors)
@@ -81,7 +81,7 @@ class Segment:
         Raises:
             StorageError: damage.
         """
-        columns = read_fields(self._file, self.folder / self.info.fields) if self._file else {}
+        columns = read_fields(self._columns, self.folder / self.info.fields) if self._columns else {}
         if wrong := [name for name, column in columns.items() if len(column) != len(self)]:
             error = ValueError(f"{len(columns[wrong[0]]):,} values of {wrong[0]!r} but {len(self):,} documents")
             raise unreadable(self.folder / self.info.fields, error)
