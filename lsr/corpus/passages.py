@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lsr.corpus.document import NO_FIELDS, Document
 from lsr.errors import InputError
 
-NUMBER, START, END = "passage.number", "passage.start", "passage.end"
+NUMBER, START, END = PASSAGE_FIELDS = "passage.number", "passage.start", "passage.end"
 SHARE = 5  # a passage repeats one word in so many of the one before
 
 # Thai and Lao, Myanmar, Khmer, kana, Han: no spaces between words, which have about two characters.
@@ -94,7 +94,7 @@ def as_passages(document: Document, words: int, overlap: int | None = None) -> l
     Raises:
         InputError: a document that is a passage, or numbers that `passages_of` refuses.
     """
-    if NUMBER in document.fields or START in document.fields or END in document.fields:
+    if not document.fields.keys().isdisjoint(PASSAGE_FIELDS):
         raise InputError(f"document {document.id!r:.80} has fields of a passage: wanted a whole document")
     places = passages_of(document.text, words, overlap)
     return [
@@ -124,8 +124,12 @@ def whole(passages: Sequence[Document]) -> Document:
             raise InputError(f"document {passage.id!r:.80}: passage {at} is missing or changed; wanted all as made")
         text += passage.text[len(text) - place.start :]
     first = numbered[0][1]
-    fields = {name: value for name, value in first.fields.items() if name not in (NUMBER, START, END)}
-    return first._replace(text=text, fields=fields or NO_FIELDS)
+    return first._replace(text=text, fields=without_places(first.fields))
+
+
+def without_places(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields of a document, without those that its passages have."""
+    return {name: value for name, value in fields.items() if name not in PASSAGE_FIELDS} or NO_FIELDS
 
 
 class _Place(NamedTuple):

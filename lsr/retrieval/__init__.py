@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lsr.on_first_use import on_first_use
 from lsr.retrieval.collection import Changes, Collection
 from lsr.retrieval.explanation import TermShare, explain
-from lsr.retrieval.searcher import Hit, Searcher
+from lsr.retrieval.searcher import Hit, Page, Searcher
 from lsr.retrieval.snippet import Snippet, snippet
 from lsr.retrieval.tune import tune
 
@@ -33,6 +33,7 @@ __all__ = [
     "Collection",
     "Hit",
     "IndexSummary",
+    "Page",
     "Progress",
     "Searcher",
     "Snippet",

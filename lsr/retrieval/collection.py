@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -19,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus import Document, Fields
+from lsr.corpus.passages import PASSAGE_FIELDS, whole
 from lsr.corpus.schema import flattened
 from lsr.corpus.values import identifier
 from lsr.encoders import Encoder
 from lsr.encoders.base import Counted
 from lsr.errors import InputError, MismatchError
-from lsr.index import About, Change, Generation, Store
+from lsr.index import About, Allowed, Change, Generation, Store
 from lsr.index.fields.facets import Facet
 from lsr.index.fields.filters import Filter
 from lsr.index.live.maintenance import Maintenance
@@ -33,9 +35,18 @@ from lsr.index.storage.records import Corpus, GenerationInfo
 from lsr.retrieval.counting import NOTHING, Counts, counted, difference, with_change
 from lsr.retrieval.ingest import index_documents
 from lsr.retrieval.opening import encoder_of
-from lsr.retrieval.preparing import Difference, Source, at_places, batches_of, check_ids, stored_columns
+from lsr.retrieval.preparing import (
+    Difference,
+    Prepared,
+    Source,
+    at_places,
+    batches_of,
+    check_ids,
+    prepared,
+    stored_columns,
+)
 from lsr.retrieval.preparing import difference as difference_of
-from lsr.retrieval.searcher import Hit, Searcher
+from lsr.retrieval.searcher import Hit, Page, Searcher
 from lsr.sparse import SparseMatrix, check_summable, concatenate
 
 AT_ONCE = 8192  # documents of one change at most, where a source is streamed
@@ -228,6 +239,14 @@ class Collection:
         """
         return self.searcher.search(query, k, **options)
 
+    def page(self, query: str | SparseMatrix, k: int = 10, *, cursor: str | None = None, **options: Any) -> Page:
+        """Hits with the cursor of the next page; see `Searcher.page`.
+
+        Raises:
+            InputError, MismatchError: as `Searcher.page`.
+        """
+        return self.searcher.page(query, k, cursor=cursor, **options)
+
     def facets(self, names: Sequence[str], filter: Filter | None = None, top: int = 10) -> list[Facet]:  # noqa: A002
         """How the values of fields are spread over all documents, or over those that meet a filter.
 
@@ -244,27 +263,35 @@ class Collection:
             InputError: no filter, or an unknown field.
         """
         current = self._current
-        return len(current) if filter is None else current.matching(filter).count
+        return len(current) if filter is None else current.count(current.matching(filter))
 
     def get(self, id: str) -> Document | None:  # noqa: A002
         """The document with this id, with its fields; None where there is none."""
         current = self._current
         rows = current.rows_of([identifier(id)])[0]
-        return current.document(rows[0]) if rows else None
+        if not rows:
+            return None
+        return whole([*map(current.document, rows)]) if current.has_passages else current.document(rows[0])
 
     def __contains__(self, id: object) -> bool:  # noqa: A002
         return isinstance(id, str) and bool(self._current.rows_of([id])[0])
 
     def __iter__(self) -> Iterator[Document]:
-        for documents, _ in self._current.batches(1024):
-            yield from documents
+        current = self._current
+        found = (document for documents, _ in current.batches(1024) for document in documents)
+        if not current.has_passages:
+            yield from found
+            return
+        for _, passages in groupby(found, lambda document: document.id):
+            yield whole([*passages])
 
     def add(self, documents: Source, vectors: SparseMatrix | None = None) -> Changes:
         """Add documents that are not there.
 
         Args:
             documents: `Document`, dicts, a `DocumentReader` or a table.
-            vectors: their vectors, a row each, made by the collection's encoder; None encodes their texts.
+            vectors: their vectors, a row each, made by the collection's encoder; None encodes their texts, as it is
+                always done where the collection has passages.
 
         Raises:
             InputError: an id that is there, or twice among them; a value that does not fit its field's type.
@@ -298,11 +325,13 @@ class Collection:
             if missing := [name for name, rows in zip(ids, found, strict=True) if not rows]:
                 raise InputError(f"no document with the id {missing[0]!r:.80}: add it first, or use upsert")
             documents = [
-                Document(name, "", "", flattened(values)) for name, values in zip(ids, fields.values(), strict=True)
+                Document(name, "", "", _without_passage(name, flattened(values)))
+                for name, values, own in zip(ids, fields.values(), found, strict=True)
+                for _ in own
             ]
             columns, types = stored_columns(documents, current.fields)
             given = [set(document.fields) for document in documents]
-            rows = np.array([own[0] for own in found], np.int64)
+            rows = np.array([row for own in found for row in own], np.int64)
             unknown = {name for own in given for name in own} - {*current.fields, *types}
             updates = {}
             for name in {*columns, *({n for own in given for n in own} - unknown)}:
@@ -325,7 +354,7 @@ class Collection:
             raise InputError("delete wants ids, or a filter: give one of them")
         with self._changing() as current:
             if filter is not None:
-                rows = np.flatnonzero(current.matching(filter).mask).astype(np.int64)
+                rows = current.whole(current.matching(filter)).rows.astype(np.int64)
             else:
                 wanted = [ids] if isinstance(ids, str) else list(dict.fromkeys(map(identifier, ids or ())))
                 rows = np.array(sorted(row for own in current.rows_of(wanted) for row in own), np.int64)
@@ -407,9 +436,10 @@ class Collection:
         columns, _ = stored_columns(documents, self.fields)
         counts = self._counted([document.full_text for document in documents])
         before = {document.id for document in self._current.documents_at(rows)}
-        added = sum(document.id not in before for document in documents)
-        touched = {int(row) for own, _ in updates.values() for row in own}
-        changes = Changes(added, len(documents) - added, len(touched), len(before) - (len(documents) - added))
+        after = {document.id for document in documents}
+        touched = np.unique(np.concatenate([np.zeros(0, np.int64), *(own for own, _ in updates.values())]))
+        fields = {self._current.document_id(row) for row in touched.tolist()}
+        changes = Changes(len(after - before), len(after & before), len(fields), len(before - after))
         self._store.apply(
             Change(
                 verb,
@@ -428,6 +458,8 @@ class Collection:
     def _write(
         self, verb: str, source: Source, vectors: SparseMatrix | None = None, refuse_known: bool = False
     ) -> Changes:
+        if vectors is not None and self._current.has_passages:
+            raise InputError("vectors of whole documents for a collection of passages: leave them out")
         done, first = Changes(), 0
         batches = batches_of(source, self.source_fields, AT_ONCE if vectors is None else max(1, len(vectors)))
         for documents in batches:
@@ -450,30 +482,21 @@ class Collection:
         """Add documents in place of those with the same ids, in one change."""
         with self._changing() as current:
             check_ids(documents)
-            columns, types = stored_columns(documents, current.fields)
-            found = difference_of(current, documents, columns)
+            given = prepared(documents, current.fields, self._store.about.passages)
+            found = difference_of(current, given)
             if refuse_known and len(found.new) < len(documents):
-                known = documents[int(np.argmax(found.rows >= 0))].id
+                known = next(document.id for document, own in zip(documents, found.there, strict=True) if own)
                 raise InputError(f"the id {known!r:.80} is there already: use upsert to replace its document")
             if vectors is not None:
                 found = _all_changed(found)
-            return self._put(verb, documents, columns, types, found, vectors)
+            return self._put(verb, given, found, vectors)
 
-    def _put(
-        self,
-        verb: str,
-        documents: Sequence[Document],
-        columns: Mapping[str, list[Any]],
-        types: Mapping[str, str],
-        found: Difference,
-        vectors: SparseMatrix | None,
-    ) -> Changes:
+    def _put(self, verb: str, given: Prepared, found: Difference, vectors: SparseMatrix | None) -> Changes:
         changes = Changes(len(found.new), len(found.changed), len(found.updated), 0, found.unchanged)
-        written = sorted([*found.new, *found.changed])
+        written, rows = given.rows_of([*found.new, *found.changed]), found.replaced
         if not written and not found.updated:
             return changes
-        texts = [documents[at].full_text for at in written]
-        rows = found.rows[found.changed]
+        texts = [given.rows[at].full_text for at in written]
         counts = self._counted(texts) if vectors is None or self._encoder.learns else None
         corpus = self._difference(counts, rows)
         matrix = vectors if vectors is not None else self._encoded(texts, counts, corpus)
@@ -481,12 +504,12 @@ class Collection:
             Change(
                 verb,
                 changes.counts,
-                [documents[at] for at in written],
-                at_places(columns, written),
+                [given.rows[at] for at in written],
+                at_places(given.columns, written),
                 self._fitting(matrix),
                 rows,
-                self._updates(found, columns),
-                types,
+                self._updates(given.rows_of(found.updated), found.rows, given.columns),
+                given.types,
                 corpus,
                 [*(counts.terms if counts else ()), *self._more_terms(matrix)],
             )
@@ -494,16 +517,16 @@ class Collection:
         return changes
 
     def _updates(
-        self, found: Difference, columns: Mapping[str, list[Any]]
+        self, places: Sequence[int], rows: NDArray[np.int64], columns: Mapping[str, list[Any]]
     ) -> dict[str, tuple[NDArray[np.int64], list[Any]]]:
-        """New values of the fields of documents of which only these differ."""
-        if not found.updated:
+        """New values of fields at ``rows``, int64[n], of which only these differ."""
+        if not places:
             return {}
-        current, rows = self._current, found.rows[found.updated]
+        current, rows = self._current, rows[places]
         updates = {}
         for name in {*current.fields, *columns}:
             own = columns.get(name)
-            new = [own[at] if own else None for at in found.updated]
+            new = [own[at] if own else None for at in places]
             old = current.values_of(name, rows) if name in current.fields else [None] * len(new)
             at = [i for i, (one, other) in enumerate(zip(new, old, strict=True)) if one != other]
             if at:
@@ -511,7 +534,8 @@ class Collection:
         return updates
 
     def _delete(self, rows: NDArray[np.int64], verb: str) -> Changes:
-        changes = Changes(deleted=rows.size)
+        current = self._current
+        changes = Changes(deleted=current.count(Allowed.of_rows(rows, current.rows)))
         if rows.size:
             self._store.apply(Change(verb, changes.counts, deleted=rows, corpus=self._difference(None, rows)))
         return changes
@@ -600,7 +624,14 @@ def _empty(dim: int) -> SparseMatrix:
 
 def _all_changed(found: Difference) -> Difference:
     """Every document that is there counts as changed."""
-    return found._replace(changed=np.flatnonzero(found.rows >= 0).tolist(), updated=[])
+    return found._replace(changed=[at for at, own in enumerate(found.there) if own], updated=[])
+
+
+def _without_passage(name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields that one may change; those of passages follow from the text."""
+    if own := [field for field in fields if field in PASSAGE_FIELDS]:
+        raise InputError(f"document {name!r:.80}: {own[0]} follows from the text, and cannot be changed")
+    return fields
 
 
 def _alive_in(one: Generation, other: Generation) -> NDArray[np.bool_]:

@@ -39,6 +39,8 @@ def encoder_of(source: VectorSource) -> Encoder | None:
 def _read(path: Path, vocabulary: Vocabulary) -> Iterator[VectorBatch]:
     searcher = Searcher.open(path)
     collection, encoder, size = searcher.generation, searcher.encoder, size_of(path)
+    if collection.has_passages:
+        raise InputError(f"{path} holds passages, of which documents have several: read the source it was made from")
     new = vocabulary.renumber(_names(encoder), max(encoder.dim, collection.dim))
     if not isinstance(encoder, PrecomputedVectors):
         vocabulary.about.update(encoder=encoder.name, fingerprint=encoder.fingerprint)

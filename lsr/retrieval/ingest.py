@@ -13,6 +13,7 @@ from lsr.corpus import Document, DocumentReader, Fields, SeenIds
 from lsr.corpus.document import checked
 from lsr.corpus.fields import names_of
 from lsr.corpus.in_memory import Records, Table
+from lsr.corpus.passages import NUMBER, SHARE, as_passages, passages_of
 from lsr.corpus.schema import Schema
 from lsr.encoders import Encoder, Observation, load
 from lsr.errors import InputError
@@ -79,6 +80,7 @@ def index_documents(  # noqa: PLR0913  one parameter a choice
     types: Mapping[str, str] | None = None,
     fields: Fields | None = None,
     self_contained: bool = False,
+    passages: int | tuple[int, int] | None = None,
 ) -> IndexSummary:
     """Encode ``documents`` and make them the index in ``folder``; an index there before is replaced at the very end.
 
@@ -97,6 +99,8 @@ def index_documents(  # noqa: PLR0913  one parameter a choice
         fields: which keys of dicts, or columns of a table, are id, title, text, and which others are kept; None keeps
             all.
         self_contained: keep a copy of the encoder even where it comes with lsr.
+        passages: words of a passage, or these and by how many words passages overlap: documents are divided into
+            passages, and searches answer documents by their best one; see `lsr.corpus.passages`. None keeps them whole.
         types: of fields that are declared, as `lsr.corpus.schema.TYPES` names them; the others are inferred.
 
     Raises:
@@ -107,11 +111,10 @@ def index_documents(  # noqa: PLR0913  one parameter a choice
     if not isinstance(documents, DocumentReader):
         documents = Records(documents, fields)
     own = (encoder if isinstance(encoder, Encoder) else load(encoder)).fresh()
-    coverage, source = Coverage(own), source_of(documents.fields)
-    batches = _encoded(documents, own, observe or own.observe, coverage)
-    summary = write_index(
-        batches, lambda: own, folder, settings, progress, kept=Kept(Schema(types), self_contained, source)
-    )
+    coverage, divided = Coverage(own), _divided(passages)
+    batches = _encoded(documents, own, observe or own.observe, coverage, divided)
+    kept = Kept(Schema(types), self_contained, source_of(documents.fields), divided)
+    summary = write_index(batches, lambda: own, folder, settings, progress, kept=kept)
     return replace(summary, uncovered=coverage.uncovered)
 
 
@@ -166,11 +169,13 @@ class Kept(NamedTuple):
         schema: declared types of fields.
         self_contained: whether there is a copy of the encoder even where it comes with lsr.
         source: how records become documents, for those that come later.
+        passages: words of a passage, and by how many they overlap; none where documents are whole.
     """
 
     schema: Schema | None = None
     self_contained: bool = False
     source: SourceFields = SourceFields()
+    passages: tuple[int, ...] = ()
 
 
 def write_index(
@@ -201,9 +206,8 @@ def write_index(
     ids, counts = SeenIds(), {"documents": 0, "truncated": 0, "empty": 0}
     with CollectionWriter(Path(folder), settings, schema=kept.schema) as writer:
         for documents, places, matrix, truncated in batches:
-            _refuse_repeated(ids, places, documents)
+            counts["documents"] += _refuse_repeated(ids, places, documents, bool(kept.passages))
             writer.append(matrix, documents)
-            counts["documents"] += len(documents)
             counts["truncated"] += truncated
             counts["empty"] += int((matrix.indptr[1:] == matrix.indptr[:-1]).sum())
             progress.encoded(counts["documents"])
@@ -221,7 +225,14 @@ def _saved(writer: CollectionWriter, maker: Encoder, counts: dict[str, int], kep
         writer.save_encoder(own.fingerprint, own.save)
     base = 0 if maker.vocabulary_grows else len(own.terms)
     info = EncoderInfo(maker.name, own.fingerprint, own.dim)
-    return About(lsr=__version__, encoder=info, base_terms=base, source=kept.source, summary=counts)
+    return About(
+        lsr=__version__,
+        encoder=info,
+        base_terms=base,
+        source=kept.source,
+        passages=kept.passages,
+        summary=counts,
+    )
 
 
 def _encoded(
@@ -229,8 +240,9 @@ def _encoded(
     encoder: Encoder,
     observe: Callable[[Sequence[str]], Observation],
     coverage: Coverage,
+    passages: tuple[int, ...],
 ) -> Iterator[Encoded]:
-    for places, batch in _batches(documents, encoder.batch_documents):
+    for places, batch in _batches(documents, encoder.batch_documents, passages):
         observation = observe([document.full_text for document in batch])
         for document in batch:
             coverage.look(document.full_text)
@@ -239,12 +251,16 @@ def _encoded(
 
 def _summary(folder: Path, state: State, dim: int, seconds: float) -> IndexSummary:
     counts, segments = state.about.summary, state.segments.values()
-    documents, nonzeros = sum(s.documents for s in segments), sum(s.nonzeros for s in segments)
-    return IndexSummary(documents, dim, nonzeros, size_of(folder), seconds, counts["truncated"], counts["empty"])
+    nonzeros = sum(segment.nonzeros for segment in segments)
+    return IndexSummary(
+        counts["documents"], dim, nonzeros, size_of(folder), seconds, counts["truncated"], counts["empty"]
+    )
 
 
-def _batches(documents: Iterable[Document], size: int) -> Iterator[tuple[list[str], list[Document]]]:
-    """Documents with their places, a limited number of documents and characters at a time."""
+def _batches(
+    documents: Iterable[Document], size: int, passages: tuple[int, ...]
+) -> Iterator[tuple[list[str], list[Document]]]:
+    """Documents, or all passages of them, with their places; a limited number and characters at a time."""
     places: list[str] = []
     batch: list[Document] = []
     characters = 0
@@ -252,20 +268,34 @@ def _batches(documents: Iterable[Document], size: int) -> Iterator[tuple[list[st
         place = getattr(documents, "place", f"document {number}")
         try:
             document = checked(found)
+            rows = as_passages(document, *passages) if passages else [document]
         except InputError as fault:
             raise InputError(f"{place}: {fault}") from None
-        places.append(place)
-        batch.append(document)
+        places += [place] * len(rows)
+        batch += rows
         characters += len(document.text)
-        if len(batch) == size or characters >= BATCH_CHARACTERS:
+        if len(batch) >= size or characters >= BATCH_CHARACTERS:
             yield places, batch
             places, batch, characters = [], [], 0
     if batch:
         yield places, batch
 
 
-def _refuse_repeated(ids: SeenIds, places: list[str], batch: list[Document]) -> None:
-    for at in ids.add([document.id for document in batch]):
+def _refuse_repeated(ids: SeenIds, places: list[str], batch: list[Document], passages: bool) -> int:
+    """How many documents there are."""
+    first = [at for at, document in enumerate(batch) if not passages or document.fields[NUMBER] == 1]
+    for at in ids.add([batch[at].id for at in first]):
+        name = batch[first[at]].id
         raise InputError(
-            f"{places[at]}: the id {batch[at].id!r} was given before; every document needs an id of its own"
+            f"{places[first[at]]}: the id {name!r} was given before; every document needs an id of its own"
         )
+    return len(first)
+
+
+def _divided(passages: int | tuple[int, int] | None) -> tuple[int, ...]:
+    """Words of a passage and of what overlaps; none for whole documents."""
+    if passages is None:
+        return ()
+    found = (passages, passages // SHARE) if isinstance(passages, int) else (*passages,)
+    passages_of("", *found)  # refuses numbers that do not fit
+    return found

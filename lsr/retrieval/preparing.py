@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lsr.corpus import Document, DocumentReader, Fields
 from lsr.corpus.document import checked
 from lsr.corpus.in_memory import Records, Table
+from lsr.corpus.passages import as_passages
 from lsr.corpus.schema import Schema, columns_of
 from lsr.errors import InputError
 from lsr.index import Generation
@@ -22,16 +23,42 @@ BATCH = 1024  # documents that are looked at together
 NOTHING = object()
 
 
-class Difference(NamedTuple):
-    """How some documents differ from those of a generation, by their place among them.
+class Prepared(NamedTuple):
+    """Documents as rows of a collection: each is one, or as many as it has passages.
 
     Attributes:
-        rows: int64[n], where each is now; -1 for those that are not there.
+        documents: as they were given.
+        rows: in order.
+        owner: int64[rows], the place of the document of each.
+        columns: fields of the rows as they are stored, None for nothing.
+        types: of fields that the collection does not have.
+    """
+
+    documents: Sequence[Document]
+    rows: Sequence[Document]
+    owner: NDArray[np.int64]
+    columns: dict[str, list[Any]]
+    types: dict[str, str]
+
+    def rows_of(self, documents: Sequence[int]) -> list[int]:
+        """Places of the rows of some documents, rising."""
+        if len(self.rows) == len(self.documents):
+            return sorted(documents)
+        return np.flatnonzero(np.isin(self.owner, documents)).tolist()
+
+
+class Difference(NamedTuple):
+    """How some documents differ from those of a generation.
+
+    Attributes:
+        there: rows of each document now, rising; none for those that are not there.
+        rows: int64[rows], where each row of them is now, where it has a counterpart; -1 elsewhere.
         new: places of documents that are not there.
         changed: places of those whose title or text differs.
         updated: places of those of which only fields differ.
     """
 
+    there: Sequence[Sequence[int]]
     rows: NDArray[np.int64]
     new: list[int]
     changed: list[int]
@@ -39,8 +66,13 @@ class Difference(NamedTuple):
 
     @property
     def unchanged(self) -> int:
-        """How many are there as they are."""
-        return self.rows.size - len(self.new) - len(self.changed) - len(self.updated)
+        """How many documents are there as they are."""
+        return len(self.there) - len(self.new) - len(self.changed) - len(self.updated)
+
+    @property
+    def replaced(self) -> NDArray[np.int64]:
+        """Rows of the documents that changed, int64[n]."""
+        return np.array([row for at in self.changed for row in self.there[at]], np.int64)
 
 
 def batches_of(source: Source, fields: Fields, size: int = BATCH) -> Iterator[list[Document]]:
@@ -80,25 +112,57 @@ def stored_columns(
     return columns, {name: kind for name, kind in types.items() if name not in known}
 
 
-def difference(generation: Generation, documents: Sequence[Document], columns: Mapping[str, list[Any]]) -> Difference:
-    """How documents with their stored ``columns`` differ from those of a generation with the same ids."""
-    rows = np.array([own[0] if own else -1 for own in generation.rows_of([d.id for d in documents])], np.int64)
-    there = np.flatnonzero(rows >= 0)
-    changed = np.zeros(rows.size, np.bool_)
-    changed[there] = generation.texts_of(rows[there]) != text_hashes([documents[at] for at in there.tolist()])
-    updated = np.zeros(rows.size, np.bool_)
+def prepared(documents: Sequence[Document], known: Mapping[str, str], passages: Sequence[int] = ()) -> Prepared:
+    """Documents as rows: whole, or as passages of so many words, and overlap.
+
+    Raises:
+        InputError: a value that does not fit its field's type.
+    """
+    rows, owner = documents, np.arange(len(documents), dtype=np.int64)
+    if passages:
+        pieces = [as_passages(document, *passages) for document in documents]
+        rows, owner = [row for own in pieces for row in own], np.repeat(owner, [len(own) for own in pieces])
+    return Prepared(documents, rows, owner, *stored_columns(rows, known))
+
+
+def difference(generation: Generation, given: Prepared) -> Difference:
+    """How documents differ from those of a generation with the same ids."""
+    there = generation.rows_of([document.id for document in given.documents])
+    rows = _counterparts(there, given)
+    at = np.flatnonzero(rows >= 0)
+    other, updated = rows < 0, np.zeros(rows.size, np.bool_)
+    other[at] = generation.texts_of(rows[at]) != text_hashes([given.rows[i] for i in at.tolist()])
+    updated[at] = _fields_differ(generation, given.columns, rows[at], at.tolist())
+    is_there = np.array([bool(own) for own in there], np.bool_)
+    changed, fields = (np.bincount(given.owner, mask, is_there.size) > 0 for mask in (other, updated))
+    return Difference(
+        there,
+        rows,
+        np.flatnonzero(~is_there).tolist(),
+        np.flatnonzero(is_there & changed).tolist(),
+        np.flatnonzero(is_there & fields & ~changed).tolist(),
+    )
+
+
+def _counterparts(there: Sequence[Sequence[int]], given: Prepared) -> NDArray[np.int64]:
+    """Where each row is now, int64[rows]; -1 for those of documents that are new, or had another number of passages."""
+    sizes = np.bincount(given.owner, minlength=len(there)).tolist()
+    found = [own if len(own) == size else [-1] * size for own, size in zip(there, sizes, strict=True)]
+    return np.array([row for own in found for row in own], np.int64)
+
+
+def _fields_differ(
+    generation: Generation, columns: Mapping[str, list[Any]], rows: NDArray[np.int64], places: Sequence[int]
+) -> NDArray[np.bool_]:
+    """Whether fields at ``rows``, int64[n], are not those of ``columns`` at ``places``; bool[n]."""
+    found = np.zeros(rows.size, np.bool_)
     for name in {*generation.fields, *columns}:
         own = columns.get(name)
-        before = generation.values_of(name, rows[there]) if name in generation.fields else [None] * there.size
-        for at, old in zip(there.tolist(), before, strict=True):
+        before = generation.values_of(name, rows) if name in generation.fields else [None] * rows.size
+        for i, (at, old) in enumerate(zip(places, before, strict=True)):
             if old != (own[at] if own else None):
-                updated[at] = True
-    return Difference(
-        rows,
-        np.flatnonzero(rows < 0).tolist(),
-        np.flatnonzero(changed).tolist(),
-        np.flatnonzero(updated & ~changed).tolist(),
-    )
+                found[i] = True
+    return found
 
 
 def check_ids(documents: Sequence[Document]) -> None:

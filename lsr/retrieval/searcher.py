@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lsr.corpus.document import NO_FIELDS
+from lsr.corpus.passages import without_places
 from lsr.encoders import Encoder
 from lsr.encoders.base import as_texts
 from lsr.errors import InputError
@@ -15,12 +16,18 @@ from lsr.index.fanout import crop
 from lsr.index.fields.filters import Filter
 from lsr.index.results import check_queries
 from lsr.retrieval.explanation import TermShare, common_terms, explain
+from lsr.retrieval.grouping import Groups, Passage, best_of_groups, groups_of, passages_at
+from lsr.retrieval.paging import Key, Pages, question_of
 from lsr.retrieval.snippet import Snippet, snippet
 from lsr.sparse import SparseMatrix
 
 
 class Hit(NamedTuple):
-    """A document found: its place in the index, id, score, title, text and fields."""
+    """A document found: its place in the index, id, score, title, text and fields.
+
+    Where documents have passages, ``text`` is that of the best one, and ``passages`` are those that were found, best
+    first; `Collection.get` gives the whole text.
+    """
 
     row: int
     id: str
@@ -28,6 +35,14 @@ class Hit(NamedTuple):
     title: str
     text: str
     fields: Mapping[str, Any] = NO_FIELDS
+    passages: Sequence[Passage] = ()
+
+
+class Page(NamedTuple):
+    """Hits, and the cursor of the next page; None where this is the last one."""
+
+    hits: list[Hit]
+    cursor: str | None
 
 
 class Searcher:
@@ -72,6 +87,7 @@ class Searcher:
         filter: Filter | None = None,  # noqa: A002  the word that everybody types
         sort: str | None = None,
         offset: int = 0,
+        group_by: str | None = None,
     ) -> list[Hit]:
         """The best documents for ``query``, at most k; none when no term of it is in the vocabulary.
 
@@ -84,6 +100,7 @@ class Searcher:
             sort: a field, with "-" before it for the largest first; None sorts by score. Every document with a term
                 of the query counts then.
             offset: leave out this many of the best.
+            group_by: a field: of documents that share a value the best one is found; those without one stand alone.
 
         Raises:
             InputError: an empty query, k below 1, recall outside (0, 1], an offset below 0, or a filter or field that
@@ -95,13 +112,54 @@ class Searcher:
         index, vector = self.generation, self._vector(query)
         check_queries(vector, vector.dim, k)
         allowed = None if filter is None else index.matching(filter)
-        if sort is None:
-            found = index.search(vector, k + offset, exact=exact, recall=recall, allowed=allowed)
-        else:
+
+        def find(wanted: int) -> TopK:
+            if sort is None:
+                return index.search(vector, wanted, exact=exact, recall=recall, allowed=allowed)
             descending, field = sort.startswith("-"), sort.removeprefix("-")
-            found = index.sorted(vector, k + offset, field, descending=descending, allowed=allowed)
-        pairs = zip(found.rows[0, offset:].tolist(), found.scores[0, offset:].tolist(), strict=True)
-        return [self._hit(row, score) for row, score in pairs if row >= 0]
+            return index.sorted(vector, wanted, field, descending=descending, allowed=allowed)
+
+        return self._hits(find, k, offset, groups_of(index, group_by))
+
+    def _hits(self, find: Callable[[int], TopK], k: int, offset: int, groups: Groups | None) -> list[Hit]:
+        """The best k after ``offset``, one for each group."""
+        index = self.generation
+        best, among = self._best(find, k + offset, groups)
+        passages = passages_at(index, among) if index.has_passages else {}
+        pairs = zip(best.rows[0, offset:].tolist(), best.scores[0, offset:].tolist(), strict=True)
+        return [self._hit(row, score, passages) for row, score in pairs if row >= 0]
+
+    def _best(self, find: Callable[[int], TopK], k: int, groups: Groups | None) -> tuple[TopK, TopK]:
+        """The best k rows, one for each group; and all rows that were found."""
+        if groups is None:
+            found = find(k)
+            return found, found
+        return best_of_groups(find, k, groups, max(1, self.generation.rows))
+
+    def page(self, query: str | SparseMatrix, k: int = 10, *, cursor: str | None = None, **options: Any) -> Page:
+        """A page of at most k hits, and the cursor of the next one, which lasts over changes of the collection.
+
+        Args:
+            query: as for `search`.
+            k: at least 1.
+            cursor: of the page before; None gives the first page.
+            **options: of `search`, without an offset.
+
+        Raises:
+            InputError: no cursor, or one of another query, filter, order or group; or as for `search`.
+            MismatchError: a vector over another vocabulary.
+        """
+        vector, sort = self._vector(query), options.get("sort")
+        check_queries(vector, vector.dim, k)
+        question = question_of(vector, options.get("filter"), sort, options.get("group_by"))
+        field = sort.removeprefix("-") if sort else None
+
+        def key(hit: Hit) -> Key:
+            return Key(hit.fields.get(field) if field else None, hit.score)
+
+        descending = bool(sort and sort.startswith("-"))
+        pages = Pages(lambda n: self.search(vector, n, **options), key, question, descending, self.encoder.learns)
+        return Page(*pages.after(cursor, k))
 
     def found(self, query: str | SparseMatrix, filter: Filter | None = None) -> Allowed:  # noqa: A002
         """Every document that scores above 0 and meets the filter.
@@ -119,8 +177,11 @@ class Searcher:
         Raises:
             InputError: k below 1.
         """
-        vectors = fitted(self.encoder.encode_queries(as_texts(queries)), self.generation.dim)
-        return self.named(self.generation.search(vectors, k, exact=exact))
+        index = self.generation
+        vectors = fitted(self.encoder.encode_queries(as_texts(queries)), index.dim)
+        check_queries(vectors, index.dim, k)
+        best, _ = self._best(lambda wanted: index.search(vectors, wanted, exact=exact), k, groups_of(index, None))
+        return self.named(best)
 
     def named(self, found: TopK) -> list[list[tuple[str, float]]]:
         """(id, score) of what was found for each query, best first."""
@@ -171,9 +232,11 @@ class Searcher:
             raise InputError(f"the query has {len(query)} rows: wanted the vector of one query")
         return query
 
-    def _hit(self, row: int, score: float) -> Hit:
+    def _hit(self, row: int, score: float, passages: Mapping[str, Sequence[Passage]]) -> Hit:
         name, title, text, fields = self.generation.document(row)
-        return Hit(row, name, score, title, text, fields)
+        if not passages:
+            return Hit(row, name, score, title, text, fields)
+        return Hit(row, name, score, title, text, without_places(fields), passages[name])
 
 
 def fitted(vectors: SparseMatrix, dim: int) -> SparseMatrix:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from lsr.corpus import Document, SeenIds
 from lsr.errors import InputError
-from lsr.index import Generation
+from lsr.index import Allowed, Generation
 from lsr.index.storage.ids import id_hashes
-from lsr.retrieval.preparing import BATCH, Source, batches_of, difference, stored_columns
+from lsr.retrieval.preparing import BATCH, Source, batches_of, difference, prepared
 
 if TYPE_CHECKING:
     from lsr.retrieval.collection import Changes, Collection
@@ -64,9 +64,9 @@ class Sync:
         self.documents += len(documents)
         self._seen.append(id_hashes(names))
         current = self._collection.store.current
-        columns, new = stored_columns(documents, self._types)
-        self._types |= new
-        found = difference(current, documents, columns)
+        given = prepared(documents, self._types, self._collection.about.passages)
+        self._types |= given.types
+        found = difference(current, given)
         self._done = self._done._replace(unchanged=self._done.unchanged + found.unchanged)
         differ = sorted([*found.new, *found.changed, *found.updated])
         if self._dry_run:
@@ -84,7 +84,7 @@ class Sync:
         current = self._collection.store.current
         gone = _without(current, np.unique(np.concatenate(self._seen)))
         if self._dry_run:
-            return self._done._replace(deleted=gone.size)
+            return self._done._replace(deleted=current.count(Allowed.of_rows(gone, current.rows)))
         self._write()
         if gone.size:  # the rows may have other numbers now
             current = self._collection.store.current

@@ -23,8 +23,10 @@ from lsr.cli.options import (
     fetch,
 )
 from lsr.corpus import DocumentReader, Fields
+from lsr.corpus.passages import PASSAGE_FIELDS
 from lsr.corpus.schema import parse_types
 from lsr.encoders.registry import in_language
+from lsr.errors import InputError
 from lsr.formats import VectorSource, is_vector_file
 from lsr.formats.vectors import EXACT
 from lsr.index import IndexSettings
@@ -61,6 +63,15 @@ def command(  # noqa: PLR0913 - one parameter an option
         bool, typer.Option("--self-contained", help="Keep a copy of the default model in the index too.")
     ] = False,
     truncate: Truncate = False,
+    passages: Annotated[
+        int | None,
+        typer.Option(
+            metavar="WORDS", min=1, help="Divide documents into passages of whole sentences of at most so many words."
+        ),
+    ] = None,
+    overlap: Annotated[
+        int | None, typer.Option(metavar="WORDS", min=0, help="That passages share.  [default: a fifth of a passage]")
+    ] = None,
     download: Download = False,
 ) -> None:
     """Encode documents and build an index, or index precomputed vectors.
@@ -73,14 +84,25 @@ def command(  # noqa: PLR0913 - one parameter an option
     fields = Fields(id_field, texts, title_field, store.split(","))
     types = parse_types(declared or [])
     settings = IndexSettings(engine)
+    if overlap is not None and passages is None:
+        raise InputError("--overlap is of passages: give --passages too")
     if vectors or is_vector_file(Path(sources[0])) or is_index(Path(sources[0])):
+        if passages:
+            raise InputError("--passages divides texts, and vectors are made of whole ones: index the texts")
         _run_vectors(vector_source(sources, vectors), out, name, settings)
         return
     reader = DocumentReader(sources, fields)
     loaded = encoders.load(name or encoders.DEFAULT, truncate=truncate)
     with progress_bars() as bars:
         summary = index_documents(
-            reader, loaded, out, settings, IndexBars(bars, reader), types=types, self_contained=self_contained
+            reader,
+            loaded,
+            out,
+            settings,
+            IndexBars(bars, reader),
+            types=types,
+            self_contained=self_contained,
+            passages=passages if passages is None or overlap is None else (passages, overlap),
         )
     _print(summary, out, loaded.name)
     _print_fields(out)
@@ -129,7 +151,8 @@ def _print_fields(folder: Path) -> None:
         one.field: f" ({one.distinct:,} {'value' if one.distinct == 1 else 'values'})"
         for one in collection.facets(words, top=1)
     }
-    named = ", ".join(f"{name}: {kind}{distinct.get(name, '')}" for name, kind in collection.fields.items())
+    fields = {name: kind for name, kind in collection.fields.items() if name not in PASSAGE_FIELDS}
+    named = ", ".join(f"{name}: {kind}{distinct.get(name, '')}" for name, kind in fields.items())
     if named:
         say(f"fields: {named}")
 

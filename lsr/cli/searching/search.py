@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lsr.cli.console import one_line, out, print_json, say
+from lsr.errors import InputError
 from lsr.index.fields.facets import Facet
 from lsr.retrieval import Hit, Searcher, Snippet, TermShare
 from lsr.sparse import SparseMatrix
@@ -35,11 +36,17 @@ def command(  # noqa: PLR0913 - one parameter an option
         typer.Option("--filter", metavar="TEXT", help="Only documents that meet it, as 'price < 20 and in_stock'."),
     ] = None,
     offset: Annotated[int, typer.Option(help="Leave out this many of the best hits.", min=0)] = 0,
+    cursor: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Of the page before, from --json: show the next page.")
+    ] = None,
     sort: Annotated[
         str | None, typer.Option(metavar="FIELD", help="Sort by a field; -FIELD puts the largest first.")
     ] = None,
     facets: Annotated[
         str | None, typer.Option(metavar="FIELD,...", help="Count the values of fields over the documents found.")
+    ] = None,
+    group_by: Annotated[
+        str | None, typer.Option(metavar="FIELD", help="Of documents that share a value show the best one.")
     ] = None,
 ) -> None:
     """Search an index and show why each hit was found.
@@ -50,11 +57,19 @@ def command(  # noqa: PLR0913 - one parameter an option
     searcher = Searcher.open(folder)
     vector = searcher.encode(text)
     # A process that asks once finds everything as soon: exact search of most indexes does without the compiler.
-    hits = searcher.search(vector, k, exact or recall is None, recall, filter=filter_text, sort=sort, offset=offset)
+    options: dict[str, Any] = {"exact": exact or recall is None, "recall": recall, "filter": filter_text, "sort": sort}
+    options["group_by"] = group_by
+    if offset:
+        _refuse_both(cursor)
+        hits, following = searcher.search(vector, k, offset=offset, **options), None
+    else:
+        hits, following = searcher.page(vector, k, cursor=cursor, **options)
     counted = _facets(searcher, vector, filter_text, facets.split(",")) if facets else []
     if as_json:
         records = [_record(searcher, text, vector, hit, explained) for hit in hits]
-        print_json({"query": text, "hits": records, **({"facets": [*map(_facet_record, counted)]} if facets else {})})
+        more: dict[str, Any] = {"cursor": following} if following else {}
+        more |= {"facets": [*map(_facet_record, counted)]} if facets else {}
+        print_json({"query": text, "hits": records, **more})
         return
     if not hits:
         say(_why_nothing(searcher, text, vector))
@@ -64,6 +79,11 @@ def command(  # noqa: PLR0913 - one parameter an option
             out.print(Padding(_shares_table(hit, searcher.explain(text, hit)), (0, 0, 1, 0), expand=False))
     for one in counted:
         out.print(_facet_line(one), soft_wrap=True)
+
+
+def _refuse_both(cursor: str | None) -> None:
+    if cursor is not None:
+        raise InputError("--offset and --cursor exclude each other: a cursor says where the next page begins")
 
 
 def _facets(searcher: Searcher, vector: SparseMatrix, filter_: str | None, names: Sequence[str]) -> list[Facet]:
@@ -101,12 +121,22 @@ def _why_nothing(searcher: Searcher, query: str, vector: SparseMatrix) -> str:
 def _print_hit(number: int, hit: Hit, found: Snippet) -> None:
     name = one_line(hit.title or hit.id)
     out.print(Text.assemble((f"{number:>2}  ", "dim"), (name, "bold"), (f"  {hit.score:.4f}", "green")))
-    if hit.title:
-        out.print(Text(f"    {one_line(hit.id)}", "dim"))
+    place = _place(hit)
+    if hit.title or place:
+        out.print(Text(f"    {one_line(hit.id) if hit.title else ''}{place and hit.title and ', '}{place}", "dim"))
     text = Text(found.text) if out.is_terminal else Text(found.marked("**", "**"))
     for start, end in found.marks if out.is_terminal else ():
         text.stylize("bold yellow", start, end)
     out.print(Padding(text, (0, 0, 1, 4), expand=False))
+
+
+def _place(hit: Hit) -> str:
+    """Where in its document the best passage is, and how many others were found."""
+    if not hit.passages:
+        return ""
+    best, others = hit.passages[0], len(hit.passages) - 1
+    more = f", and {others} more" if others else ""
+    return f"passage {best.number}: characters {best.start:,} to {best.end:,}{more}"
 
 
 def _shares_table(hit: Hit, shares: list[TermShare]) -> Table:
@@ -136,4 +166,7 @@ def _record(searcher: Searcher, query: str, vector: SparseMatrix, hit: Hit, expl
     if explained:
         record["terms"] = [share._asdict() for share in searcher.explain(query, hit)]
     record.pop("row")
+    record["passages"] = [{k: v for k, v in one._asdict().items() if k != "row"} for one in hit.passages]
+    if not hit.passages:
+        del record["passages"]
     return record

@@ -13,18 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus import Document
+from lsr.corpus.passages import NUMBER
 from lsr.errors import InputError
 from lsr.index.allowed import Allowed
 from lsr.index.engines import IndexSettings
 from lsr.index.fanout import crop, search_segments
 from lsr.index.fields.changes import raw_values
-from lsr.index.fields.conditions import Condition
+from lsr.index.fields.conditions import Comparison, Condition
 from lsr.index.fields.facets import Facet, facet
 from lsr.index.fields.filters import Filter, as_condition, fields_of, is_relative
 from lsr.index.fields.matching import matches
 from lsr.index.fields.sorting import order_by
 from lsr.index.live.contents import Summary
 from lsr.index.live.part import Part
+from lsr.index.live.passage_rows import PassageRows
 from lsr.index.plan import COMPILER, check_recall, scan_cost, settings_for
 from lsr.index.results import TopK, check_queries, mask_of
 from lsr.index.windowed.kernels import search_windows
@@ -58,7 +60,7 @@ class Generation:
         self._count = sum(part.count for part in parts)
 
     def __len__(self) -> int:
-        return self._count
+        return self.count(self.alive) if self.has_passages else self._count
 
     def __repr__(self) -> str:
         return f"<Generation {self.number} of {str(self.folder)!r}, {len(self):,} documents>"
@@ -122,7 +124,7 @@ class Generation:
             InputError: k or threads below 1, recall outside (0, 1], or both ``exact`` and ``recall``.
         """
         check_queries(queries, self.dim, k)
-        k = min(k, max(1, len(self)))
+        k = min(k, max(1, self._count))
         chosen = self._settings.changed(settings) if settings else self._engine_settings(exact, recall, k)
         return search_segments(
             self._segments,
@@ -164,8 +166,28 @@ class Generation:
             InputError: an unknown field, or one that is stored only.
             MismatchError: ``allowed`` for another number of rows.
         """
-        chosen = self._chosen(allowed)
+        chosen = self._one_each(self._chosen(allowed))
         return [facet(name, self._type_of(name), self._columns(name, chosen), top) for name in names]
+
+    @property
+    def has_passages(self) -> bool:
+        """Whether rows are passages of documents; otherwise each is a document."""
+        return bool(self.summary.about.passages)
+
+    @cached_property
+    def passage_rows(self) -> PassageRows:
+        """Which rows belong together, where they are passages."""
+        first = Comparison(NUMBER, "=", 1)
+        masks = [matches(first, part.columns([NUMBER]), len(part)) for part in self.parts]
+        return PassageRows(np.concatenate([np.zeros(0, np.bool_), *masks]))
+
+    def count(self, allowed: Allowed) -> int:
+        """How many documents have a row that is allowed."""
+        return int(np.count_nonzero(self._one_each(allowed.mask != 0)))
+
+    def whole(self, allowed: Allowed) -> Allowed:
+        """All rows of the documents that have a row that is allowed."""
+        return Allowed(self.passage_rows.whole(allowed.mask != 0)) if self.has_passages else allowed
 
     def scores(self, query: SparseMatrix) -> NDArray[np.float32]:
         """The inner product of every document with a query of one row, float32[N] by row; 0 for a deleted one.
@@ -344,6 +366,10 @@ class Generation:
         mask = mask_of(allowed, self.rows)
         alive: NDArray[np.bool_] = self.alive.mask != 0
         return np.logical_and(alive, mask != 0) if mask.size else alive
+
+    def _one_each(self, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """One row for each document of which some are ``chosen``."""
+        return self.passage_rows.one_each(chosen) if self.has_passages else chosen
 
     def _columns(self, name: str, chosen: NDArray[np.bool_]) -> list[tuple[Any, NDArray[np.bool_]]]:
         """The column of a field, and which of its rows count, by part."""

@@ -162,7 +162,8 @@ class CollectionWriter:
         corpus: Corpus | None,
         terms: Sequence[str],
     ) -> State:
-        counts = {"added": sum(info.documents for info in segments.values())}
+        rows = sum(info.documents for info in segments.values())
+        counts = {"added": about.summary.get("documents", rows)}
         values: dict[Key, msgspec.Struct] = {
             ABOUT: about,
             SCHEMA: records.Schema(self.schema.types()),
