@@ -33,11 +33,12 @@ from lsr.index.storage.records import Corpus, GenerationInfo
 from lsr.retrieval.counting import NOTHING, Counts, counted, difference, with_change
 from lsr.retrieval.ingest import index_documents
 from lsr.retrieval.opening import encoder_of
-from lsr.retrieval.preparing import Difference, Source, at_places, batches_of, check_ids, stored_columns
+from lsr.retrieval.preparing import Difference, Source, at_places, batches_of, check_ids, check_updates, stored_columns
 from lsr.retrieval.preparing import difference as difference_of
 from lsr.retrieval.searcher import Hit, Searcher
 from lsr.sparse import SparseMatrix, check_summable, concatenate
 
+IN_WORDS = {"fields": "with new fields"}  # of counts whose names say too little
 AT_ONCE = 8192  # documents of one change at most, where a source is streamed
 
 
@@ -59,10 +60,8 @@ class Changes(NamedTuple):
     unchanged: int = 0
 
     def __str__(self) -> str:
-        return (
-            f"+{self.added:,} added, {self.changed:,} changed, {self.fields:,} fields only, {self.deleted:,} gone, "
-            f"{self.unchanged:,} unchanged"
-        )
+        words = (f"{count:,} {IN_WORDS.get(name, name)}" for name, count in self._asdict().items() if count)
+        return ", ".join(words) or "nothing changed"
 
     def plus(self, other: Changes) -> Changes:
         """Both together."""
@@ -92,6 +91,7 @@ class Collection:
         self._store, self._encoder = store, encoder.fresh()
         self._maintenance = Maintenance(store, background)
         self._counts, self._given, self._preparing = Counts(), 0, threading.Lock()
+        self._closed = False
         self._pinned = None if generation is None else store.at(generation)
         self._searcher = self._searcher_of(self._current)
 
@@ -149,7 +149,8 @@ class Collection:
         return cls.open(folder)
 
     def close(self) -> None:
-        """Let go of the folder; work in the background stops, and nothing is lost."""
+        """Let go of the folder; work in the background stops, and nothing is lost. Nothing can be changed then."""
+        self._closed = True
         self._maintenance.close()
         self._store.close()
 
@@ -288,10 +289,13 @@ class Collection:
     def update(self, fields: Mapping[str, Mapping[str, Any]]) -> Changes:
         """Change fields of documents by id, as ``{"id": {"price": 3}}``; None removes a value. Nothing is encoded.
 
+        Fields that are not named stay; documents whose values are there already count as unchanged.
+
         Raises:
-            InputError: an unknown id, or a value that does not fit its field's type.
+            InputError: an unknown id, a title or text, or a value that does not fit its field's type.
             StorageError: another process writes, or the disk is full; nothing has changed then.
         """
+        check_updates(fields, self.source_fields)
         with self._changing() as current:
             ids = [identifier(name) for name in fields]
             found = current.rows_of(ids)
@@ -308,8 +312,11 @@ class Collection:
             for name in {*columns, *({n for own in given for n in own} - unknown)}:
                 at = [i for i, own in enumerate(given) if name in own]
                 values = columns.get(name)
-                updates[name] = rows[at], [values[i] if values else None for i in at]
-            changes = Changes(fields=len(ids))
+                new = [values[i] if values else None for i in at]
+                if differ := _differing(current, name, rows[at], new):
+                    updates[name] = differ
+            touched = {int(row) for own, _ in updates.values() for row in own}
+            changes = Changes(fields=len(touched), unchanged=len(ids) - len(touched))
             if updates:
                 self._store.apply(Change("update", changes.counts, updates=updates, types=types))
             return changes
@@ -428,16 +435,15 @@ class Collection:
     def _write(
         self, verb: str, source: Source, vectors: SparseMatrix | None = None, refuse_known: bool = False
     ) -> Changes:
-        done, first = Changes(), 0
-        batches = batches_of(source, self.source_fields, AT_ONCE if vectors is None else max(1, len(vectors)))
-        for documents in batches:
-            own = None if vectors is None else vectors.slice(first, min(first + len(documents), len(vectors)))
-            first += len(documents)
-            if own is not None and len(own) != len(documents):
-                raise InputError(f"{first:,} documents, but {len(vectors or ()):,} vectors: give one for each")
-            done = done.plus(self.put(verb, documents, own, refuse_known))
-        if vectors is not None and first != len(vectors):
-            raise InputError(f"{first:,} documents, but {len(vectors):,} vectors: give one for each")
+        if vectors is not None:
+            documents = next(batches_of(source, self.source_fields, len(vectors) + 1), [])
+            if len(documents) != len(vectors):
+                found = "more" if len(documents) > len(vectors) else f"{len(documents):,}"
+                raise InputError(f"vectors: {len(vectors):,}, documents: {found}; give each document one vector")
+            return self.put(verb, documents, vectors, refuse_known)
+        done = Changes()
+        for documents in batches_of(source, self.source_fields, AT_ONCE):
+            done = done.plus(self.put(verb, documents, None, refuse_known))
         return done
 
     def put(
@@ -447,7 +453,11 @@ class Collection:
         vectors: SparseMatrix | None = None,
         refuse_known: bool = False,
     ) -> Changes:
-        """Add documents in place of those with the same ids, in one change."""
+        """Add documents in place of those with the same ids, in one change.
+
+        Raises:
+            InputError, MismatchError, StorageError: as for `add`.
+        """
         with self._changing() as current:
             check_ids(documents)
             columns, types = stored_columns(documents, current.fields)
@@ -504,10 +514,8 @@ class Collection:
         for name in {*current.fields, *columns}:
             own = columns.get(name)
             new = [own[at] if own else None for at in found.updated]
-            old = current.values_of(name, rows) if name in current.fields else [None] * len(new)
-            at = [i for i, (one, other) in enumerate(zip(new, old, strict=True)) if one != other]
-            if at:
-                updates[name] = rows[at], [new[i] for i in at]
+            if differ := _differing(current, name, rows, new):
+                updates[name] = differ
         return updates
 
     def _delete(self, rows: NDArray[np.int64], verb: str) -> Changes:
@@ -524,6 +532,8 @@ class Collection:
     @contextmanager
     def _changing(self) -> Iterator[Generation]:
         """The newest generation, which nobody else changes meanwhile; the store is looked after when it has changed."""
+        if self._closed:
+            raise InputError(f"the collection {self.folder} is closed: open it again")
         if self._pinned is not None:
             raise InputError(f"opened at generation {self._pinned.number}, which stays: open the newest, or rollback")
         with self._store.changing() as current:
@@ -601,6 +611,15 @@ def _empty(dim: int) -> SparseMatrix:
 def _all_changed(found: Difference) -> Difference:
     """Every document that is there counts as changed."""
     return found._replace(changed=np.flatnonzero(found.rows >= 0).tolist(), updated=[])
+
+
+def _differing(
+    current: Generation, name: str, rows: NDArray[np.int64], new: Sequence[Any]
+) -> tuple[NDArray[np.int64], list[Any]] | None:
+    """The rows at which ``new`` values of a field are others than those that are there, with these; None for none."""
+    old = current.values_of(name, rows) if name in current.fields else [None] * len(new)
+    at = [i for i, (one, other) in enumerate(zip(new, old, strict=True)) if one != other]
+    return (rows[at], [new[i] for i in at]) if at else None
 
 
 def _alive_in(one: Generation, other: Generation) -> NDArray[np.bool_]:

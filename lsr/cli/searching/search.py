@@ -57,7 +57,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         print_json({"query": text, "hits": records, **({"facets": [*map(_facet_record, counted)]} if facets else {})})
         return
     if not hits:
-        say(_why_nothing(searcher, text, vector))
+        say(_why_nothing(searcher, text, vector, filter_text, offset))
     for number, hit in enumerate(hits, 1 + offset):
         _print_hit(number, hit, searcher.snippet(vector, hit))
         if explained:
@@ -86,8 +86,12 @@ def _facet_line(one: Facet) -> Text:
     return Text.assemble((f"{one.field}  ", "bold"), f"{', '.join(counts)}{rest}{missing}")
 
 
-def _why_nothing(searcher: Searcher, query: str, vector: SparseMatrix) -> str:
+def _why_nothing(searcher: Searcher, query: str, vector: SparseMatrix, filter_: str | None, offset: int) -> str:
     """What is known of a query without hits."""
+    if offset and (found := searcher.found(vector, filter_).count):
+        return f"no hits after the first {offset:,}: the query {query!r} has {found:,}"
+    if filter_ is not None and searcher.found(vector).count:
+        return f"no hits: no document with a term of the query {query!r} meets the filter"
     limit = searcher.encoder.longest if searcher.generation.summary.about.summary.get("truncated") else None
     asked = limit and any(character.isalnum() for character in query)
     unread = f" (of a long document the first {limit:,} word-pieces are read)" if asked else ""
