@@ -38,7 +38,7 @@ from lsr.retrieval.preparing import difference as difference_of
 from lsr.retrieval.searcher import Hit, Searcher
 from lsr.sparse import SparseMatrix, check_summable, concatenate
 
-IN_WORDS = {"fields": "with new fields"}  # of counts whose names say too little
+IN_WORDS = {"fields": "updated"}  # as the verb that changes only fields
 AT_ONCE = 8192  # documents of one change at most, where a source is streamed
 
 

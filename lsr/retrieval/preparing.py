@@ -129,7 +129,7 @@ def check_updates(fields: Mapping[str, Mapping[str, Any]], source: Fields) -> No
                 f"update of {name!r:.80}: found {values!r:.60}, wanted fields, as {{'id': {{'price': 3}}}}"
             )
         if wrong := fixed & set(values):
-            raise InputError(f"update of {name!r:.80}: {min(wrong)!r} is no field but what was read; use upsert for it")
+            raise InputError(f"update of {name!r:.80}: {min(wrong)!r} is its id, title or text: use upsert")
 
 
 def at_places(columns: Mapping[str, list[Any]], places: Sequence[int]) -> dict[str, list[Any]]:

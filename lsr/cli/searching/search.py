@@ -41,13 +41,16 @@ def command(  # noqa: PLR0913 - one parameter an option
     facets: Annotated[
         str | None, typer.Option(metavar="FIELD,...", help="Count the values of fields over the documents found.")
     ] = None,
+    generation: Annotated[
+        int | None, typer.Option(help="Search an earlier generation, one that lsr history lists.")
+    ] = None,
 ) -> None:
     """Search an index and show why each hit was found.
 
     Example: lsr search my-index "rotten teeth from eating sweets" --explain
     """
     text = " ".join(query).encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # not UTF-8 in the shell
-    searcher = Searcher.open(folder)
+    searcher = Searcher.open(folder, generation=generation)
     vector = searcher.encode(text)
     # A process that asks once finds everything as soon: exact search of most indexes does without the compiler.
     hits = searcher.search(vector, k, exact or recall is None, recall, filter=filter_text, sort=sort, offset=offset)
