@@ -86,7 +86,7 @@ def _facet_line(one: Facet) -> Text:
     counts += [f"{part.low} to {part.high} ({part.documents:,})" for part in one.ranges]
     rest = f", {one.distinct - len(one.counts):,} more" if one.distinct > len(one.counts) else ""
     missing = f"; without: {one.missing:,}" if one.missing else ""
-    return Text.assemble((f"{one.field}  ", "bold"), f"{', '.join(counts)}{rest}{missing}")
+    return Text.assemble((f"{one.field}  ", "bold"), f"{', '.join(counts) or 'no values'}{rest}{missing}")
 
 
 def _why_nothing(searcher: Searcher, query: str, vector: SparseMatrix, filter_: str | None, offset: int) -> str:
