@@ -486,6 +486,9 @@ class Collection:
         rows = found.rows[found.changed]
         counts = self._counted(texts) if vectors is None or self._encoder.learns else None
         corpus = self._difference(counts, rows)
+        more = list(counts.terms) if counts else []
+        if vectors is not None:
+            more += self._more_terms(vectors, len(more))
         matrix = vectors if vectors is not None else self._encoded(texts, counts, corpus)
         self._store.apply(
             Change(
@@ -498,7 +501,7 @@ class Collection:
                 self._updates(found, columns),
                 types,
                 corpus,
-                [*(counts.terms if counts else ()), *self._more_terms(matrix)],
+                more,
             )
         )
         return changes
@@ -568,8 +571,8 @@ class Collection:
 
     def _weights(self, documents: Sequence[Document], vectors: SparseMatrix) -> SparseMatrix:
         """Vectors of documents by all that is counted now: those of BM25 depend on it."""
-        known = self._counts.at(self._store.contents, self._current.number) or NOTHING
-        found = self._encoder.following(known).encoded_with([document.full_text for document in documents], None)
+        encoder = self.searcher.encoder  # it knows the terms that came last, too
+        found = encoder.encoded_with([document.full_text for document in documents], None)
         return found.matrix.widened(vectors.dim)
 
     def _fitting(self, matrix: SparseMatrix) -> SparseMatrix:
@@ -577,12 +580,12 @@ class Collection:
         check_summable(matrix)
         return matrix
 
-    def _more_terms(self, matrix: SparseMatrix) -> list[str]:
-        """Names of terms without one: vectors that were given may have more terms than the collection."""
-        extra = matrix.dim - max(self._current.dim, self._encoder.dim)
-        if extra <= 0 or self._encoder.learns:
+    def _more_terms(self, matrix: SparseMatrix, new: int) -> list[str]:
+        """Names of terms without one: vectors that were given may have more terms than the collection and ``new``."""
+        extra = matrix.dim - max(self._current.dim, self._encoder.dim) - new
+        if extra <= 0:
             return []
-        if getattr(self._encoder, "named", True):
+        if self._encoder.learns or getattr(self._encoder, "named", True):
             raise MismatchError(
                 f"vectors over {matrix.dim:,} terms, collection over {self._current.dim:,}: encode documents with the "
                 "collection's own encoder"
