@@ -544,14 +544,14 @@ class Collection:
         self._maintenance.look()
 
     def _counted(self, texts: Sequence[str]) -> Counted | None:
-        return counted(self._encoder, texts)
+        return counted(self.searcher.encoder, texts)  # it knows the terms of other processes, too
 
     def _difference(self, new: Counted | None, rows: NDArray[np.int64]) -> Corpus | None:
         """What counts change by when the documents at ``rows`` go; None where nothing is counted."""
         if not self._encoder.learns:
             return None
         old = [document.full_text for document in self._current.documents_at(rows)]
-        gone = counted(self._encoder, old)
+        gone = self._counted(old)
         return difference(new.matrix if new else None, gone.matrix if gone else None)
 
     def _encoded(self, texts: Sequence[str], counts: Counted | None, corpus: Corpus | None) -> SparseMatrix:

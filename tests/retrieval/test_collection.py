@@ -158,6 +158,32 @@ def test_other_processes_see_a_change(shop):
     assert found.stdout == "3\n"
 
 
+def test_words_that_other_processes_added_stay_apart(shop):
+    def found(collection):
+        return {word: sorted(hit.id for hit in collection.search(word)) for word in ("felt", "wool", "clay", "glass")}
+
+    with Collection.open(shop.folder) as other:  # the first one to write after this
+        with Collection.open(shop.folder) as one:
+            one.add([SCARF])
+        other.add([{"id": "4", "text": "a mug of clay"}])
+        other.add([{"id": "5", "text": "a mug of glass"}])
+        wanted = {"felt": ["2"], "wool": ["3"], "clay": ["4"], "glass": ["5"]}
+        assert found(other) == wanted
+        other.delete("4")
+        other.compact()
+        assert found(other) == wanted | {"clay": []}
+    with Collection.open(shop.folder) as again:
+        assert found(again) == wanted | {"clay": []}
+
+
+def test_words_of_a_change_that_failed_leave_nothing(shop):
+    with pytest.raises(InputError):
+        shop.add([{"id": "6", "text": "violet umbrella"}, SHOES])
+    shop.add([SCARF])
+    assert [hit.id for hit in shop.search("wool")] == ["3"]
+    assert shop.search("umbrella") == []
+
+
 def test_a_searcher_stays_at_its_generation(shop):
     before, number = shop.searcher, shop.generation
     shop.delete("1")
