@@ -22,7 +22,7 @@ def command(
     ids: Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="Document to change.")] = None,
     values: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="New value of a field: JSON, or a text; nothing removes it."),
+        typer.Option("--set", metavar="NAME=VALUE", help="New value of a field, JSON or a text; NAME= removes it."),
     ] = None,
     source: Annotated[
         Path | None,
