@@ -187,16 +187,17 @@ class Schema:
 
     Args:
         declared: types that are known.
+        fixed: whether they are those of a collection, which stay; otherwise another type may be declared.
 
     Raises:
         InputError: a type that is none.
     """
 
-    def __init__(self, declared: Mapping[str, str] | None = None) -> None:
+    def __init__(self, declared: Mapping[str, str] | None = None, fixed: bool = False) -> None:
         for name, kind in (declared or {}).items():
             if kind not in TYPES:
                 raise InputError(f"field {name!r}: unknown type {kind!r:.60}: wanted one of {', '.join(TYPES)}")
-        self.declared = dict(declared or {})
+        self.declared, self._fixed = dict(declared or {}), fixed
         self._possible: dict[str, frozenset[str]] = {}
 
     def see(self, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -231,10 +232,25 @@ class Schema:
         if kind == "keywords" and name not in self.declared and set(map(type, values)) <= LISTS:
             return list(values)
         take, known = TYPES[kind].take, dict[Any, Any]()
-        return [
-            None if value is None else _taken(take, known, kind, value, name, document)
-            for value, document in zip(values, documents, strict=True)
-        ]
+        found: list[Any] = []
+        try:
+            for value in values:
+                found.append(None if value is None else _taken(take, known, value))
+        except MisfitError:
+            document, value = documents[len(found)], values[len(found)]
+            raise InputError(
+                f"document {document!r:.80}, field {name!r:.80}: found {shown(value)}, wanted {TYPES[kind].wanted} "
+                f"({kind}); {self._way_out(name, value)}"
+            ) from None
+        return found
+
+    def _way_out(self, name: str, value: Any) -> str:
+        """What to do about a value that does not fit."""
+        kinds = (kind for kind in ("float", "keyword", "keywords") if _holds(kind, value))
+        other = f"--field {name}:{next(kinds, 'json')}"
+        if self._fixed:
+            return f"correct the value, or index everything again with {other}"
+        return f"declare another type, as {other}, or correct the value"
 
     def _new(self, name: str) -> frozenset[str]:
         if len(self._possible) + len(self.declared) >= MOST_FIELDS:
@@ -337,17 +353,11 @@ def _holds(kind: str, value: Any) -> bool:
     return True
 
 
-def _taken(take: Callable[[Any], Any], known: dict[Any, Any], kind: str, value: Any, name: str, document: str) -> Any:
+def _taken(take: Callable[[Any], Any], known: dict[Any, Any], value: Any) -> Any:
     """A value as it is stored; texts that come again are not looked at again."""
     if isinstance(value, str) and value in known:
         return known[value]
-    try:
-        found = take(value)
-    except MisfitError:
-        raise InputError(
-            f"document {document!r:.80}, field {name!r:.80}: found {shown(value)}, wanted {TYPES[kind].wanted} "
-            f"({kind}); declare another type, as --field {name}:keyword, or correct the value"
-        ) from None
+    found = take(value)
     if isinstance(value, str) and len(known) < KNOWN:
         known[value] = found
     return found

@@ -42,6 +42,7 @@ from lsr.retrieval.preparing import (
     at_places,
     batches_of,
     check_ids,
+    check_updates,
     prepared,
     stored_columns,
 )
@@ -49,7 +50,10 @@ from lsr.retrieval.preparing import difference as difference_of
 from lsr.retrieval.searcher import Hit, Page, Searcher
 from lsr.sparse import SparseMatrix, check_summable, concatenate
 
+IN_WORDS = {"fields": "updated"}  # as the verb that changes only fields
 AT_ONCE = 8192  # documents of one change at most, where a source is streamed
+
+Updates = dict[str, tuple[NDArray[np.int64], list[Any]]]  # by field: rows, int64[n], and their new values
 
 
 class Changes(NamedTuple):
@@ -70,10 +74,8 @@ class Changes(NamedTuple):
     unchanged: int = 0
 
     def __str__(self) -> str:
-        return (
-            f"+{self.added:,} added, {self.changed:,} changed, {self.fields:,} fields only, {self.deleted:,} gone, "
-            f"{self.unchanged:,} unchanged"
-        )
+        words = (f"{count:,} {IN_WORDS.get(name, name)}" for name, count in self._asdict().items() if count)
+        return ", ".join(words) or "nothing changed"
 
     def plus(self, other: Changes) -> Changes:
         """Both together."""
@@ -103,6 +105,7 @@ class Collection:
         self._store, self._encoder = store, encoder.fresh()
         self._maintenance = Maintenance(store, background)
         self._counts, self._given, self._preparing = Counts(), 0, threading.Lock()
+        self._closed = False
         self._pinned = None if generation is None else store.at(generation)
         self._searcher = self._searcher_of(self._current)
 
@@ -160,7 +163,8 @@ class Collection:
         return cls.open(folder)
 
     def close(self) -> None:
-        """Let go of the folder; work in the background stops, and nothing is lost."""
+        """Let go of the folder; work in the background stops, and nothing is lost. Nothing can be changed then."""
+        self._closed = True
         self._maintenance.close()
         self._store.close()
 
@@ -315,10 +319,13 @@ class Collection:
     def update(self, fields: Mapping[str, Mapping[str, Any]]) -> Changes:
         """Change fields of documents by id, as ``{"id": {"price": 3}}``; None removes a value. Nothing is encoded.
 
+        Fields that are not named stay; documents whose values are there already count as unchanged.
+
         Raises:
-            InputError: an unknown id, or a value that does not fit its field's type.
+            InputError: an unknown id, a title or text, or a value that does not fit its field's type.
             StorageError: another process writes, or the disk is full; nothing has changed then.
         """
+        check_updates(fields, self.source_fields)
         with self._changing() as current:
             ids = [identifier(name) for name in fields]
             found = current.rows_of(ids)
@@ -329,16 +336,10 @@ class Collection:
                 for name, values, own in zip(ids, fields.values(), found, strict=True)
                 for _ in own
             ]
-            columns, types = stored_columns(documents, current.fields)
-            given = [set(document.fields) for document in documents]
             rows = np.array([row for own in found for row in own], np.int64)
-            unknown = {name for own in given for name in own} - {*current.fields, *types}
-            updates = {}
-            for name in {*columns, *({n for own in given for n in own} - unknown)}:
-                at = [i for i, own in enumerate(given) if name in own]
-                values = columns.get(name)
-                updates[name] = rows[at], [values[i] if values else None for i in at]
-            changes = Changes(fields=len(ids))
+            updates, types = _new_values(current, documents, rows)
+            touched = _ids_of(current, updates)
+            changes = Changes(fields=len(touched), unchanged=len(ids) - len(touched))
             if updates:
                 self._store.apply(Change("update", changes.counts, updates=updates, types=types))
             return changes
@@ -430,16 +431,15 @@ class Collection:
         documents: Sequence[Document],
         vectors: SparseMatrix,
         rows: NDArray[np.int64],
-        updates: Mapping[str, tuple[NDArray[np.int64], list[Any]]],
+        updates: Updates,
     ) -> Changes:
         """Put ``documents`` in place of those at ``rows``, and change fields of others."""
         columns, _ = stored_columns(documents, self.fields)
         counts = self._counted([document.full_text for document in documents])
         before = {document.id for document in self._current.documents_at(rows)}
         after = {document.id for document in documents}
-        touched = np.unique(np.concatenate([np.zeros(0, np.int64), *(own for own, _ in updates.values())]))
-        fields = {self._current.document_id(row) for row in touched.tolist()}
-        changes = Changes(len(after - before), len(after & before), len(fields), len(before - after))
+        updated = len(_ids_of(self._current, updates))
+        changes = Changes(len(after - before), len(after & before), updated, len(before - after))
         self._store.apply(
             Change(
                 verb,
@@ -460,16 +460,15 @@ class Collection:
     ) -> Changes:
         if vectors is not None and self._current.has_passages:
             raise InputError("vectors of whole documents for a collection of passages: leave them out")
-        done, first = Changes(), 0
-        batches = batches_of(source, self.source_fields, AT_ONCE if vectors is None else max(1, len(vectors)))
-        for documents in batches:
-            own = None if vectors is None else vectors.slice(first, min(first + len(documents), len(vectors)))
-            first += len(documents)
-            if own is not None and len(own) != len(documents):
-                raise InputError(f"{first:,} documents, but {len(vectors or ()):,} vectors: give one for each")
-            done = done.plus(self.put(verb, documents, own, refuse_known))
-        if vectors is not None and first != len(vectors):
-            raise InputError(f"{first:,} documents, but {len(vectors):,} vectors: give one for each")
+        if vectors is not None:
+            documents = next(batches_of(source, self.source_fields, len(vectors) + 1), [])
+            if len(documents) != len(vectors):
+                found = "more" if len(documents) > len(vectors) else f"{len(documents):,}"
+                raise InputError(f"vectors: {len(vectors):,}, documents: {found}; give each document one vector")
+            return self.put(verb, documents, vectors, refuse_known)
+        done = Changes()
+        for documents in batches_of(source, self.source_fields, AT_ONCE):
+            done = done.plus(self.put(verb, documents, None, refuse_known))
         return done
 
     def put(
@@ -479,7 +478,11 @@ class Collection:
         vectors: SparseMatrix | None = None,
         refuse_known: bool = False,
     ) -> Changes:
-        """Add documents in place of those with the same ids, in one change."""
+        """Add documents in place of those with the same ids, in one change.
+
+        Raises:
+            InputError, MismatchError, StorageError: as for `add`.
+        """
         with self._changing() as current:
             check_ids(documents)
             given = prepared(documents, current.fields, self._store.about.passages)
@@ -499,6 +502,9 @@ class Collection:
         texts = [given.rows[at].full_text for at in written]
         counts = self._counted(texts) if vectors is None or self._encoder.learns else None
         corpus = self._difference(counts, rows)
+        more = list(counts.terms) if counts else []
+        if vectors is not None:
+            more += self._more_terms(vectors, len(more))
         matrix = vectors if vectors is not None else self._encoded(texts, counts, corpus)
         self._store.apply(
             Change(
@@ -511,14 +517,12 @@ class Collection:
                 self._updates(given.rows_of(found.updated), found.rows, given.columns),
                 given.types,
                 corpus,
-                [*(counts.terms if counts else ()), *self._more_terms(matrix)],
+                more,
             )
         )
         return changes
 
-    def _updates(
-        self, places: Sequence[int], rows: NDArray[np.int64], columns: Mapping[str, list[Any]]
-    ) -> dict[str, tuple[NDArray[np.int64], list[Any]]]:
+    def _updates(self, places: Sequence[int], rows: NDArray[np.int64], columns: Mapping[str, list[Any]]) -> Updates:
         """New values of fields at ``rows``, int64[n], of which only these differ."""
         if not places:
             return {}
@@ -527,10 +531,8 @@ class Collection:
         for name in {*current.fields, *columns}:
             own = columns.get(name)
             new = [own[at] if own else None for at in places]
-            old = current.values_of(name, rows) if name in current.fields else [None] * len(new)
-            at = [i for i, (one, other) in enumerate(zip(new, old, strict=True)) if one != other]
-            if at:
-                updates[name] = rows[at], [new[i] for i in at]
+            if differ := _differing(current, name, rows, new):
+                updates[name] = differ
         return updates
 
     def _delete(self, rows: NDArray[np.int64], verb: str) -> Changes:
@@ -548,6 +550,8 @@ class Collection:
     @contextmanager
     def _changing(self) -> Iterator[Generation]:
         """The newest generation, which nobody else changes meanwhile; the store is looked after when it has changed."""
+        if self._closed:
+            raise InputError(f"the collection {self.folder} is closed: open it again")
         if self._pinned is not None:
             raise InputError(f"opened at generation {self._pinned.number}, which stays: open the newest, or rollback")
         with self._store.changing() as current:
@@ -555,14 +559,14 @@ class Collection:
         self._maintenance.look()
 
     def _counted(self, texts: Sequence[str]) -> Counted | None:
-        return counted(self._encoder, texts)
+        return counted(self.searcher.encoder, texts)  # it knows the terms of other processes, too
 
     def _difference(self, new: Counted | None, rows: NDArray[np.int64]) -> Corpus | None:
         """What counts change by when the documents at ``rows`` go; None where nothing is counted."""
         if not self._encoder.learns:
             return None
         old = [document.full_text for document in self._current.documents_at(rows)]
-        gone = counted(self._encoder, old)
+        gone = self._counted(old)
         return difference(new.matrix if new else None, gone.matrix if gone else None)
 
     def _encoded(self, texts: Sequence[str], counts: Counted | None, corpus: Corpus | None) -> SparseMatrix:
@@ -582,8 +586,8 @@ class Collection:
 
     def _weights(self, documents: Sequence[Document], vectors: SparseMatrix) -> SparseMatrix:
         """Vectors of documents by all that is counted now: those of BM25 depend on it."""
-        known = self._counts.at(self._store.contents, self._current.number) or NOTHING
-        found = self._encoder.following(known).encoded_with([document.full_text for document in documents], None)
+        encoder = self.searcher.encoder  # it knows the terms that came last, too
+        found = encoder.encoded_with([document.full_text for document in documents], None)
         return found.matrix.widened(vectors.dim)
 
     def _fitting(self, matrix: SparseMatrix) -> SparseMatrix:
@@ -591,12 +595,12 @@ class Collection:
         check_summable(matrix)
         return matrix
 
-    def _more_terms(self, matrix: SparseMatrix) -> list[str]:
-        """Names of terms without one: vectors that were given may have more terms than the collection."""
-        extra = matrix.dim - max(self._current.dim, self._encoder.dim)
-        if extra <= 0 or self._encoder.learns:
+    def _more_terms(self, matrix: SparseMatrix, new: int) -> list[str]:
+        """Names of terms without one: vectors that were given may have more terms than the collection and ``new``."""
+        extra = matrix.dim - max(self._current.dim, self._encoder.dim) - new
+        if extra <= 0:
             return []
-        if getattr(self._encoder, "named", True):
+        if self._encoder.learns or getattr(self._encoder, "named", True):
             raise MismatchError(
                 f"vectors over {matrix.dim:,} terms, collection over {self._current.dim:,}: encode documents with the "
                 "collection's own encoder"
@@ -634,6 +638,35 @@ def _without_passage(name: str, fields: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
+def _new_values(
+    current: Generation, documents: Sequence[Document], rows: NDArray[np.int64]
+) -> tuple[Updates, dict[str, str]]:
+    """The fields of ``documents`` that differ from what is at ``rows``, int64[n]; and types of those that are new."""
+    columns, types = stored_columns(documents, current.fields)
+    named = {name for document in documents for name in document.fields}
+    updates = {}
+    for name in named & {*current.fields, *types}:  # None for a field that is unknown says nothing
+        at = [i for i, document in enumerate(documents) if name in document.fields]
+        values = columns.get(name)
+        if differ := _differing(current, name, rows[at], [values[i] if values else None for i in at]):
+            updates[name] = differ
+    return updates, types
+
+
+def _ids_of(current: Generation, updates: Updates) -> set[str]:
+    """Ids of the documents whose fields change."""
+    return {current.document_id(row) for rows, _ in updates.values() for row in rows.tolist()}
+
+
+def _differing(
+    current: Generation, name: str, rows: NDArray[np.int64], new: Sequence[Any]
+) -> tuple[NDArray[np.int64], list[Any]] | None:
+    """The rows at which ``new`` values of a field are others than those that are there, with these; None for none."""
+    old = current.values_of(name, rows) if name in current.fields else [None] * len(new)
+    at = [i for i, (one, other) in enumerate(zip(new, old, strict=True)) if one != other]
+    return (rows[at], [new[i] for i in at]) if at else None
+
+
 def _alive_in(one: Generation, other: Generation) -> NDArray[np.bool_]:
     """Which rows of a generation are documents of another one too, bool[rows]."""
     masks = other.alive_by_piece()
@@ -644,7 +677,7 @@ def _alive_in(one: Generation, other: Generation) -> NDArray[np.bool_]:
     return found
 
 
-def _fields_back(old: Generation, current: Generation) -> dict[str, tuple[NDArray[np.int64], list[Any]]]:
+def _fields_back(old: Generation, current: Generation) -> Updates:
     """Values of fields of the documents that are in both generations, where they were others."""
     both = np.flatnonzero((current.alive.mask != 0) & _alive_in(current, old))
     places = old.rows_at(current, both)

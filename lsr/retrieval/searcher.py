@@ -60,21 +60,23 @@ class Searcher:
         return f"<Searcher of {self.generation!r}>"
 
     @classmethod
-    def open(cls, folder: str | Path, encoder: Encoder | None = None) -> Searcher:
-        """Open the newest generation of a collection with the encoder saved in it, and stay there.
+    def open(cls, folder: str | Path, encoder: Encoder | None = None, generation: int | None = None) -> Searcher:
+        """Open one generation of a collection with the encoder saved in it, and stay there.
 
         Args:
             folder: made by `index_documents`.
             encoder: the same encoder, where it is loaded already.
+            generation: one that is kept; None takes the newest.
 
         Raises:
             StorageError: no collection, another format version, or damage.
             MismatchError: another encoder made it.
+            InputError: no such generation.
             EncoderError: the saved encoder cannot be loaded.
         """
         from lsr.retrieval.collection import Collection
 
-        with Collection.open(folder, encoder) as collection:
+        with Collection.open(folder, encoder, generation=generation) as collection:
             return collection.searcher
 
     def search(

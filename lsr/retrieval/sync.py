@@ -78,7 +78,11 @@ class Sync:
             self._write()
 
     def finish(self) -> Changes:
-        """Write what waits, and delete what the source does not name; what was done."""
+        """Write what waits, and delete what the source does not name; what was done.
+
+        Raises:
+            InputError: the source had no documents.
+        """
         if not self.documents:
             raise InputError("no documents: the source is empty, and syncing to it would delete everything; use delete")
         current = self._collection.store.current

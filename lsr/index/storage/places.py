@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -25,6 +26,7 @@ from lsr.index.storage.records import About, SegmentInfo, State
 
 SEGMENTS, ENCODERS = "segments", "encoders"
 DATABASES = [path.name for name in (catalogue.NAME, catalogue.NEW) for path in catalogue.files_of(Path(name))]
+PASSING = {lock.NAME, f"{catalogue.NAME}-shm"}
 OURS = {*DATABASES, SEGMENTS, ENCODERS, lock.NAME}
 
 
@@ -142,8 +144,13 @@ def make_root(folder: Path) -> None:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files of a collection."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.name != lock.NAME)
+    """Bytes of all files of a collection, without those that only processes that have it open need."""
+    found = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # a merge has removed it
+                found += Path(place, name).stat().st_size if name not in PASSING else 0
+    return found
 
 
 def _listed(folder: Path) -> list[Path]:
