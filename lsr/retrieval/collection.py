@@ -527,6 +527,8 @@ class Collection:
         if self._pinned is not None:
             raise InputError(f"opened at generation {self._pinned.number}, which stays: open the newest, or rollback")
         with self._store.changing() as current:
+            with self._preparing:
+                self._learn_terms()
             yield current
         self._maintenance.look()
 
@@ -558,6 +560,8 @@ class Collection:
 
     def _weights(self, documents: Sequence[Document], vectors: SparseMatrix) -> SparseMatrix:
         """Vectors of documents by all that is counted now: those of BM25 depend on it."""
+        with self._preparing:
+            self._learn_terms()
         known = self._counts.at(self._store.contents, self._current.number) or NOTHING
         found = self._encoder.following(known).encoded_with([document.full_text for document in documents], None)
         return found.matrix.widened(vectors.dim)
@@ -581,13 +585,16 @@ class Collection:
 
     def _searcher_of(self, generation: Generation) -> Searcher:
         """With an encoder that follows the documents of the generation."""
-        contents = self._store.contents
-        counts, terms = self._counts.at(contents, generation.number), contents.new_terms
-        encoder = self._encoder
+        self._learn_terms()
+        counts = self._counts.at(self._store.contents, generation.number)
+        return Searcher(generation, self._encoder if counts is None else self._encoder.following(counts))
+
+    def _learn_terms(self) -> None:
+        """Let the encoder know all terms of the collection."""
+        terms = self._store.contents.new_terms
         new, self._given = terms[self._given :], len(terms)
-        if counts is not None or new:
-            encoder = encoder.following(counts or NOTHING, new)
-        return Searcher(generation, encoder)
+        if new:
+            self._encoder.following(NOTHING, new)
 
 
 def _identity(encoder: Encoder | None) -> str | None:

@@ -67,8 +67,8 @@ class Contents:
         self.state: State
         if database is None:
             self._take(format_2.read(folder))
-        else:
-            self.refresh()
+        elif not self.refresh():
+            raise StorageError(f"{self.path} is damaged (it is empty): {WAY_OUT}")
 
     @property
     def path(self) -> Path:
