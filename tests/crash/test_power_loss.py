@@ -47,18 +47,19 @@ def broken(trials, workload):
     return found
 
 
-def test_without_syncs_of_changes_only_the_latest_are_lost(scratch):
+@pytest.mark.parametrize("seed", range(20 if SCALED else 2))
+def test_without_syncs_of_changes_only_the_latest_are_lost(seed, scratch):
     """``durability="os"`` is a promise over a kill; over the power a collection is still what it was some time ago."""
-    start, workload, lost = make(scratch / "start"), Workload(3, 8, ("add", "upsert", "delete", "update", "flush")), 0
+    start, lost = make(scratch / "start"), 0
+    workload = Workload(seed, 12, ("add", "upsert", "delete", "update", "flush"))
     states = [START]
     for step in workload.steps():
         states.append(step.after(states[-1]))
     work = partial(perform, workload=workload, durability="os")
-    for trial in power_cuts(start, scratch, work, range(EACH)):
+    for trial in power_cuts(start, scratch, work, range(EACH), images=2):
         expected = Expected(START)
         expected.states = states
-        found = expected.check(trial.folder)
-        lost += found not in Expected(START).done(workload, trial.acknowledged).states
+        lost += expected.check(trial.folder) not in Expected(START).done(workload, trial.acknowledged).states
     assert lost
 
 

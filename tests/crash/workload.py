@@ -70,7 +70,7 @@ class Step(NamedTuple):
 
 
 class Workload(NamedTuple):
-    """Steps by their seed, the first of which has the number ``first``."""
+    """Steps by their seed: ``size`` random ones of ``verbs``, or with 0 these, in their order."""
 
     seed: int
     size: int = 10
@@ -79,13 +79,14 @@ class Workload(NamedTuple):
     def steps(self) -> list[Step]:
         """All steps."""
         random = Random(self.seed)
-        return [self._step(random, self.seed * 1000 + at) for at in range(self.size)]
+        verbs = random.choices(self.verbs, k=self.size) if self.size else self.verbs
+        return [_step(random, self.seed * 1000 + at, verb) for at, verb in enumerate(verbs)]
 
-    def _step(self, random: Random, number: int) -> Step:
-        verb = random.choice(self.verbs)
-        names = [f"n{number}-{at}" for at in range(random.randint(1, 4))] if verb == "add" else _some(random)
-        own = {name: (_text(random), random.choice((None, 0, 1, 2, 3))) for name in names}
-        return Step(number, verb, own)
+
+def _step(random: Random, number: int, verb: str) -> Step:
+    names = [f"n{number}-{at}" for at in range(random.randint(1, 4))] if verb == "add" else _some(random)
+    own = {name: (_text(random), random.choice((None, 0, 1, 2, 3))) for name in names}
+    return Step(number, verb, own)
 
 
 def _some(random: Random) -> list[str]:
