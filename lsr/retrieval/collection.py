@@ -549,7 +549,7 @@ class Collection:
             return _empty(self._current.dim)
         encoder = self._encoder
         if corpus is not None:
-            known = self._counts.at(self._store.contents, self._current.number) or NOTHING
+            known = self._counts.at(self._current) or NOTHING
             encoder = encoder.following(with_change(known, corpus))
         size = max(1, encoder.batch_documents)
         parts = []
@@ -562,7 +562,7 @@ class Collection:
         """Vectors of documents by all that is counted now: those of BM25 depend on it."""
         with self._preparing:
             self._learn_terms()
-        known = self._counts.at(self._store.contents, self._current.number) or NOTHING
+        known = self._counts.at(self._current) or NOTHING
         found = self._encoder.following(known).encoded_with([document.full_text for document in documents], None)
         return found.matrix.widened(vectors.dim)
 
@@ -586,7 +586,7 @@ class Collection:
     def _searcher_of(self, generation: Generation) -> Searcher:
         """With an encoder that follows the documents of the generation."""
         self._learn_terms()
-        counts = self._counts.at(self._store.contents, generation.number)
+        counts = self._counts.at(generation)
         return Searcher(generation, self._encoder if counts is None else self._encoder.following(counts))
 
     def _learn_terms(self) -> None:

@@ -1,4 +1,4 @@
-"""A writer is killed at any moment, again and again on one folder: nothing acknowledged is lost, nothing is there twice.
+"""A writer is killed at any moment, again and again on one folder: nothing acknowledged is lost, nothing comes twice.
 
 `make crash` does so 1,000 times.
 """
@@ -11,8 +11,8 @@ import pytest
 
 from lsr.errors import LsrError
 from tests.crash.killing import Victims
-from tests.crash.workload import KINDS, START, Expected, Workload, make
 from tests.crash.scale import SCALED
+from tests.crash.workload import KINDS, START, Expected, Workload, make
 
 KILLS = 1000 if SCALED else 60
 MICROSECONDS = 30_000

@@ -66,4 +66,3 @@ def without_errors() -> Iterator[None]:
 
     with patch.object(Contents, "write", hopeful):
         yield
-

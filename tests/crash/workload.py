@@ -100,7 +100,8 @@ def _text(random: Random) -> str:
 def records(docs: Docs) -> list[dict[str, Any]]:
     """Documents as a source gives them."""
     return [
-        {"id": name, "text": text, **({} if price is None else {"price": price})} for name, (text, price) in docs.items()
+        {"id": name, "text": text, **({} if price is None else {"price": price})}
+        for name, (text, price) in docs.items()
     ]
 
 

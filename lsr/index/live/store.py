@@ -145,17 +145,20 @@ class Store:
         Raises:
             StorageError: damage.
         """
-        if self._database is None or self._lock is not None or not self._reading.acquire(blocking=False):
+        if self._lock is None and self._reading.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._reading.release()
+
+    def _look(self) -> None:
+        """Follow others, unless this process has begun to write."""
+        if self._database is None or self._lock is not None:
             return
-        try:
-            if self._lock is not None:  # another thread writes since
-                return
-            self._looked, version = time.monotonic(), self._database.version()
-            if version != self._version:
-                self._follow()
-                self._version = version
-        finally:
-            self._reading.release()
+        self._looked, version = time.monotonic(), self._database.version()
+        if version != self._version:
+            self._follow()
+            self._version = version
 
     def at(self, number: int) -> Generation:
         """A generation that is kept.
@@ -165,7 +168,7 @@ class Store:
             StorageError: damage.
         """
         current = self._current
-        return current if number == current.number else open_generation(self._contents, number, current)
+        return current if number == current.number else open_generation(self._contents.frozen(), number, current)
 
     def history(self) -> dict[int, GenerationInfo]:
         """The generations that are kept, oldest first."""

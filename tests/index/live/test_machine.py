@@ -149,9 +149,7 @@ class Machine(RuleBasedStateMachine):
         same = {name for name, (text, _) in given.items() if name in self.docs and self.docs[name].text == text}
         after = {name: doc.text for name, doc in self.docs.items()} | {name: text for name, (text, _) in given.items()}
         return self.docs | {
-            name: Doc(
-                text, own, self.docs[name].vector if name in same else self.way.weighed(text, [*after.values()])
-            )
+            name: Doc(text, own, self.docs[name].vector if name in same else self.way.weighed(text, [*after.values()]))
             for name, (text, own) in given.items()
         }
 
