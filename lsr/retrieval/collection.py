@@ -92,6 +92,7 @@ class Collection:
         self._store, self._encoder = store, encoder.fresh()
         self._maintenance = Maintenance(store, background)
         self._counts, self._given, self._preparing = Counts(), 0, threading.Lock()
+        self._syncing = threading.Lock()
         self._pinned = None if generation is None else store.at(generation)
         self._searcher = self._searcher_of(self._current)
 
@@ -348,7 +349,8 @@ class Collection:
         """
         from lsr.retrieval.sync import sync
 
-        return sync(self, source, dry_run, progress)
+        with self._syncing:  # two at once would delete what the other one adds
+            return sync(self, source, dry_run, progress)
 
     def flush(self) -> None:
         """Write the newest documents into a segment, and wait for it.
@@ -516,10 +518,10 @@ class Collection:
             self._store.apply(Change(verb, changes.counts, deleted=rows, corpus=self._difference(None, rows)))
         return changes
 
-    def delete_rows(self, rows: NDArray[np.int64], verb: str) -> Changes:
-        """Delete the documents at ``rows``, int64[n], of the newest generation."""
-        with self._changing():
-            return self._delete(rows, verb)
+    def delete_rows(self, choose: Callable[[Generation], NDArray[np.int64]], verb: str) -> Changes:
+        """Delete the documents at the rows, int64[n], that ``choose`` finds in the newest generation."""
+        with self._changing() as current:
+            return self._delete(choose(current), verb)
 
     @contextmanager
     def _changing(self) -> Iterator[Generation]:
