@@ -72,7 +72,7 @@ def together(*works):
         raise errors[0]
 
 
-def looking(collection, done):
+def looking(collection, done, pause=0.002):
     """Looks until it is done; each version is as new as the one before."""
 
     def work():
@@ -81,7 +81,7 @@ def looking(collection, done):
             version = look(collection)
             assert version >= seen
             seen = version
-            time.sleep(0.002)  # lets others have the interpreter
+            time.sleep(pause)  # lets others have the processor
         assert look(collection) == LAST
 
     return work
@@ -102,7 +102,8 @@ def test_readers_see_one_generation_while_segments_are_merged(folder, background
         lsr.Collection.open(folder, background=background) as writer,
         lsr.Collection.open(folder, refresh=0.0) as other,
     ):
-        together(write, looking(writer, done), looking(other, done))
+        pause = 0.05 if background else 0.002  # segments are written by a process that gives way to others
+        together(write, looking(writer, done, pause), looking(other, done, pause))
 
 
 def test_another_process_moves_on_within_its_refresh(folder):

@@ -1,0 +1,107 @@
+"""What happens when another thread, a fault or a change comes at exactly the wrong moment?"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import closing
+
+import pytest
+
+import lsr
+from lsr.encoders import load
+from lsr.errors import InputError, StorageError
+from lsr.index.live import store as stores
+from lsr.index.live import tiers
+from lsr.retrieval import sync as syncs
+from tests.crash.conftest import scratch  # noqa: F401  a folder in memory
+
+START = [{"id": f"d{at}", "text": f"red w{at}"} for at in range(6)]
+
+
+@pytest.fixture
+def shop(scratch, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(tiers, "FLUSH_DOCUMENTS", 6)
+    lsr.Collection.create(scratch / "shop", START, load("bm25:none")).close()
+    with lsr.Collection.open(scratch / "shop", background=False) as collection:
+        yield collection
+
+
+def found(collection, word):
+    return [hit.id for hit in collection.search(word, 9, exact=True)]
+
+
+def test_new_terms_are_known_to_a_writer_that_never_searched(shop):
+    for word in ("blue", "green", "black"):
+        shop.add([{"id": word, "text": f"{word} hat"}])
+    shop.compact()
+    assert len(set(shop.searcher.encoder.terms)) == shop.searcher.generation.dim == 7 + 4
+    assert [found(shop, word) for word in ("blue", "green", "black")] == [["blue"], ["green"], ["black"]]
+    assert sorted(found(shop, "hat")) == ["black", "blue", "green"]
+
+
+def test_a_search_that_was_begun_before_everything_was_compacted_knows_its_statistics(shop, monkeypatch):
+    before = shop.store.current
+    shop.add([{"id": "new", "text": "red"}])
+    shop.compact()
+    monkeypatch.setattr(type(shop), "_current", property(lambda _: before))
+    assert shop.searcher.encoder.seen().documents == 6
+    assert found(shop, "w3") == ["d3"]
+
+
+def test_sync_deletes_no_others_when_segments_are_merged_meanwhile(shop, monkeypatch):
+    shop.delete("d0")
+    without, merging = syncs._without, []
+
+    def chosen(*arguments):
+        rows = without(*arguments)
+        merging.append(threading.Thread(target=shop.compact))
+        merging[-1].start()
+        merging[-1].join(0.3)
+        return rows
+
+    monkeypatch.setattr(syncs, "_without", chosen)
+    shop.sync(START[3:])
+    for thread in merging:
+        thread.join()
+    assert sorted(one.id for one in shop) == ["d3", "d4", "d5"]
+
+
+def test_a_change_that_could_not_be_opened_is_seen_by_the_next_one(shop, monkeypatch):
+    real = stores.open_generation
+
+    def failing(*arguments, **more):
+        monkeypatch.setattr(stores, "open_generation", real)
+        raise StorageError("the disk cannot be read")
+
+    shop.flush()
+    monkeypatch.setattr(stores, "open_generation", failing)
+    with pytest.raises(StorageError, match="cannot be read"):
+        shop.add([{"id": "new", "text": "blue"}])
+    with pytest.raises(InputError, match="is there already"):
+        shop.add([{"id": "new", "text": "blue"}])
+    assert found(shop, "blue") == ["new"]
+
+
+def test_a_reader_that_could_not_follow_tries_again(shop, monkeypatch):
+    real = stores.open_generation
+    with lsr.Collection.open(shop.folder, refresh=0.0) as reader:
+        shop.add([{"id": "new", "text": "blue"}])
+
+        def failing(*arguments, **more):
+            raise StorageError("the disk cannot be read")
+
+        monkeypatch.setattr(stores, "open_generation", failing)
+        with pytest.raises(StorageError, match="cannot be read"):
+            reader.search("red")
+        monkeypatch.setattr(stores, "open_generation", real)
+        assert found(reader, "blue") == ["new"]
+
+
+def test_a_catalogue_without_records_is_damage(shop):
+    shop.close()
+    with closing(sqlite3.connect(shop.folder / "catalogue.db")) as database, database:
+        database.execute("DELETE FROM records")
+        database.execute("UPDATE digest SET value = zeroblob(16)")
+    with pytest.raises(StorageError, match="is damaged"):
+        lsr.Collection.open(shop.folder)
