@@ -44,6 +44,7 @@ def test_a_search_that_was_begun_before_everything_was_compacted_knows_its_stati
     before = shop.store.current
     shop.add([{"id": "new", "text": "red"}])
     shop.compact()
+    assert len(found(shop, "red")) == 7
     monkeypatch.setattr(type(shop), "_current", property(lambda _: before))
     assert shop.searcher.encoder.seen().documents == 6
     assert found(shop, "w3") == ["d3"]
@@ -51,19 +52,19 @@ def test_a_search_that_was_begun_before_everything_was_compacted_knows_its_stati
 
 def test_sync_deletes_no_others_when_segments_are_merged_meanwhile(shop, monkeypatch):
     shop.delete("d0")
-    without, merging = syncs._without, []
+    without, merging, before = syncs._without, [], shop.generation
 
-    def chosen(*arguments):
-        rows = without(*arguments)
-        merging.append(threading.Thread(target=shop.compact))
-        merging[-1].start()
-        merging[-1].join(0.3)
+    def chosen(generation, seen):
+        rows = without(generation, seen)
+        if generation.number > before:
+            merging.append(threading.Thread(target=shop.compact))
+            merging[-1].start()
+            merging[-1].join(0.3)
         return rows
 
     monkeypatch.setattr(syncs, "_without", chosen)
-    shop.sync(START[3:])
-    for thread in merging:
-        thread.join()
+    shop.sync([*START[3:5], {"id": "d5", "text": "blue"}])
+    merging[0].join()
     assert sorted(one.id for one in shop) == ["d3", "d4", "d5"]
 
 
