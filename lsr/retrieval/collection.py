@@ -91,7 +91,8 @@ class Collection:
     def __init__(self, store: Store, encoder: Encoder, background: bool = True, generation: int | None = None) -> None:
         self._store, self._encoder = store, encoder.fresh()
         self._maintenance = Maintenance(store, background)
-        self._counts, self._given, self._preparing = Counts(), 0, threading.Lock()
+        self._counts, self._preparing = Counts(), threading.Lock()
+        self._terms, self._made_by = list[str](), store.about.encoder
         self._syncing = threading.Lock()
         self._pinned = None if generation is None else store.at(generation)
         self._searcher = self._searcher_of(self._current)
@@ -530,7 +531,7 @@ class Collection:
             raise InputError(f"opened at generation {self._pinned.number}, which stays: open the newest, or rollback")
         with self._store.changing() as current:
             with self._preparing:
-                self._learn_terms()
+                self._learn_terms(current)
             yield current
         self._maintenance.look()
 
@@ -563,7 +564,7 @@ class Collection:
     def _weights(self, documents: Sequence[Document], vectors: SparseMatrix) -> SparseMatrix:
         """Vectors of documents by all that is counted now: those of BM25 depend on it."""
         with self._preparing:
-            self._learn_terms()
+            self._learn_terms(self._current)
         known = self._counts.at(self._current) or NOTHING
         found = self._encoder.following(known).encoded_with([document.full_text for document in documents], None)
         return found.matrix.widened(vectors.dim)
@@ -587,16 +588,20 @@ class Collection:
 
     def _searcher_of(self, generation: Generation) -> Searcher:
         """With an encoder that follows the documents of the generation."""
-        self._learn_terms()
+        self._learn_terms(generation)
         counts = self._counts.at(generation)
         return Searcher(generation, self._encoder if counts is None else self._encoder.following(counts))
 
-    def _learn_terms(self) -> None:
-        """Let the encoder know all terms of the collection."""
-        terms = self._store.contents.new_terms
-        new, self._given = terms[self._given :], len(terms)
-        if new:
-            self._encoder.following(NOTHING, new)
+    def _learn_terms(self, generation: Generation) -> None:
+        """Let the encoder know all terms of a generation; where another collection has come instead, load its own."""
+        about, terms = generation.summary.about, generation.summary.new_terms
+        both = min(len(terms), len(self._terms))
+        if about.encoder != self._made_by or terms[:both] != self._terms[:both]:
+            self._encoder, self._made_by, self._terms = encoder_of(self.folder, about).fresh(), about.encoder, []
+            self._counts, both = Counts(), 0
+        if terms[both:]:
+            self._encoder.following(NOTHING, terms[both:])
+            self._terms = terms
 
 
 def _identity(encoder: Encoder | None) -> str | None:

@@ -44,6 +44,7 @@ class Summary(NamedTuple):
         nonzeros: stored weights, those of deleted documents among them.
         corpora: what an encoder has counted, by generation, those up to ``oldest`` together.
         oldest: generation that is kept.
+        new_terms: names of those that came after the encoder was saved, in order.
     """
 
     generation: int
@@ -53,6 +54,7 @@ class Summary(NamedTuple):
     nonzeros: int
     corpora: Mapping[int, Corpus]
     oldest: int
+    new_terms: list[str]
 
 
 class Contents:
@@ -122,7 +124,9 @@ class Contents:
         state = self.state
         nonzeros = sum(segment.nonzeros for segment in state.segments.values())
         nonzeros += sum(len(batch.weights) // 4 for batch in state.batches.values())
-        return Summary(number, state.about, state.types, self.dim, nonzeros, state.corpora, min(state.generations))
+        terms = [name for one in state.terms.values() for name in one.names]
+        oldest = min(state.generations)
+        return Summary(number, state.about, state.types, self.dim, nonzeros, state.corpora, oldest, terms)
 
     @property
     def dim(self) -> int:
@@ -134,11 +138,6 @@ class Contents:
         """Number of the next term that is new."""
         ends = [terms.first + len(terms.names) for terms in self.state.terms.values()]
         return max(ends, default=self.state.about.base_terms)
-
-    @property
-    def new_terms(self) -> list[str]:
-        """Names of the terms that came after the encoder was saved, in order."""
-        return [name for terms in self.state.terms.values() for name in terms.names]
 
     def corpus(self, number: int) -> Corpus | None:
         """What an encoder has counted up to a generation; None where none counts."""

@@ -106,3 +106,16 @@ def test_a_catalogue_without_records_is_damage(shop):
         database.execute("UPDATE digest SET value = zeroblob(16)")
     with pytest.raises(StorageError, match="is damaged"):
         lsr.Collection.open(shop.folder)
+
+
+@pytest.mark.parametrize("encoder", ["bm25:none", "bm25"])
+def test_a_reader_follows_into_a_collection_that_takes_the_place_of_its_own(shop, encoder):
+    with lsr.Collection.open(shop.folder, refresh=0.0) as reader:
+        assert found(reader, "w3") == ["d3"]
+        shop.close()
+        others = [{"id": f"e{at}", "text": f"w{at} cities"} for at in (5, 3, 1)]
+        lsr.Collection.create(shop.folder, others, load(encoder)).close()
+        assert [found(reader, word) for word in ("w5", "w3", "w1", "red")] == [["e5"], ["e3"], ["e1"], []]
+        assert len(found(reader, "cities")) == 3
+        reader.upsert([{"id": "new", "text": "blue w3"}])
+        assert found(reader, "blue") == ["new"]
