@@ -104,8 +104,10 @@ class Collection:
     def __init__(self, store: Store, encoder: Encoder, background: bool = True, generation: int | None = None) -> None:
         self._store, self._encoder = store, encoder.fresh()
         self._maintenance = Maintenance(store, background)
-        self._counts, self._given, self._preparing = Counts(), 0, threading.Lock()
+        self._counts, self._preparing = Counts(), threading.Lock()
+        self._terms, self._made_by = list[str](), store.about.encoder
         self._closed = False
+        self._syncing = threading.Lock()
         self._pinned = None if generation is None else store.at(generation)
         self._searcher = self._searcher_of(self._current)
 
@@ -378,7 +380,8 @@ class Collection:
         """
         from lsr.retrieval.sync import sync
 
-        return sync(self, source, dry_run, progress)
+        with self._syncing:  # two at once would delete what the other one adds
+            return sync(self, source, dry_run, progress)
 
     def flush(self) -> None:
         """Write the newest documents into a segment, and wait for it.
@@ -542,10 +545,10 @@ class Collection:
             self._store.apply(Change(verb, changes.counts, deleted=rows, corpus=self._difference(None, rows)))
         return changes
 
-    def delete_rows(self, rows: NDArray[np.int64], verb: str) -> Changes:
-        """Delete the documents at ``rows``, int64[n], of the newest generation."""
-        with self._changing():
-            return self._delete(rows, verb)
+    def delete_rows(self, choose: Callable[[Generation], NDArray[np.int64]], verb: str) -> Changes:
+        """Delete the documents at the rows, int64[n], that ``choose`` finds in the newest generation."""
+        with self._changing() as current:
+            return self._delete(choose(current), verb)
 
     @contextmanager
     def _changing(self) -> Iterator[Generation]:
@@ -555,6 +558,8 @@ class Collection:
         if self._pinned is not None:
             raise InputError(f"opened at generation {self._pinned.number}, which stays: open the newest, or rollback")
         with self._store.changing() as current:
+            with self._preparing:
+                self._learn_terms(current)
             yield current
         self._maintenance.look()
 
@@ -575,7 +580,7 @@ class Collection:
             return _empty(self._current.dim)
         encoder = self._encoder
         if corpus is not None:
-            known = self._counts.at(self._store.contents, self._current.number) or NOTHING
+            known = self._counts.at(self._current) or NOTHING
             encoder = encoder.following(with_change(known, corpus))
         size = max(1, encoder.batch_documents)
         parts = []
@@ -586,8 +591,10 @@ class Collection:
 
     def _weights(self, documents: Sequence[Document], vectors: SparseMatrix) -> SparseMatrix:
         """Vectors of documents by all that is counted now: those of BM25 depend on it."""
-        encoder = self.searcher.encoder  # it knows the terms that came last, too
-        found = encoder.encoded_with([document.full_text for document in documents], None)
+        with self._preparing:
+            self._learn_terms(self._current)
+        known = self._counts.at(self._current) or NOTHING
+        found = self._encoder.following(known).encoded_with([document.full_text for document in documents], None)
         return found.matrix.widened(vectors.dim)
 
     def _fitting(self, matrix: SparseMatrix) -> SparseMatrix:
@@ -609,13 +616,20 @@ class Collection:
 
     def _searcher_of(self, generation: Generation) -> Searcher:
         """With an encoder that follows the documents of the generation."""
-        contents = self._store.contents
-        counts, terms = self._counts.at(contents, generation.number), contents.new_terms
-        encoder = self._encoder
-        new, self._given = terms[self._given :], len(terms)
-        if counts is not None or new:
-            encoder = encoder.following(counts or NOTHING, new)
-        return Searcher(generation, encoder)
+        self._learn_terms(generation)
+        counts = self._counts.at(generation)
+        return Searcher(generation, self._encoder if counts is None else self._encoder.following(counts))
+
+    def _learn_terms(self, generation: Generation) -> None:
+        """Let the encoder know all terms of a generation; where another collection has come instead, load its own."""
+        about, terms = generation.summary.about, generation.summary.new_terms
+        both = min(len(terms), len(self._terms))
+        if about.encoder != self._made_by or terms[:both] != self._terms[:both]:
+            self._encoder, self._made_by, self._terms = encoder_of(self.folder, about).fresh(), about.encoder, []
+            self._counts, both = Counts(), 0
+        if terms[both:]:
+            self._encoder.following(NOTHING, terms[both:])
+            self._terms = terms
 
 
 def _identity(encoder: Encoder | None) -> str | None:

@@ -85,16 +85,16 @@ class Sync:
         """
         if not self.documents:
             raise InputError("no documents: the source is empty, and syncing to it would delete everything; use delete")
-        current = self._collection.store.current
-        gone = _without(current, np.unique(np.concatenate(self._seen)))
         if self._dry_run:
-            return self._done._replace(deleted=current.count(Allowed.of_rows(gone, current.rows)))
-        self._write()
-        if gone.size:  # the rows may have other numbers now
             current = self._collection.store.current
-            gone = _without(current, np.unique(np.concatenate(self._seen)))
-            self._done = self._done.plus(self._collection.delete_rows(gone, "sync"))
+            return self._done._replace(deleted=current.count(Allowed.of_rows(self._gone(current), current.rows)))
+        self._write()
+        self._done = self._done.plus(self._collection.delete_rows(self._gone, "sync"))
         return self._done
+
+    def _gone(self, generation: Generation) -> NDArray[np.int64]:
+        """The rows of documents that the source does not name."""
+        return _without(generation, np.unique(np.concatenate(self._seen)))
 
     def _write(self) -> None:
         if self._waiting:

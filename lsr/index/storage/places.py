@@ -21,7 +21,7 @@ import msgspec
 
 from lsr.errors import StorageError
 from lsr.index.storage import catalogue, format_2, lock
-from lsr.index.storage.files import Files, describe_files, sync_folder
+from lsr.index.storage.files import Files, describe_files, make_folder, sync_folder, sync_folders
 from lsr.index.storage.records import About, SegmentInfo, State
 
 SEGMENTS, ENCODERS = "segments", "encoders"
@@ -32,7 +32,7 @@ OURS = {*DATABASES, SEGMENTS, ENCODERS, lock.NAME}
 
 def new_segment(folder: Path) -> str:
     """The name of a segment that was never there, and that no other writer takes."""
-    (folder / SEGMENTS).mkdir(exist_ok=True)
+    make_folder(folder / SEGMENTS)
     numbers = [path.name.split("-")[0] for path in (folder / SEGMENTS).iterdir()]
     last = max((int(number) for number in numbers if number.isdigit()), default=0)
     return f"{SEGMENTS}/{last + 1:06d}-{secrets.token_hex(4)}"
@@ -52,8 +52,8 @@ def save_encoder(folder: Path, fingerprint: str, save: Callable[[Path], None]) -
         new.rename(folder / place)
     finally:
         shutil.rmtree(new, ignore_errors=True)
-    for path in (folder / place, folder / ENCODERS, folder):
-        sync_folder(path)
+    sync_folders(folder / ENCODERS)
+    sync_folder(folder)
     return place, found
 
 
@@ -135,7 +135,7 @@ def make_root(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise StorageError(f"cannot write to {folder}: it is a file; name another folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     if catalogue.is_there(folder) or format_2.is_there(folder):
         return
     foreign = sorted(path.name for path in folder.iterdir() if path.name not in OURS and not format_2.is_ours(path))

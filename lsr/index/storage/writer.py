@@ -179,6 +179,7 @@ class CollectionWriter:
             with Catalogue(self._root, writing=True, durability=self._durability) as database:
                 sums = database.sums()
                 database.write(put, sums.keys() - put.keys(), sums)
+                database.sync()
         else:
             catalogue.create(self._root, put, self._durability)
         self._committed = True

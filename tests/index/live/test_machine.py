@@ -128,10 +128,12 @@ class Machine(RuleBasedStateMachine):
         self.past = {1: self.docs}
 
     def teardown(self):
-        self.check_fresh()
-        self.collection.close()
-        self.reader.close()
-        shutil.rmtree(self.place)
+        try:
+            self.check_fresh()
+        finally:
+            self.collection.close()
+            self.reader.close()
+            shutil.rmtree(self.place)
 
     def changed(self, after, *between):
         """The documents are others now, by one generation for each state."""
@@ -228,17 +230,11 @@ class Machine(RuleBasedStateMachine):
         assert done.added == len(source.keys() - self.docs.keys())
         if dry_run:
             return
-        after = {name: doc for name, doc in upserted.items() if name in source}
-        if plain(upserted) != plain(self.docs):
-            self.changed(upserted)
+        between = [] if plain(upserted) == plain(self.docs) else [upserted]
         if gone:
-            self.changed(after) if plain(upserted) == plain(self.docs) else self._deleted_too(after)
-
-    def _deleted_too(self, after):
-        """Syncing was two changes."""
-        between = self.docs
-        del self.past[max(self.past)]
-        self.changed(after, between)
+            self.changed({name: doc for name, doc in upserted.items() if name in source}, *between)
+        elif between:
+            self.changed(upserted)
 
     @rule()
     def flush(self):
