@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +32,9 @@ from lsr.index.fields.filters import Filter
 from lsr.index.live.maintenance import Maintenance
 from lsr.index.live.snapshots import snapshot
 from lsr.index.storage.records import Corpus, GenerationInfo
-from lsr.retrieval.counting import NOTHING, Counts, counted, difference, with_change
-from lsr.retrieval.ingest import index_documents
-from lsr.retrieval.opening import encoder_of
-from lsr.retrieval.preparing import (
+from lsr.retrieval.changing.changes import Changes
+from lsr.retrieval.changing.counting import counted, difference, with_change
+from lsr.retrieval.changing.preparing import (
     Difference,
     Prepared,
     Source,
@@ -46,45 +45,16 @@ from lsr.retrieval.preparing import (
     prepared,
     stored_columns,
 )
-from lsr.retrieval.preparing import difference as difference_of
+from lsr.retrieval.changing.preparing import difference as difference_of
+from lsr.retrieval.following import Following
+from lsr.retrieval.ingest import index_documents
+from lsr.retrieval.opening import identity
 from lsr.retrieval.searcher import Hit, Page, Searcher
 from lsr.sparse import SparseMatrix, check_summable, concatenate
 
-IN_WORDS = {"fields": "updated"}  # as the verb that changes only fields
 AT_ONCE = 8192  # documents of one change at most, where a source is streamed
 
 Updates = dict[str, tuple[NDArray[np.int64], list[Any]]]  # by field: rows, int64[n], and their new values
-
-
-class Changes(NamedTuple):
-    """What a verb did, in documents.
-
-    Attributes:
-        added: that were not there.
-        changed: whose title or text is new.
-        fields: of which only fields are new; nothing was encoded.
-        deleted: that are gone.
-        unchanged: that were there as they are.
-    """
-
-    added: int = 0
-    changed: int = 0
-    fields: int = 0
-    deleted: int = 0
-    unchanged: int = 0
-
-    def __str__(self) -> str:
-        words = (f"{count:,} {IN_WORDS.get(name, name)}" for name, count in self._asdict().items() if count)
-        return ", ".join(words) or "nothing changed"
-
-    def plus(self, other: Changes) -> Changes:
-        """Both together."""
-        return Changes(*map(sum, zip(self, other, strict=True)))
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Those that changed something, for the history."""
-        return {name: count for name, count in self._asdict().items() if count and name != "unchanged"}
 
 
 class Collection:
@@ -95,17 +65,19 @@ class Collection:
 
     Args:
         store: of the documents and vectors.
-        encoder: that made them; what it learned from a corpus does not count.
+        encoder: that made them, where it is loaded already; what it learned from a corpus does not count.
         background: whether segments are written and merged in a process of their own, beside searches and changes;
             otherwise by the change that makes it necessary.
         generation: where it stays; None follows the newest one.
     """
 
-    def __init__(self, store: Store, encoder: Encoder, background: bool = True, generation: int | None = None) -> None:
-        self._store, self._encoder = store, encoder.fresh()
+    def __init__(
+        self, store: Store, encoder: Encoder | None = None, background: bool = True, generation: int | None = None
+    ) -> None:
+        self._store = store
+        self._following = Following(store.folder, store.about, encoder)
         self._maintenance = Maintenance(store, background)
-        self._counts, self._preparing = Counts(), threading.Lock()
-        self._terms, self._made_by = list[str](), store.about.encoder
+        self._preparing = threading.Lock()  # what follows is followed by one thread
         self._closed = False
         self._syncing = threading.Lock()
         self._pinned = None if generation is None else store.at(generation)
@@ -138,9 +110,9 @@ class Collection:
             InputError: no such generation.
             EncoderError: the saved encoder cannot be loaded.
         """
-        store = Store(Path(folder), _identity(encoder), refresh=refresh, durability=durability)
+        store = Store(Path(folder), identity(encoder), refresh=refresh, durability=durability)
         try:
-            return cls(store, encoder or encoder_of(store.folder, store.about), background, generation)
+            return cls(store, encoder, background, generation)
         except BaseException:
             store.close()
             raise
@@ -378,7 +350,7 @@ class Collection:
             InputError: an id twice, a document that is none, or a value that does not fit its field's type.
             StorageError: another process writes, or the disk is full; what was done before stays.
         """
-        from lsr.retrieval.sync import sync
+        from lsr.retrieval.changing.sync import sync
 
         with self._syncing:  # two at once would delete what the other one adds
             return sync(self, source, dry_run, progress)
@@ -559,12 +531,12 @@ class Collection:
             raise InputError(f"opened at generation {self._pinned.number}, which stays: open the newest, or rollback")
         with self._store.changing() as current:
             with self._preparing:
-                self._learn_terms(current)
+                self._following.learn(current)
             yield current
         self._maintenance.look()
 
     def _counted(self, texts: Sequence[str]) -> Counted | None:
-        return counted(self.searcher.encoder, texts)  # it knows the terms of other processes, too
+        return counted(self._encoder, texts)
 
     def _difference(self, new: Counted | None, rows: NDArray[np.int64]) -> Corpus | None:
         """What counts change by when the documents at ``rows`` go; None where nothing is counted."""
@@ -580,7 +552,7 @@ class Collection:
             return _empty(self._current.dim)
         encoder = self._encoder
         if corpus is not None:
-            known = self._counts.at(self._current) or NOTHING
+            known = self._following.counts(self._current)
             encoder = encoder.following(with_change(known, corpus))
         size = max(1, encoder.batch_documents)
         parts = []
@@ -592,8 +564,8 @@ class Collection:
     def _weights(self, documents: Sequence[Document], vectors: SparseMatrix) -> SparseMatrix:
         """Vectors of documents by all that is counted now: those of BM25 depend on it."""
         with self._preparing:
-            self._learn_terms(self._current)
-        known = self._counts.at(self._current) or NOTHING
+            self._following.learn(self._current)
+        known = self._following.counts(self._current)
         found = self._encoder.following(known).encoded_with([document.full_text for document in documents], None)
         return found.matrix.widened(vectors.dim)
 
@@ -615,25 +587,12 @@ class Collection:
         return [str(number) for number in range(matrix.dim - extra, matrix.dim)]
 
     def _searcher_of(self, generation: Generation) -> Searcher:
-        """With an encoder that follows the documents of the generation."""
-        self._learn_terms(generation)
-        counts = self._counts.at(generation)
-        return Searcher(generation, self._encoder if counts is None else self._encoder.following(counts))
+        return Searcher(generation, self._following.at(generation))
 
-    def _learn_terms(self, generation: Generation) -> None:
-        """Let the encoder know all terms of a generation; where another collection has come instead, load its own."""
-        about, terms = generation.summary.about, generation.summary.new_terms
-        both = min(len(terms), len(self._terms))
-        if about.encoder != self._made_by or terms[:both] != self._terms[:both]:
-            self._encoder, self._made_by, self._terms = encoder_of(self.folder, about).fresh(), about.encoder, []
-            self._counts, both = Counts(), 0
-        if terms[both:]:
-            self._encoder.following(NOTHING, terms[both:])
-            self._terms = terms
-
-
-def _identity(encoder: Encoder | None) -> str | None:
-    return None if encoder is None else encoder.fresh().fingerprint
+    @property
+    def _encoder(self) -> Encoder:
+        """With the terms of the newest generation, and without counts."""
+        return self._following.encoder
 
 
 def _empty(dim: int) -> SparseMatrix:

@@ -30,6 +30,11 @@ def encoder_of(folder: Path, about: About) -> Encoder:
     return found
 
 
+def identity(encoder: Encoder | None) -> str | None:
+    """The fingerprint of an encoder, whatever it has learned."""
+    return None if encoder is None else encoder.fresh().fingerprint
+
+
 def is_shipped(encoder: Encoder) -> bool:
     """Whether an encoder is the one that comes with lsr."""
     return encoder.name == DEFAULT and encoder.fresh().fingerprint == fingerprint_of(DEFAULT)

@@ -11,12 +11,14 @@ from lsr.corpus.passages import without_places
 from lsr.encoders import Encoder
 from lsr.encoders.base import as_texts
 from lsr.errors import InputError
-from lsr.index import Allowed, Generation, TopK
+from lsr.index import Allowed, Generation, Store, TopK
 from lsr.index.fanout import crop
 from lsr.index.fields.filters import Filter
 from lsr.index.results import check_queries
 from lsr.retrieval.explanation import TermShare, common_terms, explain
+from lsr.retrieval.following import Following
 from lsr.retrieval.grouping import Groups, Passage, best_of_groups, groups_of, passages_at
+from lsr.retrieval.opening import identity
 from lsr.retrieval.paging import Key, Pages, question_of
 from lsr.retrieval.snippet import Snippet, snippet
 from lsr.sparse import SparseMatrix
@@ -74,10 +76,9 @@ class Searcher:
             InputError: no such generation.
             EncoderError: the saved encoder cannot be loaded.
         """
-        from lsr.retrieval.collection import Collection
-
-        with Collection.open(folder, encoder, generation=generation) as collection:
-            return collection.searcher
+        with Store(Path(folder), identity(encoder)) as store:
+            found = store.current if generation is None else store.at(generation)
+            return cls(found, Following(store.folder, store.about, encoder).at(found))
 
     def search(
         self,

@@ -26,7 +26,7 @@ from lsr.index.fields.matching import matches
 from lsr.index.fields.sorting import order_by
 from lsr.index.live.contents import Summary
 from lsr.index.live.part import Part
-from lsr.index.live.passage_rows import PassageRows
+from lsr.index.passage_rows import PassageRows
 from lsr.index.plan import COMPILER, check_recall, scan_cost, settings_for
 from lsr.index.results import TopK, check_queries, mask_of
 from lsr.index.windowed.kernels import search_windows
