@@ -162,4 +162,4 @@ def test_dense_vectors_are_declared_shown_by_get_and_left_out_of_hits(tmp_path):
     assert json.loads(got.stdout)["fields"] == {"embedding": [1.0, 0.5]}
     assert all(hit["fields"] == {} for hit in found(index)["hits"])
     source.write_text('{"id": "a", "text": "a mug", "embedding": [1]}\n')
-    assert "document 'a', field 'embedding'" in refused(lsr("upsert", source, "--to", index))
+    refused(lsr("upsert", source, "--to", index), "document 'a', field 'embedding'", "vector(2)")
