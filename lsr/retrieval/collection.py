@@ -656,8 +656,13 @@ def _fields_back(old: Generation, current: Generation) -> Updates:
     places = old.rows_at(current, both)
     updates = {}
     for name in current.fields:
-        before, now = old.values_of(name, places), current.values_of(name, both)
-        at = [i for i, (one, other) in enumerate(zip(before, now, strict=True)) if one != other]
+        at, values = list[int](), list[Any]()
+        for start in range(0, both.size, AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            pairs = zip(old.values_of(name, places[some]), current.values_of(name, both[some]), strict=True)
+            differ = [(i, one) for i, (one, other) in enumerate(pairs, start) if one != other]
+            at += [i for i, _ in differ]
+            values += [one for _, one in differ]
         if at:
-            updates[name] = both[at], [before[i] for i in at]
+            updates[name] = both[at], values
     return updates

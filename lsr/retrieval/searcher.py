@@ -25,7 +25,9 @@ from lsr.sparse import SparseMatrix
 
 
 class Hit(NamedTuple):
-    """A document found: its place in the index, id, score, title, text and fields.
+    """A document found: its place in the index, id, score, title, text and fields, without dense vectors.
+
+    `Collection.get` gives these, and `Generation.dense` those of many hits at once, by ``row``.
 
     Where documents have passages, ``text`` is that of the best one, and ``passages`` are those that were found, best
     first; `Collection.get` gives the whole text.
@@ -236,7 +238,7 @@ class Searcher:
         return query
 
     def _hit(self, row: int, score: float, passages: Mapping[str, Sequence[Passage]]) -> Hit:
-        name, title, text, fields = self.generation.document(row)
+        name, title, text, fields = self.generation.document(row, dense=False)
         if not passages:
             return Hit(row, name, score, title, text, fields)
         return Hit(row, name, score, title, text, without_places(fields), passages[name])

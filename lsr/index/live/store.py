@@ -60,7 +60,7 @@ class Change(NamedTuple):
         vectors: a row for each.
         deleted: rows of the newest generation.
         updates: by field, rows of the newest generation and their new values, None for nothing.
-        types: of fields that are new.
+        types: of fields that are new, or known better.
         corpus: what an encoder that learns has to count.
         terms: new names of the vocabulary.
     """

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from lsr.arrays import array_in, save_array
 from lsr.corpus import Document
-from lsr.corpus.schema import TYPES, MisfitError, columns_of
+from lsr.corpus.schema import columns_of, type_of
+from lsr.corpus.values import MisfitError
 from lsr.errors import InputError
 from lsr.index.storage.faults import unreadable
 from lsr.index.storage.fields import mapped, small
@@ -212,7 +213,7 @@ def _encoded(name: str, values: Sequence[Any], kind: str) -> list[bytes]:
 def _canonical(value: Any, kind: str) -> Any:
     """One form of all values that are stored as the same; None for nothing."""
     try:
-        found = TYPES[kind].take(value) if kind != "json" else [_json(value)]
+        found = type_of(kind).take(value) if kind != "json" else [_json(value)]
     except MisfitError:
         found = [_json(value)]
     if kind == "float" and isinstance(found, float) and found.is_integer() and abs(found) < EXACT:

@@ -90,7 +90,7 @@ class CollectionWriter:
         """Add a batch of documents with their vectors, one row each.
 
         Raises:
-            InputError: more fields than a schema holds.
+            InputError: more fields than a schema holds, or a dense vector that does not fit.
             StorageError: the disk is full, or another fault of it.
         """
         with writing(self._root):

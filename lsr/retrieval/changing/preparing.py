@@ -32,7 +32,7 @@ class Prepared(NamedTuple):
         rows: in order.
         owner: int64[rows], the place of the document of each.
         columns: fields of the rows as they are stored, None for nothing.
-        types: of fields that the collection does not have.
+        types: of fields that the collection does not have, or of whose dense vectors it knows no length.
     """
 
     documents: Sequence[Document]
@@ -99,7 +99,7 @@ def _placed(documents: Iterable[Any]) -> Iterator[Document]:
 def stored_columns(
     documents: Sequence[Document], known: Mapping[str, str]
 ) -> tuple[dict[str, list[Any]], dict[str, str]]:
-    """The fields of documents as they are stored, by field, None for nothing; and types of those that are new.
+    """The fields of documents as they are stored, by field, None for nothing; and types that are new.
 
     Raises:
         InputError: a value that does not fit its field's type; names document, field, value and type.
@@ -108,9 +108,9 @@ def stored_columns(
     given = {name: values for name, values in given.items() if any(value is not None for value in values)}
     schema = Schema(known, fixed=True)
     schema.see(given)
-    types, ids = schema.types(), [document.id for document in documents]
+    ids = [document.id for document in documents]
     columns = {name: schema.stored(name, values, ids) for name, values in given.items()}
-    return columns, {name: kind for name, kind in types.items() if name not in known}
+    return columns, {name: kind for name, kind in schema.types().items() if known.get(name) != kind}
 
 
 def prepared(documents: Sequence[Document], known: Mapping[str, str], passages: Sequence[int] = ()) -> Prepared:
