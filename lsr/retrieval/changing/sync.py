@@ -41,7 +41,7 @@ class Target(Protocol):
         """Add documents in place of those with the same ids."""
 
     def delete_rows(self, choose: Callable[[Generation], NDArray[np.int64]], verb: str) -> Changes:
-        """Delete documents by row."""
+        """Delete documents by row, int64[n]."""
 
 
 def sync(
