@@ -47,6 +47,11 @@ class Parts(NamedTuple):
     counts: Sequence[int]
     weights: NDArray[np.float64] | None
 
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """The number of the text of each part, int64[parts]."""
+        return np.repeat(np.arange(len(self.counts)), self.counts)
+
     @classmethod
     def of(cls, texts: Sequence[str]) -> Parts:
         """Those of some texts; one without weights is one part."""

@@ -52,7 +52,10 @@ def as_texts(texts: str | Sequence[str]) -> Sequence[str]:
             raise InputError(f"text {at} is {text!r:.60}: wanted a str")
     if all(text.isascii() or is_unicode(text) for text in texts):
         return texts
-    return [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
+    return [
+        text if is_unicode(text) else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        for text in texts
+    ]
 
 
 def total(counts: SparseMatrix) -> int | float:

@@ -261,7 +261,7 @@ class NeuralEncoder(Encoder):
         if self.declaration.dense:
             raise EncoderError(f"{self.name} makes dense vectors, which no sparse index holds: call encode_dense")
         side = self.queries if query else self.documents
-        matrix, cut = by_parts(lambda own: side.run(as_texts(own)), texts)
+        matrix, cut = by_parts(side.run, as_texts(texts))
         matrix = matrix.widened(self.dim)
         return (unit_rows(matrix) if scales_to_one(self.declaration.scorer, query) else matrix), cut
 

@@ -247,16 +247,16 @@ class BM25Encoder(Encoder):
         self, texts: Sequence[str], learn: bool, document: bool = True, ids: _StemIds | None = None
     ) -> SparseMatrix:
         """Rows of term counts; ``learn`` gives new stems an id, otherwise they are left out."""
-        stems, parts = self._ids if ids is None else ids, Parts.of(texts)
+        stems, parts = self._ids if ids is None else ids, Parts.of(as_texts(texts))
         stems.learn = learn
-        words = [self.analysis.words(text.lower(), document) for text in as_texts(parts.texts)]
+        words = [self.analysis.words(text.lower(), document) for text in parts.texts]
         sizes = np.fromiter(map(len, words), np.int64, len(words))
         numbers = np.fromiter(map(stems.__getitem__, chain.from_iterable(words)), np.int64, int(sizes.sum()))
-        rows = np.repeat(np.repeat(np.arange(len(texts)), parts.counts), sizes)
+        rows = np.repeat(parts.rows, sizes)
         known = (numbers >= 0) & (numbers < (2**32 if learn else self._df.size))
         weights = None if parts.weights is None else np.repeat(parts.weights, sizes)[known]
         keys, counts = _counted(rows[known] << 32 | numbers[known], weights)
-        indptr = indptr_of(np.bincount(keys >> 32, minlength=len(texts)))
+        indptr = indptr_of(np.bincount(keys >> 32, minlength=len(parts.counts)))
         return SparseMatrix(
             indptr, (keys & 0xFFFFFFFF).astype(np.uint32), counts.astype(np.float32), max(1, len(stems.stems))
         )
