@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from lsr.corpus.text_parts import PARTS
 from lsr.errors import InputError
 
 WEIGHTED = Fields(text=["name", "description^0.3", "brand^2"], store="all")
-DOCS = [
+DOCS: list[dict[str, Any]] = [
     {"id": "1", "title": "Shop", "name": "red shoe", "description": "a blue lace. With blue soles.", "price": 3},
     {"id": "2", "name": "blue hat", "description": "A red band. Red again.", "brand": "acme red"},
     {"id": "3", "description": "nothing blue in the name. But here: red."},
@@ -36,7 +37,7 @@ def statistics(collection):
 
 def vectors(collection):
     """Document vectors by id, a list for each passage, with names of terms."""
-    terms, found = collection.searcher.encoder.terms, {}
+    terms, found = collection.searcher.encoder.terms, dict[str, list[Any]]()
     for documents, matrix in collection.searcher.generation.batches(100):
         for document, row in zip(documents, matrix.to_dicts(), strict=True):
             named = {terms[term]: pytest.approx(weight, rel=1e-6) for term, weight in row.items()}
