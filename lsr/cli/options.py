@@ -11,13 +11,17 @@ from lsr.errors import InputError
 
 IdField = Annotated[list[str] | None, typer.Option(help="Field that holds the id.  [default: _id or id]")]
 TextField = Annotated[
-    list[str] | None, typer.Option(help="Field that holds the text; several are joined in order.  [default: text]")
+    list[str] | None,
+    typer.Option(
+        metavar="NAME[^WEIGHT]", help="Field that holds the text; several are joined in order.  [default: text]"
+    ),
 ]
 TitleField = Annotated[
     list[str] | None, typer.Option(help="Field that holds the title; several are joined in order.  [default: title]")
 ]
 TextFields = Annotated[
-    str | None, typer.Option(metavar="NAME,NAME...", help="Fields that are joined to the text, in order.")
+    str | None,
+    typer.Option(metavar="NAME,NAME...", help="Fields that are joined to the text, in order; as name,description^0.5."),
 ]
 Store = Annotated[
     str, typer.Option(metavar="NAMES", help="Other fields to keep: all, none, or names with commas between.")

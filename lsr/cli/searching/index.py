@@ -27,7 +27,7 @@ from lsr.cli.options import (
     fetch,
 )
 from lsr.corpus import DocumentReader, Fields
-from lsr.corpus.passages import PASSAGE_FIELDS
+from lsr.corpus.passages import without_reserved
 from lsr.corpus.schema import parse_types
 from lsr.encoders.registry import in_language
 from lsr.errors import InputError
@@ -151,7 +151,7 @@ def _print_fields(folder: Path) -> None:
         one.field: f" ({one.distinct:,} {'value' if one.distinct == 1 else 'values'})"
         for one in collection.facets(words, top=1)
     }
-    fields = {name: kind for name, kind in collection.fields.items() if name not in PASSAGE_FIELDS}
+    fields = without_reserved(collection.fields)
     named = ", ".join(f"{name}: {kind}{distinct.get(name, '')}" for name, kind in fields.items())
     if named:
         say(f"fields: {named}")
