@@ -99,7 +99,7 @@ class BM25Encoder(Encoder):
     def _start(self, k1: float, b: float, analysis: Analysis, stems: list[str]) -> None:
         self.k1, self.b, self.analysis = k1, b, analysis
         self.name = BM25 if analysis.language == ENGLISH else f"{BM25}:{analysis.language}"
-        self._documents = 0
+        self._documents, self._follows = 0, False
         self._length: int | float = 0  # of all documents together, in terms
         self._df = np.zeros(0, np.int64)
         self._ids = _StemIds(stems, analysis)
@@ -170,7 +170,7 @@ class BM25Encoder(Encoder):
         self._ids.extend(terms)
         other = copy(self)
         other.__dict__.pop("_idf", None)
-        other._documents, other._length = corpus.documents, corpus.length
+        other._documents, other._length, other._follows = corpus.documents, corpus.length, True
         other._df = np.zeros(len(self.terms), np.int64)
         known = corpus.frequency[: other._df.size]
         other._df[: known.size] = known
@@ -262,7 +262,7 @@ class BM25Encoder(Encoder):
         )
 
     def _require_corpus(self) -> None:
-        if not self._documents:
+        if not (self._documents or self._follows):  # a collection may have lost its last document
             raise EncoderError("this BM25 encoder has seen no documents: observe a corpus first, or load a saved one")
 
 
