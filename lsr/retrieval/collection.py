@@ -34,7 +34,7 @@ from lsr.index.live.snapshots import snapshot
 from lsr.index.storage.records import Corpus, GenerationInfo
 from lsr.retrieval.counting import NOTHING, Counts, counted, difference, with_change
 from lsr.retrieval.ingest import index_documents
-from lsr.retrieval.opening import encoder_of
+from lsr.retrieval.opening import encoder_of, same_encoder
 from lsr.retrieval.preparing import (
     Difference,
     Prepared,
@@ -93,16 +93,16 @@ class Collection:
 
     Args:
         store: of the documents and vectors.
-        encoder: that made them; what it learned from a corpus does not count.
+        encoder: that made them; what it has seen counts beside what the store says.
         background: whether segments are written and merged in a process of their own, beside searches and changes;
             otherwise by the change that makes it necessary.
         generation: where it stays; None follows the newest one.
     """
 
     def __init__(self, store: Store, encoder: Encoder, background: bool = True, generation: int | None = None) -> None:
-        self._store, self._encoder = store, encoder.fresh()
+        self._store, self._encoder = store, encoder
         self._maintenance = Maintenance(store, background)
-        self._counts, self._given, self._preparing = Counts(), 0, threading.Lock()
+        self._counts, self._given, self._preparing = Counts(encoder.seen()), 0, threading.Lock()
         self._pinned = None if generation is None else store.at(generation)
         self._searcher = self._searcher_of(self._current)
 
@@ -133,9 +133,11 @@ class Collection:
             InputError: no such generation.
             EncoderError: the saved encoder cannot be loaded.
         """
-        store = Store(Path(folder), _identity(encoder), refresh=refresh, durability=durability)
+        store = Store(Path(folder), refresh=refresh, durability=durability)
         try:
-            return cls(store, encoder or encoder_of(store.folder, store.about), background, generation)
+            kept = store.folder, store.about
+            own = encoder_of(*kept) if encoder is None else same_encoder(*kept, encoder)
+            return cls(store, own, background, generation)
         except BaseException:
             store.close()
             raise
@@ -612,10 +614,6 @@ class Collection:
         if counts is not None or new:
             encoder = encoder.following(counts or NOTHING, new)
         return Searcher(generation, encoder)
-
-
-def _identity(encoder: Encoder | None) -> str | None:
-    return None if encoder is None else encoder.fresh().fingerprint
 
 
 def _empty(dim: int) -> SparseMatrix:

@@ -43,20 +43,20 @@ class Counts:
     """The counts of the documents of a collection by generation; the last ones are remembered.
 
     Args:
-        contents: of the collection.
+        start: what the saved encoder has seen, as in indexes of format 2; None where it counts nothing.
     """
 
-    def __init__(self) -> None:
-        self._number, self._known = -1, NOTHING
+    def __init__(self, start: CorpusCounts | None) -> None:
+        self._start, self._number, self._known = start, -1, NOTHING
 
     def at(self, contents: Contents, number: int) -> CorpusCounts | None:
         """The counts at a generation; None where the encoder counts nothing."""
         corpora = contents.state.corpora
         if not corpora:
-            return None
+            return self._start
         since, counts = self._number, self._known
         if not min(contents.state.generations) <= since <= number:  # records before were folded, or it is older
-            since, counts = -1, NOTHING
+            since, counts = -1, self._start or NOTHING
         for generation, change in corpora.items():
             if since < generation <= number:
                 counts = with_change(counts, change)

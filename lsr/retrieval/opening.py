@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lsr.encoders import DEFAULT, Encoder, load
 from lsr.encoders.registry import fingerprint_of
-from lsr.errors import StorageError
+from lsr.errors import MismatchError, StorageError
 from lsr.index import About
 
 
@@ -28,6 +28,22 @@ def encoder_of(folder: Path, about: About) -> Encoder:
             )
     found.name = about.encoder.name
     return found
+
+
+def same_encoder(folder: Path, about: About, encoder: Encoder) -> Encoder:
+    """``encoder`` as it made the collection in ``folder``: what it learned counts only in an index of format 2.
+
+    Raises:
+        MismatchError: another one made it.
+    """
+    made_by = about.encoder
+    for found in (encoder.fresh(), encoder):
+        if found.fingerprint == made_by.fingerprint:
+            return found
+    raise MismatchError(
+        f"{folder} was indexed with {made_by.name} ({made_by.fingerprint}), the encoder given is {encoder.fingerprint}: "
+        "search with the index's own encoder, or index again with the new one"
+    )
 
 
 def is_shipped(encoder: Encoder) -> bool:

@@ -46,7 +46,6 @@ def verify(folder: Path) -> State:
     Raises:
         StorageError: a file is missing or damaged.
     """
-    places.check_finished(folder) if not catalogue.is_there(folder) else None
     with Store(folder) as store:
         state = store.contents.state
         for name, info in state.segments.items():

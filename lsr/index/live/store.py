@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus import Document
-from lsr.errors import MismatchError, StorageError
+from lsr.errors import StorageError
 from lsr.index.live import tiers
 from lsr.index.live.contents import Contents
 from lsr.index.live.folding import folded, to_write_anew, write_columns
@@ -82,25 +82,20 @@ class Store:
 
     Args:
         folder: of a collection of format 3, or an index of format 2.
-        fingerprint: of the encoder that will make the queries; None skips the check.
         refresh: seconds after which a search looks for what other processes have changed.
         durability: "fsync" keeps what was acknowledged over a loss of power, "os" over a kill.
 
     Raises:
         StorageError: no collection, another format version, or damage.
-        MismatchError: another encoder made it.
     """
 
-    def __init__(
-        self, folder: Path, fingerprint: str | None = None, *, refresh: float = REFRESH, durability: str = "fsync"
-    ) -> None:
+    def __init__(self, folder: Path, *, refresh: float = REFRESH, durability: str = "fsync") -> None:
         self.folder, self._refresh, self._durability = folder, refresh, durability
         self._writing, self._reading = threading.RLock(), threading.Lock()
         self._lock: WriterLock | None = None
         self._database = _database(folder, durability)
         try:
             self._contents, self._current = self._opened()
-            self._check_encoder(fingerprint)
         except BaseException:
             self.close()
             raise
@@ -371,14 +366,6 @@ class Store:
         """Remove segments that no record names, and files of segments that none names."""
         places.remove_others(self.folder, self._contents.state)
 
-    def _check_encoder(self, fingerprint: str | None) -> None:
-        made_by = self.about.encoder
-        if fingerprint not in (None, made_by.fingerprint):
-            raise MismatchError(
-                f"{self.folder} was indexed with {made_by.name} ({made_by.fingerprint}), the encoder given is "
-                f"{fingerprint}: search with the index's own encoder, or index again with the new one"
-            )
-
 
 def upgrade(folder: Path, durability: str = "fsync") -> None:
     """Make an index of format 2 a collection of format 3, without encoding anything; its lock must be held.
@@ -389,7 +376,7 @@ def upgrade(folder: Path, durability: str = "fsync") -> None:
     contents = Contents(folder, None)
     state = contents.state
     with writing(folder):
-        encoder, kept = places.adopt_encoder(folder, state.about, format_2.files_of_encoder(folder))
+        encoder, kept = places.adopt_encoder(folder, state.about)
         segments = places.adopt_segments(folder, state.segments)
         about = msgspec.structs.replace(state.about, encoder_folder=encoder, encoder_files=kept)
         values: dict[Key, msgspec.Struct] = {

@@ -72,6 +72,8 @@ def read(folder: Path) -> State:
         lsr=found.lsr,
         encoder=found.encoder,
         encoder_folder=found.encoder_folder,
+        encoder_files=_below(found.files, found.encoder_folder),
+        base_terms=found.encoder.dim,
         settings=found.settings,
         summary=found.summary,
         tuning=found.tuning,
@@ -80,12 +82,6 @@ def read(folder: Path) -> State:
     generations = {found.generation: GenerationInfo(made, "index", {"added": sum(s.documents for s in found.segments)})}
     segments = {segment.folder: _segment(found, segment) for segment in found.segments}
     return State(about, found.fields, generations, segments, {}, {}, {}, {}, {})
-
-
-def files_of_encoder(folder: Path) -> dict[str, FileInfo]:
-    """The files of the encoder, by path below its folder."""
-    found = _manifest(folder)
-    return _below(found.files, found.encoder_folder)
 
 
 def remove(folder: Path) -> None:

@@ -55,12 +55,12 @@ def save_encoder(folder: Path, fingerprint: str, save: Callable[[Path], None]) -
     return place, found
 
 
-def adopt_encoder(folder: Path, about: About, known: Files) -> tuple[str, Files]:
+def adopt_encoder(folder: Path, about: About) -> tuple[str, Files]:
     """A copy of the encoder of an index of format 2, in its place in a collection."""
     source = folder / about.encoder_folder
 
     def copy(new: Path) -> None:
-        for name in known:
+        for name in about.encoder_files:
             (new / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, new / name)
 
