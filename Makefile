@@ -1,5 +1,6 @@
 # make demo: the tour, in a virtual environment of its own.   make test: every check.
 # make docs: the site, in .cache/site.   make pictures: those of the README.   make pages: what its commands print now.
+# make crash: kills, losses of power, faults of the disk and flipped bytes, all that CI takes a sample of (hours).
 # make recipes: trains the tiny profile of every recipe and fails where one gains nothing.
 unexport PYTHONDONTWRITEBYTECODE  # every process would compile every module anew
 VENV := .venv
@@ -11,7 +12,7 @@ MODELS := .cache/models
 NUMERIC := tests/encoders/convert/test_rescaling.py tests/encoders/parts \
 	tests/index/test_windowed.py tests/index/test_search.py tests/training/objective/test_formulas.py tests/test_sparse.py
 
-.PHONY: demo test docs pictures pages recipes format lint types imports tests dispatch clean
+.PHONY: demo test docs pictures pages recipes format lint types imports tests crash dispatch clean
 
 demo: $(VENV)/.base
 	$(BIN)/python docs/demo.py
@@ -34,6 +35,9 @@ imports: $(VENV)/.dev
 
 tests: $(VENV)/.dev $(MODELS)/splade-tiny
 	LSR_TEST_MODELS=$(MODELS) $(BIN)/pytest -n 2
+
+crash: $(VENV)/.dev
+	LSR_CRASH=10 $(BIN)/pytest -n 2 --timeout=14400 tests/crash tests/index/live
 
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

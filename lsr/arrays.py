@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +41,35 @@ def load_array(path: Path, *dtypes: str, columns: int | None = None) -> NDArray[
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        dtype, shape = _header(file.read(10), file)
-        start, size = file.tell(), path.stat().st_size
-        wanted = 1 if columns is None else 2
-        if dtype.name not in dtypes or len(shape) != wanted or (columns and shape[1] != columns):
-            raise ValueError(f"{path.name} holds {dtype.name}{list(shape)}: wanted {' or '.join(dtypes)}")
-        if size - start != dtype.itemsize * int(np.prod(shape, dtype=object)):
-            raise ValueError(f"{path.name} has {size - start:,} bytes of {dtype.name}{list(shape)}")
+        dtype, shape = _checked(file, path.stat().st_size, path.name, dtypes, columns)
         return np.fromfile(file, dtype).reshape(shape)
 
 
-def _header(start: bytes, file: Any) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def array_in(memory: mmap.mmap, name: str, *dtypes: str) -> NDArray[Any]:
+    """What `load_array` gives, [N], of a file in ``memory``, read in place; ``name`` is for messages."""
+    memory.seek(0)
+    dtype, shape = _checked(memory, len(memory), name, dtypes, None)
+    return np.frombuffer(memory, dtype, offset=memory.tell()).reshape(shape)
+
+
+def _checked(
+    file: Any, size: int, name: str, dtypes: Sequence[str], columns: int | None
+) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Type and shape of the array in a file of ``size`` bytes, which is at the first number then."""
+    dtype, shape = _header(file.read(10), file, name)
+    wanted = 1 if columns is None else 2
+    if dtype.name not in dtypes or len(shape) != wanted or (columns and shape[1] != columns):
+        raise ValueError(f"{name} holds {dtype.name}{list(shape)}: wanted {' or '.join(dtypes)}")
+    left = size - file.tell()
+    if left != dtype.itemsize * int(np.prod(shape, dtype=object)):
+        raise ValueError(f"{name} has {left:,} bytes of {dtype.name}{list(shape)}")
+    return dtype, shape
+
+
+def _header(start: bytes, file: Any, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
     """Type and shape; the file is at the first number then."""
     text = file.read(int.from_bytes(start[8:], "little"))
     found = HEADER.fullmatch(text) if start[:8] == MAGIC else None
     if found is None:
-        raise ValueError(f"{Path(file.name).name} is not an array file of lsr")
+        raise ValueError(f"{name} is not an array file of lsr")
     return np.dtype(found[1].decode()), tuple(int(part) for part in found.groups()[1:] if part is not None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
@@ -127,11 +127,11 @@ def progress_bars() -> Progress:
     return _Bars(*columns, console=err)
 
 
-def facts(rows: Iterable[tuple[str, str]]) -> Table:
+def facts(rows: Iterable[tuple[str, str]], justify: Literal["left", "right"] = "right") -> Table:
     """A table of names and values without lines."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim")
-    table.add_column(justify="right")
+    table.add_column(justify=justify)
     for row in rows:
         table.add_row(*row)
     return table

@@ -25,7 +25,8 @@ Declared = Annotated[
     typer.Option(
         "--field",
         metavar="NAME:TYPE",
-        help="Type of a field: keyword, integer, float, boolean, datetime, keywords or json.  [default: inferred]",
+        help="Type of a field: keyword, integer, float, boolean, datetime, keywords, json, or of a dense vector, which "
+        "is never inferred, vector or vector_int8.  [default: inferred]",
     ),
 ]
 Language = Annotated[

@@ -103,7 +103,7 @@ class FieldReader:
             InputError: no column of ids, none of texts, or two of one name.
         """
         for role, own in (("id", self._ids), ("text", self._texts)):
-            if not set(own) & set(names):
+            if not set(own) & set(names) and (role == "id" or self._needs_text):
                 raise InputError(_missing(names, own, role))
         wanted = {*self._ids, *self._titles, *self._texts, *(name for name in names if self._keeps(name))}
         self._ignored.update([name for name in names if name not in wanted][:MOST_NAMES])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,8 +11,10 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 
-from lsr.corpus.values import is_unicode, shown
+from lsr.corpus.dense import DenseType, dense_type
+from lsr.corpus.values import MisfitError, is_unicode, shown
 from lsr.errors import InputError
 
 LONGEST_KEYWORD = 512  # characters; longer texts are stored, not filtered by
@@ -28,10 +31,6 @@ class Cell(str):
     """A text of a table, where numbers and truth values are text too."""
 
     __slots__ = ()
-
-
-class MisfitError(ValueError):
-    """A value that a type does not hold."""
 
 
 class FieldType(NamedTuple):
@@ -147,7 +146,8 @@ def stored(value: Any) -> str:
         raise MisfitError from None
 
 
-# In the order in which an unknown field tries them.
+# In the order in which an unknown field tries them; dense vectors are only declared.
+DENSE = "vector", "vector_int8"
 TYPES = {
     kind.name: kind
     for kind in (
@@ -158,8 +158,10 @@ TYPES = {
         FieldType("keyword", f"a text of at most {LONGEST_KEYWORD} characters", keyword),
         FieldType("keywords", "a list of keywords", keywords),
         FieldType("json", "a JSON value", stored),
+        *(FieldType(name, DenseType(name).wanted, DenseType(name).take) for name in DENSE),
     )
 }
+INFERRED = frozenset(TYPES.keys() - {*DENSE})
 # Types that may hold a value of a class of Python; texts of tables may be anything.
 FITTING = {
     bool: frozenset({"boolean", "json"}),
@@ -167,7 +169,7 @@ FITTING = {
     float: frozenset({"float", "json"}),
     list: frozenset({"keywords", "json"}),
     str: frozenset({"datetime", "keyword", "keywords", "json"}),
-    Cell: frozenset(TYPES),
+    Cell: INFERRED,
 }
 # Classes of Python whose values are stored as they are.
 AS_THEY_ARE = {
@@ -187,16 +189,17 @@ class Schema:
 
     Args:
         declared: types that are known.
+        fixed: whether they are those of a collection, which stay; otherwise another type may be declared.
 
     Raises:
         InputError: a type that is none.
     """
 
-    def __init__(self, declared: Mapping[str, str] | None = None) -> None:
+    def __init__(self, declared: Mapping[str, str] | None = None, fixed: bool = False) -> None:
         for name, kind in (declared or {}).items():
-            if kind not in TYPES:
+            if not is_type(kind):
                 raise InputError(f"field {name!r}: unknown type {kind!r:.60}: wanted one of {', '.join(TYPES)}")
-        self.declared = dict(declared or {})
+        self.declared, self._fixed = dict(declared or {}), fixed
         self._possible: dict[str, frozenset[str]] = {}
 
     def see(self, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -230,16 +233,40 @@ class Schema:
             return list(values)
         if kind == "keywords" and name not in self.declared and set(map(type, values)) <= LISTS:
             return list(values)
-        take, known = TYPES[kind].take, dict[Any, Any]()
-        return [
-            None if value is None else _taken(take, known, kind, value, name, document)
-            for value, document in zip(values, documents, strict=True)
-        ]
+        if kind in DENSE:
+            kind = self._with_length(name, kind, values)
+        type_, known = type_of(kind), dict[Any, Any]()
+        found: list[Any] = []
+        try:
+            for value in values:
+                found.append(None if value is None else _taken(type_.take, known, value))
+        except MisfitError:
+            document, value = documents[len(found)], values[len(found)]
+            raise InputError(
+                f"document {document!r:.80}, field {name!r:.80}: found {_described(value, kind)}, wanted "
+                f"{type_.wanted} ({type_.name}); {self._way_out(name, value)}"
+            ) from None
+        return found
+
+    def _way_out(self, name: str, value: Any) -> str:
+        """What to do about a value that does not fit."""
+        kinds = (kind for kind in ("float", "keyword", "keywords") if _holds(kind, value))
+        other = f"--field {name}:{next(kinds, 'json')}"
+        if self._fixed:
+            return f"correct the value, or index everything again with {other}"
+        return f"declare another type, as {other}, or correct the value"
+
+    def _with_length(self, name: str, kind: str, values: Sequence[Any]) -> str:
+        """The type of a field of dense vectors, whose length is from now on that of the first value."""
+        first, own = next((value for value in values if value is not None), None), DenseType(kind)
+        with contextlib.suppress(MisfitError):
+            self.declared[name] = own.name if first is None else own.with_length_of(own.take(first)).name
+        return self.declared[name]
 
     def _new(self, name: str) -> frozenset[str]:
         if len(self._possible) + len(self.declared) >= MOST_FIELDS:
             raise InputError(f"field {name!r:.60}: more than {MOST_FIELDS:,} fields; keep some, with --store")
-        return frozenset(TYPES)
+        return INFERRED
 
 
 def flattened(record: Mapping[str, Any], before: str = "", depth: int = 0) -> dict[str, Any]:
@@ -253,13 +280,28 @@ def flattened(record: Mapping[str, Any], before: str = "", depth: int = 0) -> di
         name = f"{before}{key}"
         if len(name) > LONGEST_NAME or depth > DEEPEST:
             raise InputError(f"the field {shown(name)} is too long or too deep: wanted {LONGEST_NAME} characters")
-        if type(value) not in PLAIN and hasattr(value, "isoformat"):
-            value = value.isoformat()
+        value = value if type(value) in PLAIN else _plain(value)
         parts = flattened(value, f"{name}.", depth + 1) if isinstance(value, dict) else {name: value or _or(value)}
         if twice := found.keys() & parts.keys():
             raise InputError(f"two fields are called {min(twice)!r}: rename one")
         found |= parts
     return found
+
+
+def is_type(name: str) -> bool:
+    """Whether a type is called so."""
+    return name in TYPES or dense_type(name) is not None
+
+
+def type_of(name: str) -> FieldType:
+    """The type that is called so; that of dense vectors may have a length, as "vector(384)"."""
+    dense = dense_type(name)
+    return TYPES[name] if dense is None else FieldType(name, dense.wanted, dense.take)
+
+
+def is_only_stored(name: str) -> bool:
+    """Whether values of a type are given back, but not filtered, sorted or counted by."""
+    return name in ONLY_STORED or dense_type(name) is not None
 
 
 def parse_types(words: Iterable[str]) -> dict[str, str]:
@@ -271,11 +313,18 @@ def parse_types(words: Iterable[str]) -> dict[str, str]:
     declared: dict[str, str] = {}
     for word in words:
         name, colon, kind = word.rpartition(":")
-        if not colon or not name or kind not in TYPES:
+        if not colon or not name or not is_type(kind):
             raise InputError(f"--field {word!r:.60}: wanted NAME:TYPE, the type one of {', '.join(TYPES)}")
         if declared.setdefault(name, kind) != kind:
             raise InputError(f"--field {word!r:.60}: {name!r} was declared as {declared[name]}")
     return declared
+
+
+def _plain(value: Any) -> Any:
+    """Arrays and numbers of numpy as lists and numbers, times as texts; all else as it is."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    return value.isoformat() if hasattr(value, "isoformat") else value
 
 
 def _or(value: Any) -> Any:
@@ -337,17 +386,17 @@ def _holds(kind: str, value: Any) -> bool:
     return True
 
 
-def _taken(take: Callable[[Any], Any], known: dict[Any, Any], kind: str, value: Any, name: str, document: str) -> Any:
+def _described(value: Any, kind: str) -> str:
+    """A value that does not fit, and how many numbers it has where these should be a vector."""
+    count = f" ({len(value):,} values)" if dense_type(kind) and isinstance(value, list | tuple) else ""
+    return f"{shown(value)}{count}"
+
+
+def _taken(take: Callable[[Any], Any], known: dict[Any, Any], value: Any) -> Any:
     """A value as it is stored; texts that come again are not looked at again."""
     if isinstance(value, str) and value in known:
         return known[value]
-    try:
-        found = take(value)
-    except MisfitError:
-        raise InputError(
-            f"document {document!r:.80}, field {name!r:.80}: found {shown(value)}, wanted {TYPES[kind].wanted} "
-            f"({kind}); declare another type, as --field {name}:keyword, or correct the value"
-        ) from None
+    found = take(value)
     if isinstance(value, str) and len(known) < KNOWN:
         known[value] = found
     return found

@@ -18,6 +18,10 @@ _shortened = reprlib.Repr()
 _shortened.maxstring = _shortened.maxother = _shortened.maxlong = SHOWN
 
 
+class MisfitError(ValueError):
+    """A value that a type does not hold."""
+
+
 def identifier(value: object, what: str = "id") -> str:
     """``value`` as an id: a text that is not empty, or a whole number.
 

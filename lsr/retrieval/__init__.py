@@ -9,7 +9,8 @@
 from typing import TYPE_CHECKING
 
 from lsr.on_first_use import on_first_use
-from lsr.retrieval.collection import Changes, Collection
+from lsr.retrieval.changing.changes import Changes
+from lsr.retrieval.collection import Collection
 from lsr.retrieval.explanation import TermShare, explain
 from lsr.retrieval.searcher import Hit, Page, Searcher
 from lsr.retrieval.snippet import Snippet, snippet

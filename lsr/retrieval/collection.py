@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,57 +32,28 @@ from lsr.index.fields.filters import Filter
 from lsr.index.live.maintenance import Maintenance
 from lsr.index.live.snapshots import snapshot
 from lsr.index.storage.records import Corpus, GenerationInfo
-from lsr.retrieval.counting import NOTHING, Counts, counted, difference, with_change
-from lsr.retrieval.ingest import index_documents
-from lsr.retrieval.opening import encoder_of, same_encoder
-from lsr.retrieval.preparing import (
+from lsr.retrieval.changing.changes import Changes
+from lsr.retrieval.changing.counting import counted, difference, with_change
+from lsr.retrieval.changing.preparing import (
     Difference,
     Prepared,
     Source,
     at_places,
     batches_of,
     check_ids,
+    check_updates,
     prepared,
     stored_columns,
 )
-from lsr.retrieval.preparing import difference as difference_of
+from lsr.retrieval.changing.preparing import difference as difference_of
+from lsr.retrieval.following import Following
+from lsr.retrieval.ingest import index_documents
 from lsr.retrieval.searcher import Hit, Page, Searcher
 from lsr.sparse import SparseMatrix, check_summable, concatenate
 
 AT_ONCE = 8192  # documents of one change at most, where a source is streamed
 
-
-class Changes(NamedTuple):
-    """What a verb did, in documents.
-
-    Attributes:
-        added: that were not there.
-        changed: whose title or text is new.
-        fields: of which only fields are new; nothing was encoded.
-        deleted: that are gone.
-        unchanged: that were there as they are.
-    """
-
-    added: int = 0
-    changed: int = 0
-    fields: int = 0
-    deleted: int = 0
-    unchanged: int = 0
-
-    def __str__(self) -> str:
-        return (
-            f"+{self.added:,} added, {self.changed:,} changed, {self.fields:,} fields only, {self.deleted:,} gone, "
-            f"{self.unchanged:,} unchanged"
-        )
-
-    def plus(self, other: Changes) -> Changes:
-        """Both together."""
-        return Changes(*map(sum, zip(self, other, strict=True)))
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Those that changed something, for the history."""
-        return {name: count for name, count in self._asdict().items() if count and name != "unchanged"}
+Updates = dict[str, tuple[NDArray[np.int64], list[Any]]]  # by field: rows, int64[n], and their new values
 
 
 class Collection:
@@ -93,16 +64,21 @@ class Collection:
 
     Args:
         store: of the documents and vectors.
-        encoder: that made them; what it has seen counts beside what the store says.
+        encoder: that made them, where it is loaded already; what it learned from a corpus does not count.
         background: whether segments are written and merged in a process of their own, beside searches and changes;
             otherwise by the change that makes it necessary.
         generation: where it stays; None follows the newest one.
     """
 
-    def __init__(self, store: Store, encoder: Encoder, background: bool = True, generation: int | None = None) -> None:
-        self._store, self._encoder = store, encoder
+    def __init__(
+        self, store: Store, encoder: Encoder | None = None, background: bool = True, generation: int | None = None
+    ) -> None:
+        self._store = store
+        self._following = Following(store.folder, store.about, encoder)
         self._maintenance = Maintenance(store, background)
-        self._counts, self._given, self._preparing = Counts(encoder.seen()), 0, threading.Lock()
+        self._preparing = threading.Lock()  # what follows is followed by one thread
+        self._closed = False
+        self._syncing = threading.Lock()
         self._pinned = None if generation is None else store.at(generation)
         self._searcher = self._searcher_of(self._current)
 
@@ -135,9 +111,7 @@ class Collection:
         """
         store = Store(Path(folder), refresh=refresh, durability=durability)
         try:
-            kept = store.folder, store.about
-            own = encoder_of(*kept) if encoder is None else same_encoder(*kept, encoder)
-            return cls(store, own, background, generation)
+            return cls(store, encoder, background, generation)
         except BaseException:
             store.close()
             raise
@@ -162,7 +136,8 @@ class Collection:
         return cls.open(folder)
 
     def close(self) -> None:
-        """Let go of the folder; work in the background stops, and nothing is lost."""
+        """Let go of the folder; work in the background stops, and nothing is lost. Nothing can be changed then."""
+        self._closed = True
         self._maintenance.close()
         self._store.close()
 
@@ -317,10 +292,13 @@ class Collection:
     def update(self, fields: Mapping[str, Mapping[str, Any]]) -> Changes:
         """Change fields of documents by id, as ``{"id": {"price": 3}}``; None removes a value. Nothing is encoded.
 
+        Fields that are not named stay; documents whose values are there already count as unchanged.
+
         Raises:
-            InputError: an unknown id, or a value that does not fit its field's type.
+            InputError: an unknown id, a title or text, or a value that does not fit its field's type.
             StorageError: another process writes, or the disk is full; nothing has changed then.
         """
+        check_updates(fields, self.source_fields)
         with self._changing() as current:
             ids = [identifier(name) for name in fields]
             found = current.rows_of(ids)
@@ -331,16 +309,10 @@ class Collection:
                 for name, values, own in zip(ids, fields.values(), found, strict=True)
                 for _ in own
             ]
-            columns, types = stored_columns(documents, current.fields)
-            given = [set(document.fields) for document in documents]
             rows = np.array([row for own in found for row in own], np.int64)
-            unknown = {name for own in given for name in own} - {*current.fields, *types}
-            updates = {}
-            for name in {*columns, *({n for own in given for n in own} - unknown)}:
-                at = [i for i, own in enumerate(given) if name in own]
-                values = columns.get(name)
-                updates[name] = rows[at], [values[i] if values else None for i in at]
-            changes = Changes(fields=len(ids))
+            updates, types = _new_values(current, documents, rows)
+            touched = _ids_of(current, updates)
+            changes = Changes(fields=len(touched), unchanged=len(ids) - len(touched))
             if updates:
                 self._store.apply(Change("update", changes.counts, updates=updates, types=types))
             return changes
@@ -377,9 +349,10 @@ class Collection:
             InputError: an id twice, a document that is none, or a value that does not fit its field's type.
             StorageError: another process writes, or the disk is full; what was done before stays.
         """
-        from lsr.retrieval.sync import sync
+        from lsr.retrieval.changing.sync import sync
 
-        return sync(self, source, dry_run, progress)
+        with self._syncing:  # two at once would delete what the other one adds
+            return sync(self, source, dry_run, progress)
 
     def flush(self) -> None:
         """Write the newest documents into a segment, and wait for it.
@@ -432,16 +405,15 @@ class Collection:
         documents: Sequence[Document],
         vectors: SparseMatrix,
         rows: NDArray[np.int64],
-        updates: Mapping[str, tuple[NDArray[np.int64], list[Any]]],
+        updates: Updates,
     ) -> Changes:
         """Put ``documents`` in place of those at ``rows``, and change fields of others."""
         columns, _ = stored_columns(documents, self.fields)
         counts = self._counted([document.full_text for document in documents])
         before = {document.id for document in self._current.documents_at(rows)}
         after = {document.id for document in documents}
-        touched = np.unique(np.concatenate([np.zeros(0, np.int64), *(own for own, _ in updates.values())]))
-        fields = {self._current.document_id(row) for row in touched.tolist()}
-        changes = Changes(len(after - before), len(after & before), len(fields), len(before - after))
+        updated = len(_ids_of(self._current, updates))
+        changes = Changes(len(after - before), len(after & before), updated, len(before - after))
         self._store.apply(
             Change(
                 verb,
@@ -462,16 +434,15 @@ class Collection:
     ) -> Changes:
         if vectors is not None and self._current.has_passages:
             raise InputError("vectors of whole documents for a collection of passages: leave them out")
-        done, first = Changes(), 0
-        batches = batches_of(source, self.source_fields, AT_ONCE if vectors is None else max(1, len(vectors)))
-        for documents in batches:
-            own = None if vectors is None else vectors.slice(first, min(first + len(documents), len(vectors)))
-            first += len(documents)
-            if own is not None and len(own) != len(documents):
-                raise InputError(f"{first:,} documents, but {len(vectors or ()):,} vectors: give one for each")
-            done = done.plus(self.put(verb, documents, own, refuse_known))
-        if vectors is not None and first != len(vectors):
-            raise InputError(f"{first:,} documents, but {len(vectors):,} vectors: give one for each")
+        if vectors is not None:
+            documents = next(batches_of(source, self.source_fields, len(vectors) + 1), [])
+            if len(documents) != len(vectors):
+                found = "more" if len(documents) > len(vectors) else f"{len(documents):,}"
+                raise InputError(f"vectors: {len(vectors):,}, documents: {found}; give each document one vector")
+            return self.put(verb, documents, vectors, refuse_known)
+        done = Changes()
+        for documents in batches_of(source, self.source_fields, AT_ONCE):
+            done = done.plus(self.put(verb, documents, None, refuse_known))
         return done
 
     def put(
@@ -481,7 +452,11 @@ class Collection:
         vectors: SparseMatrix | None = None,
         refuse_known: bool = False,
     ) -> Changes:
-        """Add documents in place of those with the same ids, in one change."""
+        """Add documents in place of those with the same ids, in one change.
+
+        Raises:
+            InputError, MismatchError, StorageError: as for `add`.
+        """
         with self._changing() as current:
             check_ids(documents)
             given = prepared(documents, current.fields, self._store.about.passages)
@@ -501,6 +476,9 @@ class Collection:
         texts = [given.rows[at].full_text for at in written]
         counts = self._counted(texts) if vectors is None or self._encoder.learns else None
         corpus = self._difference(counts, rows)
+        more = list(counts.terms) if counts else []
+        if vectors is not None:
+            more += self._more_terms(vectors, len(more))
         matrix = vectors if vectors is not None else self._encoded(texts, counts, corpus)
         self._store.apply(
             Change(
@@ -513,14 +491,12 @@ class Collection:
                 self._updates(given.rows_of(found.updated), found.rows, given.columns),
                 given.types,
                 corpus,
-                [*(counts.terms if counts else ()), *self._more_terms(matrix)],
+                more,
             )
         )
         return changes
 
-    def _updates(
-        self, places: Sequence[int], rows: NDArray[np.int64], columns: Mapping[str, list[Any]]
-    ) -> dict[str, tuple[NDArray[np.int64], list[Any]]]:
+    def _updates(self, places: Sequence[int], rows: NDArray[np.int64], columns: Mapping[str, list[Any]]) -> Updates:
         """New values of fields at ``rows``, int64[n], of which only these differ."""
         if not places:
             return {}
@@ -529,10 +505,8 @@ class Collection:
         for name in {*current.fields, *columns}:
             own = columns.get(name)
             new = [own[at] if own else None for at in places]
-            old = current.values_of(name, rows) if name in current.fields else [None] * len(new)
-            at = [i for i, (one, other) in enumerate(zip(new, old, strict=True)) if one != other]
-            if at:
-                updates[name] = rows[at], [new[i] for i in at]
+            if differ := _differing(current, name, rows, new):
+                updates[name] = differ
         return updates
 
     def _delete(self, rows: NDArray[np.int64], verb: str) -> Changes:
@@ -542,17 +516,21 @@ class Collection:
             self._store.apply(Change(verb, changes.counts, deleted=rows, corpus=self._difference(None, rows)))
         return changes
 
-    def delete_rows(self, rows: NDArray[np.int64], verb: str) -> Changes:
-        """Delete the documents at ``rows``, int64[n], of the newest generation."""
-        with self._changing():
-            return self._delete(rows, verb)
+    def delete_rows(self, choose: Callable[[Generation], NDArray[np.int64]], verb: str) -> Changes:
+        """Delete the documents at the rows, int64[n], that ``choose`` finds in the newest generation."""
+        with self._changing() as current:
+            return self._delete(choose(current), verb)
 
     @contextmanager
     def _changing(self) -> Iterator[Generation]:
         """The newest generation, which nobody else changes meanwhile; the store is looked after when it has changed."""
+        if self._closed:
+            raise InputError(f"the collection {self.folder} is closed: open it again")
         if self._pinned is not None:
             raise InputError(f"opened at generation {self._pinned.number}, which stays: open the newest, or rollback")
         with self._store.changing() as current:
+            with self._preparing:
+                self._following.learn(current)
             yield current
         self._maintenance.look()
 
@@ -564,7 +542,7 @@ class Collection:
         if not self._encoder.learns:
             return None
         old = [document.full_text for document in self._current.documents_at(rows)]
-        gone = counted(self._encoder, old)
+        gone = self._counted(old)
         return difference(new.matrix if new else None, gone.matrix if gone else None)
 
     def _encoded(self, texts: Sequence[str], counts: Counted | None, corpus: Corpus | None) -> SparseMatrix:
@@ -573,7 +551,7 @@ class Collection:
             return _empty(self._current.dim)
         encoder = self._encoder
         if corpus is not None:
-            known = self._counts.at(self._store.contents, self._current.number) or NOTHING
+            known = self._following.counts(self._current)
             encoder = encoder.following(with_change(known, corpus))
         size = max(1, encoder.batch_documents)
         parts = []
@@ -584,7 +562,9 @@ class Collection:
 
     def _weights(self, documents: Sequence[Document], vectors: SparseMatrix) -> SparseMatrix:
         """Vectors of documents by all that is counted now: those of BM25 depend on it."""
-        known = self._counts.at(self._store.contents, self._current.number) or NOTHING
+        with self._preparing:
+            self._following.learn(self._current)
+        known = self._following.counts(self._current)
         found = self._encoder.following(known).encoded_with([document.full_text for document in documents], None)
         return found.matrix.widened(vectors.dim)
 
@@ -593,12 +573,12 @@ class Collection:
         check_summable(matrix)
         return matrix
 
-    def _more_terms(self, matrix: SparseMatrix) -> list[str]:
-        """Names of terms without one: vectors that were given may have more terms than the collection."""
-        extra = matrix.dim - max(self._current.dim, self._encoder.dim)
-        if extra <= 0 or self._encoder.learns:
+    def _more_terms(self, matrix: SparseMatrix, new: int) -> list[str]:
+        """Names of terms without one: vectors that were given may have more terms than the collection and ``new``."""
+        extra = matrix.dim - max(self._current.dim, self._encoder.dim) - new
+        if extra <= 0:
             return []
-        if getattr(self._encoder, "named", True):
+        if self._encoder.learns or getattr(self._encoder, "named", True):
             raise MismatchError(
                 f"vectors over {matrix.dim:,} terms, collection over {self._current.dim:,}: encode documents with the "
                 "collection's own encoder"
@@ -606,14 +586,12 @@ class Collection:
         return [str(number) for number in range(matrix.dim - extra, matrix.dim)]
 
     def _searcher_of(self, generation: Generation) -> Searcher:
-        """With an encoder that follows the documents of the generation."""
-        contents = self._store.contents
-        counts, terms = self._counts.at(contents, generation.number), contents.new_terms
-        encoder = self._encoder
-        new, self._given = terms[self._given :], len(terms)
-        if counts is not None or new:
-            encoder = encoder.following(counts or NOTHING, new)
-        return Searcher(generation, encoder)
+        return Searcher(generation, self._following.at(generation))
+
+    @property
+    def _encoder(self) -> Encoder:
+        """With the terms of the newest generation, and without counts."""
+        return self._following.encoder
 
 
 def _empty(dim: int) -> SparseMatrix:
@@ -632,6 +610,35 @@ def _without_passage(name: str, fields: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
+def _new_values(
+    current: Generation, documents: Sequence[Document], rows: NDArray[np.int64]
+) -> tuple[Updates, dict[str, str]]:
+    """The fields of ``documents`` that differ from what is at ``rows``, int64[n]; and types of those that are new."""
+    columns, types = stored_columns(documents, current.fields)
+    named = {name for document in documents for name in document.fields}
+    updates = {}
+    for name in named & {*current.fields, *types}:  # None for a field that is unknown says nothing
+        at = [i for i, document in enumerate(documents) if name in document.fields]
+        values = columns.get(name)
+        if differ := _differing(current, name, rows[at], [values[i] if values else None for i in at]):
+            updates[name] = differ
+    return updates, types
+
+
+def _ids_of(current: Generation, updates: Updates) -> set[str]:
+    """Ids of the documents whose fields change."""
+    return {current.document_id(row) for rows, _ in updates.values() for row in rows.tolist()}
+
+
+def _differing(
+    current: Generation, name: str, rows: NDArray[np.int64], new: Sequence[Any]
+) -> tuple[NDArray[np.int64], list[Any]] | None:
+    """The rows at which ``new`` values of a field are others than those that are there, with these; None for none."""
+    old = current.values_of(name, rows) if name in current.fields else [None] * len(new)
+    at = [i for i, (one, other) in enumerate(zip(new, old, strict=True)) if one != other]
+    return (rows[at], [new[i] for i in at]) if at else None
+
+
 def _alive_in(one: Generation, other: Generation) -> NDArray[np.bool_]:
     """Which rows of a generation are documents of another one too, bool[rows]."""
     masks = other.alive_by_piece()
@@ -642,14 +649,19 @@ def _alive_in(one: Generation, other: Generation) -> NDArray[np.bool_]:
     return found
 
 
-def _fields_back(old: Generation, current: Generation) -> dict[str, tuple[NDArray[np.int64], list[Any]]]:
+def _fields_back(old: Generation, current: Generation) -> Updates:
     """Values of fields of the documents that are in both generations, where they were others."""
     both = np.flatnonzero((current.alive.mask != 0) & _alive_in(current, old))
     places = old.rows_at(current, both)
     updates = {}
     for name in current.fields:
-        before, now = old.values_of(name, places), current.values_of(name, both)
-        at = [i for i, (one, other) in enumerate(zip(before, now, strict=True)) if one != other]
+        at, values = list[int](), list[Any]()
+        for start in range(0, both.size, AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            pairs = zip(old.values_of(name, places[some]), current.values_of(name, both[some]), strict=True)
+            differ = [(i, one) for i, (one, other) in enumerate(pairs, start) if one != other]
+            at += [i for i, _ in differ]
+            values += [one for _, one in differ]
         if at:
-            updates[name] = both[at], [before[i] for i in at]
+            updates[name] = both[at], values
     return updates

@@ -20,7 +20,7 @@ from lsr.errors import InputError
 from lsr.index import About, CollectionWriter, EncoderInfo, IndexSettings
 from lsr.index.storage.places import size_of
 from lsr.index.storage.records import SourceFields, State
-from lsr.retrieval.counting import corpus_of
+from lsr.retrieval.changing.counting import corpus_of
 from lsr.retrieval.opening import is_shipped
 from lsr.sparse import SparseMatrix
 

@@ -10,13 +10,18 @@ from lsr.errors import MismatchError, StorageError
 from lsr.index import About
 
 
-def encoder_of(folder: Path, about: About) -> Encoder:
-    """The encoder of the collection in ``folder``, called as its maker called it.
+def encoder_of(folder: Path, about: About, loaded: Encoder | None = None) -> Encoder:
+    """The encoder of the collection in ``folder``, called as its maker called it; ``loaded`` where it is that one.
+
+    What it has seen of a corpus counts beside the records: something in indexes of format 2, else nothing.
 
     Raises:
+        MismatchError: another encoder made the collection.
         EncoderError: it cannot be loaded.
         StorageError: it came with another version of lsr.
     """
+    if loaded is not None:
+        return _same(folder, about, loaded)
     if about.encoder_folder:
         found = load(folder / about.encoder_folder)
     else:
@@ -30,19 +35,14 @@ def encoder_of(folder: Path, about: About) -> Encoder:
     return found
 
 
-def same_encoder(folder: Path, about: About, encoder: Encoder) -> Encoder:
-    """``encoder`` as it made the collection in ``folder``: what it learned counts only in an index of format 2.
-
-    Raises:
-        MismatchError: another one made it.
-    """
+def _same(folder: Path, about: About, encoder: Encoder) -> Encoder:
     made_by = about.encoder
     for found in (encoder.fresh(), encoder):
         if found.fingerprint == made_by.fingerprint:
             return found
     raise MismatchError(
-        f"{folder} was indexed with {made_by.name} ({made_by.fingerprint}), the encoder given is {encoder.fingerprint}: "
-        "search with the index's own encoder, or index again with the new one"
+        f"{folder} was indexed with {made_by.name} ({made_by.fingerprint}), the encoder given is "
+        f"{encoder.fingerprint}: search with the index's own encoder, or index again with the new one"
     )
 
 

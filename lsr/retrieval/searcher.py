@@ -11,11 +11,12 @@ from lsr.corpus.passages import without_places
 from lsr.encoders import Encoder
 from lsr.encoders.base import as_texts
 from lsr.errors import InputError
-from lsr.index import Allowed, Generation, TopK
+from lsr.index import Allowed, Generation, Store, TopK
 from lsr.index.fanout import crop
 from lsr.index.fields.filters import Filter
 from lsr.index.results import check_queries
 from lsr.retrieval.explanation import TermShare, common_terms, explain
+from lsr.retrieval.following import Following
 from lsr.retrieval.grouping import Groups, Passage, best_of_groups, groups_of, passages_at
 from lsr.retrieval.paging import Key, Pages, question_of
 from lsr.retrieval.snippet import Snippet, snippet
@@ -23,7 +24,9 @@ from lsr.sparse import SparseMatrix
 
 
 class Hit(NamedTuple):
-    """A document found: its place in the index, id, score, title, text and fields.
+    """A document found: its place in the index, id, score, title, text and fields, without dense vectors.
+
+    `Collection.get` gives these, and `Generation.dense` those of many hits at once, by ``row``.
 
     Where documents have passages, ``text`` is that of the best one, and ``passages`` are those that were found, best
     first; `Collection.get` gives the whole text.
@@ -60,22 +63,23 @@ class Searcher:
         return f"<Searcher of {self.generation!r}>"
 
     @classmethod
-    def open(cls, folder: str | Path, encoder: Encoder | None = None) -> Searcher:
-        """Open the newest generation of a collection with the encoder saved in it, and stay there.
+    def open(cls, folder: str | Path, encoder: Encoder | None = None, generation: int | None = None) -> Searcher:
+        """Open one generation of a collection with the encoder saved in it, and stay there.
 
         Args:
             folder: made by `index_documents`.
             encoder: the same encoder, where it is loaded already.
+            generation: one that is kept; None takes the newest.
 
         Raises:
             StorageError: no collection, another format version, or damage.
             MismatchError: another encoder made it.
+            InputError: no such generation.
             EncoderError: the saved encoder cannot be loaded.
         """
-        from lsr.retrieval.collection import Collection
-
-        with Collection.open(folder, encoder) as collection:
-            return collection.searcher
+        with Store(Path(folder)) as store:
+            found = store.current if generation is None else store.at(generation)
+            return cls(found, Following(store.folder, store.about, encoder).at(found))
 
     def search(
         self,
@@ -233,7 +237,7 @@ class Searcher:
         return query
 
     def _hit(self, row: int, score: float, passages: Mapping[str, Sequence[Passage]]) -> Hit:
-        name, title, text, fields = self.generation.document(row)
+        name, title, text, fields = self.generation.document(row, dense=False)
         if not passages:
             return Hit(row, name, score, title, text, fields)
         return Hit(row, name, score, title, text, without_places(fields), passages[name])

@@ -148,3 +148,18 @@ def test_info_says_what_an_index_holds(index):
     told = lsr("info", index).stdout
     assert "price: float, in_stock: boolean, brand: keyword, made: datetime" in " ".join(told.split())
     refused(lsr("info", index / "nothing"), "no such index")
+
+
+def test_dense_vectors_are_declared_shown_by_get_and_left_out_of_hits(tmp_path):
+    records = [{"id": name, "text": f"{name} mug", "embedding": [at, 0.5]} for at, name in enumerate("abc")]
+    source = tmp_path / "mugs.jsonl"
+    source.write_text("".join(json.dumps(one) + "\n" for one in records))
+    index = tmp_path / "index"
+    told = lsr("index", source, "--out", index, "--encoder", "bm25", "--field", "embedding:vector")
+    assert told.returncode == 0, told.stderr
+    assert "fields: embedding: vector(2)" in told.stderr
+    got = lsr("get", index, "b", "--json")
+    assert json.loads(got.stdout)["fields"] == {"embedding": [1.0, 0.5]}
+    assert all(hit["fields"] == {} for hit in found(index)["hits"])
+    source.write_text('{"id": "a", "text": "a mug", "embedding": [1]}\n')
+    refused(lsr("upsert", source, "--to", index), "document 'a', field 'embedding'", "vector(2)")

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,9 +84,96 @@ def test_a_value_that_does_not_fit_names_document_field_value_and_type():
     assert schema.stored("price", ["19.90", None, 3], ["a", "b", "c"]) == [19.9, None, 3.0]
 
 
+def stored(kind, *values):
+    schema = Schema({"e": kind})
+    schema.see({"e": values})
+    found = schema.stored("e", values, [f"d{at}" for at in range(len(values))])
+    return found, schema.types()["e"]
+
+
+@pytest.mark.parametrize("way", [list, tuple, str, *map(np.dtype, ("f2", "f4", "f8", "i1", "i8"))])
+def test_dense_vectors_are_bytes_of_their_numbers(way):
+    value = np.array([1, -2, 3], way) if isinstance(way, np.dtype) else way([1, -2, 3])
+    assert stored("vector", None, value) == ([None, np.array([1, -2, 3], "<f2").tobytes()], "vector(3)")
+    assert stored("vector_int8", value) == ([b"\x01\xfe\x03"], "vector_int8(3)")
+    assert stored("vector(3)", value, None)[1] == "vector(3)"
+
+
+def test_dense_vectors_are_rounded_and_have_one_zero():
+    one, other = stored("vector", [0.1, -0.0], [np.float16(0.1), 0])[0]
+    assert one == other
+
+
+@pytest.mark.parametrize("kind", ["vector", "vector_int8", "vector(2)", "vector_int8(2)"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        [],
+        [1, None],
+        [1, float("nan")],
+        [float("inf"), 1],
+        [1, 70_000],
+        [1, -(2**63)],
+        [1, 2**70],
+        [True, 1],
+        ["1", "2"],
+        [[1, 2], [3, 4]],
+        [[1], 2],
+        [1] * 4097,
+        "1, 2",
+        "[1, 2",
+        "5",
+        5,
+        {"a": 1},
+        b"12",
+        np.zeros((2, 2)),
+        np.array([1j, 2]),
+        np.array([True, False]),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_what_is_no_dense_vector_is_refused(kind, value):
+    base = kind.partition("(")[0]
+    with pytest.raises(InputError, match=rf"(?s)document 'd0', field 'e': found .*, wanted a list of .* \({base}"):
+        stored(kind, value)
+
+
+@pytest.mark.parametrize("value", [[1, 2.5], [1, 128], [-129, 1], np.array([0.5, 1])])
+def test_small_whole_numbers_alone_are_int8(value):
+    assert stored("vector", value)[1] == "vector(2)"
+    with pytest.raises(InputError, match="wanted a list of 1 to 4,096 whole numbers from -128 to 127 "):
+        stored("vector_int8", value)
+
+
+def test_dense_vectors_of_a_field_have_the_length_of_the_first():
+    message = (
+        r"document 'd2', field 'e': found \[1, 2, 3\] \(3 values\), wanted a list of 2 numbers from -65,504 to 65,504 "
+        r"\(vector\(2\)\); declare another type, as --field e:json, or correct the value"
+    )
+    with pytest.raises(InputError, match=message):
+        stored("vector", None, [1, 2], [1, 2, 3])
+    schema = Schema({"e": "vector"})
+    schema.stored("e", [None, [1, 2]], ["a", "b"])
+    with pytest.raises(InputError, match=r"wanted a list of 2 numbers"):
+        schema.stored("e", [[1]], ["c"])
+
+
+def test_lists_and_arrays_of_numbers_are_dense_vectors_only_where_that_is_declared():
+    schema = Schema({"e": "vector"})
+    values = flattened({"e": np.ones(2), "f": np.ones(2), "g": [1, 2], "h": np.float32(2), "i": {"j": np.arange(2)}})
+    schema.see({name: [value] for name, value in values.items()})
+    assert schema.types() == {"e": "vector", "f": "json", "g": "json", "h": "float", "i.j": "json"}
+    assert schema.stored("f", [values["f"]], ["d"]) == ["[1.0,1.0]"]
+
+
 def test_declared_types_are_parsed_and_checked():
     assert parse_types(["price:float", "a:b:keyword"]) == {"price": "float", "a:b": "keyword"}
-    for word in ("price", ":float", "price:", "price:money"):
+    assert parse_types(["a:vector", "b:vector_int8", "c:vector(384)"]) == {
+        "a": "vector",
+        "b": "vector_int8",
+        "c": "vector(384)",
+    }
+    for word in ("price", ":float", "price:", "price:money", "a:vector(0)", "a:vector(5000)", "a:float(2)"):
         with pytest.raises(InputError, match="wanted NAME:TYPE"):
             parse_types([word])
     with pytest.raises(InputError, match="was declared as float"):

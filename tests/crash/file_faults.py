@@ -18,6 +18,7 @@ it writes (it is never short); ``np.save`` into one of our files writes through 
 from __future__ import annotations
 
 import builtins
+import fcntl
 import io
 import os
 from collections.abc import Callable, Sequence
@@ -234,9 +235,9 @@ def _posix_fallocate(faults: FileFaults, descriptor: int, offset: int, size: int
 
 
 def _dup(faults: FileFaults, descriptor: int) -> int:
-    """``ndarray.tofile`` takes a duplicate of the descriptor, and then writes."""
+    """``ndarray.tofile`` takes a duplicate of the descriptor, and then writes; ``np.fromfile`` does to read."""
     node = _ours(faults, descriptor)
-    if isinstance(node, File):
+    if isinstance(node, File) and fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:
         faults.step("write", _name(descriptor))
     return int(faults.below["dup"](descriptor))
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lsr.cli.changing.sources import Folder, opened, tell
+from lsr.cli.changing.sources import AsJson, DryRun, Folder, opened, tell
 from lsr.errors import InputError
 from lsr.retrieval import Changes
 
@@ -18,18 +18,23 @@ def command(
         str | None,
         typer.Option("--filter", metavar="TEXT", help="Delete all that meet it, as 'price > 100 and not in_stock'."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many would be deleted.")] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Delete documents by id, or those that meet a filter.
 
     Example: lsr delete my-index --id 42 --id 43
     """
-    if bool(ids) == (filter_text is not None):
-        raise InputError("lsr delete wants --id or --filter: give one of them")
+    _check(ids, filter_text)
     with opened(folder) as collection:
         if dry_run:
             found = sum(name in collection for name in dict.fromkeys(ids)) if ids else collection.count(filter_text)
             changes = Changes(deleted=found)
         else:
             changes = collection.delete(ids) if ids else collection.delete(filter=filter_text)
-    tell(changes)
+    tell(changes, as_json, dry_run=dry_run)
+
+
+def _check(ids: list[str] | None, filter_text: str | None) -> None:
+    if bool(ids) == (filter_text is not None):
+        raise InputError("lsr delete wants --id or --filter: give one of them")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from lsr.cli.changing.sources import Folder, opened
 from lsr.cli.console import facts, one_line, out, print_json
+from lsr.corpus import Document
 from lsr.errors import InputError
+from lsr.retrieval import Collection
 
 
 def command(
@@ -21,13 +24,24 @@ def command(
     Example: lsr get my-index 42
     """
     with opened(folder) as collection:
-        for name in ids:
-            document = collection.get(name)
-            if document is None:
-                raise InputError(f"no document with the id {name!r:.80} in {folder}")
+        for number, name in enumerate(ids):
+            document = _found(collection, name)
             if as_json:
                 print_json({**document._asdict(), "fields": dict(document.fields)})
                 continue
-            rows = [("id", document.id), ("title", one_line(document.title)), ("text", one_line(document.text))]
-            rows += [(name, one_line(str(value))) for name, value in document.fields.items()]
-            out.print(facts(row for row in rows if row[1]), soft_wrap=True)
+            if number:
+                out.print()
+            values = {"id": document.id, "title": document.title, "text": document.text, **document.fields}
+            out.print(facts(((name, one_line(_shown(value))) for name, value in values.items() if value != ""), "left"))
+
+
+def _found(collection: Collection, name: str) -> Document:
+    document = collection.get(name)
+    if document is None:
+        raise InputError(f"no document with the id {name!r:.80} in {collection.folder}")
+    return document
+
+
+def _shown(value: Any) -> str:
+    """A value as it is typed in a filter; JSON where that has none."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
 
-import typer
 from rich.table import Table
 
-from lsr.cli.changing.sources import Folder, opened
+from lsr.cli.changing.sources import AsJson, Folder, opened
 from lsr.cli.console import out, print_json
+from lsr.retrieval import Changes
 
 
 def command(
     folder: Folder,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the last changes of an index; lsr rollback goes back to one.
 
@@ -31,7 +30,7 @@ def command(
     for name in ("made", "by", "documents"):
         table.add_column(name)
     for number, info in found.items():
-        counts = ", ".join(f"{count:,} {name}" for name, count in info.counts.items())
+        counts = str(Changes(**info.counts)) if info.counts else ""
         table.add_row(str(number), _time(info.made), info.verb, counts)
     out.print(table)
 

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from lsr.cli.changing.sources import Folder, opened, tell
+from lsr.cli.changing.sources import AsJson, Folder, opened, tell
 
 
 def command(
     folder: Folder,
     generation: Annotated[int, typer.Argument(metavar="GENERATION", help="One that lsr history lists.")],
+    as_json: AsJson = False,
 ) -> None:
     """Make an index again what it was at an earlier generation.
 
@@ -19,4 +20,4 @@ def command(
     """
     with opened(folder) as collection:
         changes = collection.rollback(generation)
-    tell(changes)
+    tell(changes, as_json)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lsr.cli.console import progress_bars, say
+from lsr.cli.console import print_json, progress_bars, say
 from lsr.corpus import Document, DocumentReader, Fields
 from lsr.retrieval import Changes, Collection
 
@@ -23,6 +23,9 @@ Keep = Annotated[
     str | None,
     typer.Option("--store", metavar="NAMES", help="Other fields to keep: all, none, or names.  [default: as before]"),
 ]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
 
 def reader_of(
@@ -60,6 +63,7 @@ class Watched:
         return self._reader.place
 
     def __iter__(self) -> Iterator[Document]:
+        number = 0
         with self._bars as bars:
             task = bars.add_task("reading", total=self._reader.size, items=0, unit="documents")
             for number, document in enumerate(self._reader, 1):
@@ -76,8 +80,11 @@ def opened(folder: Path) -> Iterator[Collection]:
         yield collection
 
 
-def tell(changes: Changes, reader: DocumentReader | None = None) -> None:
-    """Say what was done, and what was noted of the source."""
-    typer.echo(str(changes))
+def tell(changes: Changes, as_json: bool, reader: DocumentReader | None = None, dry_run: bool = False) -> None:
+    """Say what was done, or would be, and what was noted of the source."""
+    if as_json:
+        print_json({**changes._asdict(), **({"dry_run": True} if dry_run else {})})
+    else:
+        typer.echo(f"dry run: {changes}" if dry_run else str(changes))
     for note in reader.notes if reader else ():
         say(note)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from lsr.cli.changing.sources import Keep, Sources, Target, Watched, opened, reader_of, tell
+from lsr.cli.changing.sources import AsJson, DryRun, Keep, Sources, Target, Watched, opened, reader_of, tell
 from lsr.cli.options import IdField, TextField, TextFields, TitleField
 
 
-def command(
+def command(  # noqa: PLR0913 - one parameter an option
     sources: Sources,
     to: Target,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    dry_run: DryRun = False,
     id_field: IdField = None,
     text_field: TextField = None,
     title_field: TitleField = None,
     text_fields: TextFields = None,
     store: Keep = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make an index exactly what a source says; only what differs is encoded.
 
@@ -27,4 +24,4 @@ def command(
     with opened(to) as collection:
         reader = reader_of(collection, sources, id_field, text_field, title_field, text_fields, store)
         changes = collection.sync(Watched(reader), dry_run=dry_run)
-    tell(changes, reader)
+    tell(changes, as_json, reader, dry_run)

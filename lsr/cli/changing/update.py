@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from lsr.cli.changing.sources import Folder, opened, tell
+from lsr.cli.changing.sources import AsJson, Folder, opened, tell
 from lsr.corpus import DocumentReader, Fields
 from lsr.errors import InputError
 from lsr.retrieval import Changes, Collection
@@ -22,25 +22,30 @@ def command(
     ids: Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="Document to change.")] = None,
     values: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="New value of a field: JSON, or a text; nothing removes it."),
+        typer.Option("--set", metavar="NAME=VALUE", help="New value of a field, JSON or a text; NAME= removes it."),
     ] = None,
     source: Annotated[
         Path | None,
         typer.Option("--from", metavar="FILE", help="JSONL or CSV of documents with their ids and new fields."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Change fields of documents, such as prices; nothing is encoded.
 
     Example: lsr update my-index --id 42 --set price=9.5 --set in_stock=true
     """
-    if (source is None) == (not ids or not values):
-        raise InputError("lsr update wants --id and --set, or --from FILE: give one of them")
+    _check(ids, values, source)
     with opened(folder) as collection:
         if source is None:
             changes = collection.update(dict.fromkeys(ids or [], _fields(values or [])))
         else:
             changes = _from_file(collection, source)
-    tell(changes)
+    tell(changes, as_json)
+
+
+def _check(ids: list[str] | None, values: list[str] | None, source: Path | None) -> None:
+    if not (ids and values and source is None) and not (source and not ids and not values):
+        raise InputError("lsr update wants --id and --set, or --from FILE: give one of them")
 
 
 def _from_file(collection: Collection, source: Path) -> Changes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lsr.cli.changing.sources import Keep, Sources, Target, Watched, opened, reader_of, tell
+from lsr.cli.changing.sources import AsJson, Keep, Sources, Target, Watched, opened, reader_of, tell
 from lsr.cli.options import IdField, TextField, TextFields, TitleField
 
 
@@ -14,6 +14,7 @@ def command(
     title_field: TitleField = None,
     text_fields: TextFields = None,
     store: Keep = None,
+    as_json: AsJson = False,
 ) -> None:
     """Add documents to an index, in place of those with the same ids.
 
@@ -24,4 +25,4 @@ def command(
     with opened(to) as collection:
         reader = reader_of(collection, sources, id_field, text_field, title_field, text_fields, store)
         changes = collection.upsert(Watched(reader))
-    tell(changes, reader)
+    tell(changes, as_json, reader)

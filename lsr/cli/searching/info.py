@@ -32,8 +32,13 @@ def command(
         ("fields", ", ".join(f"{name}: {kind}" for name, kind in found.fields.items()) or "none"),
         ("encoder", f"{found.encoder} ({found.fingerprint})"),
         ("engine", f"{found.engine} ({named})" if named else found.engine),
-        ("segments", f"{found.segments:,}" + (f", and {found.recent:,} newest documents" if found.recent else "")),
+        ("segments", f"{found.segments:,}{_recent(found.recent)}"),
         ("generation", str(found.generation)),
         ("bytes", f"{found.bytes:,} ({readable_bytes(found.bytes)}{free})"),
     ]
     out.print(facts(rows))
+
+
+def _recent(documents: int) -> str:
+    """Documents that are in no segment yet, in words."""
+    return f", and {documents:,} newest document{'s' * (documents > 1)}" if documents else ""

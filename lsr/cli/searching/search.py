@@ -48,13 +48,16 @@ def command(  # noqa: PLR0913 - one parameter an option
     group_by: Annotated[
         str | None, typer.Option(metavar="FIELD", help="Of documents that share a value show the best one.")
     ] = None,
+    generation: Annotated[
+        int | None, typer.Option(help="Search an earlier generation, one that lsr history lists.")
+    ] = None,
 ) -> None:
     """Search an index and show why each hit was found.
 
     Example: lsr search my-index "rotten teeth from eating sweets" --explain
     """
     text = " ".join(query).encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # not UTF-8 in the shell
-    searcher = Searcher.open(folder)
+    searcher = Searcher.open(folder, generation=generation)
     vector = searcher.encode(text)
     # A process that asks once finds everything as soon: exact search of most indexes does without the compiler.
     options: dict[str, Any] = {"exact": exact or recall is None, "recall": recall, "filter": filter_text, "sort": sort}
@@ -72,7 +75,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         print_json({"query": text, "hits": records, **more})
         return
     if not hits:
-        say(_why_nothing(searcher, text, vector))
+        say(_why_nothing(searcher, text, vector, filter_text, offset))
     for number, hit in enumerate(hits, 1 + offset):
         _print_hit(number, hit, searcher.snippet(vector, hit))
         if explained:
@@ -103,11 +106,15 @@ def _facet_line(one: Facet) -> Text:
     counts += [f"{part.low} to {part.high} ({part.documents:,})" for part in one.ranges]
     rest = f", {one.distinct - len(one.counts):,} more" if one.distinct > len(one.counts) else ""
     missing = f"; without: {one.missing:,}" if one.missing else ""
-    return Text.assemble((f"{one.field}  ", "bold"), f"{', '.join(counts)}{rest}{missing}")
+    return Text.assemble((f"{one.field}  ", "bold"), f"{', '.join(counts) or 'no values'}{rest}{missing}")
 
 
-def _why_nothing(searcher: Searcher, query: str, vector: SparseMatrix) -> str:
+def _why_nothing(searcher: Searcher, query: str, vector: SparseMatrix, filter_: str | None, offset: int) -> str:
     """What is known of a query without hits."""
+    if offset and (found := searcher.found(vector, filter_).count):
+        return f"no hits after the first {offset:,}: the query {query!r} has {found:,}"
+    if filter_ is not None and searcher.found(vector).count:
+        return f"no hits: no document with a term of the query {query!r} meets the filter"
     limit = searcher.encoder.longest if searcher.generation.summary.about.summary.get("truncated") else None
     asked = limit and any(character.isalnum() for character in query)
     unread = f" (of a long document the first {limit:,} word-pieces are read)" if asked else ""

@@ -154,8 +154,8 @@ class BM25Encoder(Encoder):
 
     def counts(self, texts: Sequence[str]) -> Counted:
         """Term counts, of new stems too."""
-        if not self._writing:
-            self._writing.append(_StemIds(self.terms, self.analysis))
+        if not self._writing or not self._writing[0].begin_with(self.terms):  # another process has added others
+            self._writing[:] = [_StemIds(self.terms, self.analysis)]
         matrix = self._count(texts, learn=True, ids=self._writing[0])
         return Counted(matrix, self._writing[0].stems[len(self.terms) :])
 
@@ -379,6 +379,7 @@ class _StemIds(dict[str, int]):
         super().__init__()
         self.stems, self.learn = list[str](), False
         self._of_stem: dict[str, int] = {}
+        self._equal = 0
         self.extend(stems)
         self._stem = analysis.stem
 
@@ -387,6 +388,12 @@ class _StemIds(dict[str, int]):
         for stem in stems:
             if self._of_stem.setdefault(stem, len(self.stems)) == len(self.stems):
                 self.stems.append(stem)
+
+    def begin_with(self, stems: Sequence[str]) -> bool:
+        """Whether ``stems`` are the first ones; what was found equal once is not compared again."""
+        same = self.stems[self._equal : len(stems)] == list(stems[self._equal :])
+        self._equal = len(stems) if same else 0
+        return same
 
     def __missing__(self, word: str) -> int:
         stem = self._stem(word)

@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lsr.corpus.dense import dense_type
 from lsr.errors import StorageError
-from lsr.index.fields.columns import Column, NumberColumn, StoredColumn, WordColumn, WordsColumn, column_of
+from lsr.index.fields.columns import Column, DenseColumn, NumberColumn, StoredColumn, WordColumn, WordsColumn, column_of
 
 Codes = NDArray[np.int32]
 
@@ -28,6 +29,8 @@ def taken(column: Column, rows: NDArray[np.int64]) -> Column:
     _check_rows(rows, len(column))
     if isinstance(column, NumberColumn):
         return NumberColumn(column.kind, column.values[rows], column.there[rows])
+    if isinstance(column, DenseColumn):
+        return DenseColumn(column.type, column.values[rows], column.there[rows])
     if isinstance(column, WordColumn):
         return _compact(WordColumn(column.codes[rows], column.words))
     if isinstance(column, WordsColumn):
@@ -56,6 +59,9 @@ def joined(parts: Sequence[Column | None], sizes: Sequence[int], kind: str) -> C
     if kind in NumberColumn.ARROW:
         empty = np.zeros(0, NumberColumn.NUMPY[kind])
         return NumberColumn(kind, np.concatenate([empty, *(_values(column) for column in columns)]), there)
+    if dense := dense_type(kind):
+        none = DenseColumn.of(dense, []).values
+        return DenseColumn(dense, np.concatenate([none, *(_values(column) for column in columns)]), there)
     if kind == "json":
         return StoredColumn(pa.concat_arrays([pa.array([], pa.large_string()), *(one.arrow() for one in columns)]))
     codes, words = _one_dictionary([_compact(column) for column in columns])
@@ -94,6 +100,8 @@ def _as_kind(column: Column, kind: str) -> Column:
     """The same values as another type has them."""
     if column.kind == kind:
         return column
+    if isinstance(column, DenseColumn) and not column.type.length and kind.startswith(f"{column.kind}("):
+        return _nothing(kind, len(column))
     if isinstance(column, NumberColumn) and (column.kind, kind) == ("integer", "float"):
         return NumberColumn(kind, column.values.astype(np.float64), column.there)
     if isinstance(column, WordColumn) and kind == "keywords":
@@ -104,6 +112,8 @@ def _as_kind(column: Column, kind: str) -> Column:
 def _nothing(kind: str, size: int) -> Column:
     """A column without a value."""
     there = np.zeros(size, np.bool_)
+    if dense := dense_type(kind):
+        return DenseColumn(dense, np.zeros((size, dense.length), dense.dtype), there)
     if kind in NumberColumn.ARROW:
         return NumberColumn(kind, np.zeros(size, NumberColumn.NUMPY[kind]), there)
     if kind == "keyword":
@@ -114,7 +124,7 @@ def _nothing(kind: str, size: int) -> Column:
 
 
 def _values(column: Column) -> NDArray[Any]:
-    assert isinstance(column, NumberColumn)  # noqa: S101  `_as_kind` says so
+    assert isinstance(column, NumberColumn | DenseColumn)  # noqa: S101  `_as_kind` says so
     return column.values
 
 
@@ -172,6 +182,8 @@ def raw_values(column: Column, rows: NDArray[np.int64]) -> list[Any]:
     if isinstance(column, NumberColumn):
         values = column.values[rows].tolist()
         return [value if own else None for value, own in zip(values, there, strict=True)]
+    if isinstance(column, DenseColumn):
+        return [column.values[row].tobytes() if own else None for row, own in zip(rows.tolist(), there, strict=True)]
     if isinstance(column, StoredColumn):
         return column.texts(rows)
     return [column.value(row) for row in rows.tolist()]

@@ -1,4 +1,4 @@
-"""How do the values of one field lie in memory and on the disk? A column a field: numbers, or codes of sorted words.
+"""How do the values of one field lie in memory and on the disk? A column a field: numbers, vectors, codes of words.
 
 A segment keeps its columns in one Arrow file, read in place. Keywords are dictionary-encoded with a sorted dictionary,
 so that a comparison of texts is one of numbers. A document without a value has a null.
@@ -16,6 +16,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from lsr.corpus.dense import DenseType, dense_type
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KIND = b"lsr.type"  # metadata of an Arrow field
@@ -204,8 +206,57 @@ class StoredColumn(Column):
         return self._texts
 
 
+class DenseColumn(Column):
+    """A dense vector a document.
+
+    Args:
+        type_: of the vectors; without a length no document has one.
+        values: float16[n, d] or int8[n, d]; 0 for nothing.
+        there: bool[n].
+    """
+
+    def __init__(self, type_: DenseType, values: NDArray[Any], there: Mask) -> None:
+        self.type, self.kind, self.values, self.there = type_, type_.name, values, there
+
+    @classmethod
+    def of(cls, type_: DenseType, values: Sequence[bytes | None]) -> DenseColumn:
+        """A column of the bytes of numbers, None for nothing."""
+        there = np.array([value is not None for value in values], np.bool_)
+        nothing = bytes(type_.length * type_.dtype.itemsize)
+        content = b"".join(nothing if value is None else value for value in values)
+        return cls(type_, np.frombuffer(content, type_.dtype).reshape(len(values), type_.length), there)
+
+    @classmethod
+    def read(cls, type_: DenseType, array: pa.Array) -> DenseColumn:
+        """A column of an Arrow array, whose memory it shares."""
+        first = array.offset * type_.length
+        numbers = array.values.slice(first, len(array) * type_.length)
+        if numbers.null_count:
+            raise ValueError("vectors with missing numbers")
+        return cls(type_, numbers.to_numpy().reshape(len(array), type_.length), _there(array))
+
+    @staticmethod
+    def arrow_type(type_: DenseType) -> pa.DataType:
+        """As Arrow has it."""
+        return pa.list_(pa.from_numpy_dtype(type_.dtype), type_.length)
+
+    def value(self, row: int) -> list[Any] | None:
+        """See `Column.value`."""
+        found: list[Any] | None = self.values[row].tolist() if self.there[row] else None
+        return found
+
+    def arrow(self) -> pa.Array:
+        """See `Column.arrow`."""
+        if not self.type.length:
+            return pa.nulls(len(self), self.arrow_type(self.type))
+        numbers = pa.array(self.values.reshape(-1))
+        return pa.FixedSizeListArray.from_arrays(numbers, self.type.length, mask=pa.array(~self.there))
+
+
 def column_of(kind: str, values: Sequence[Any]) -> Column:
-    """A column of type ``kind`` with ``values`` as `lsr.corpus.schema.Schema.row` gives them, None for nothing."""
+    """A column of type ``kind`` with ``values`` as `lsr.corpus.schema.Schema.stored` gives them, None for nothing."""
+    if dense := dense_type(kind):
+        return DenseColumn.of(dense, values)
     if kind in NumberColumn.ARROW:
         return NumberColumn.of(kind, values)
     columns: dict[str, Any] = {"keyword": WordColumn, "keywords": WordsColumn, "json": StoredColumn}
@@ -229,12 +280,18 @@ def as_batch(columns: Mapping[str, Column]) -> pa.RecordBatch:
 
 
 def of_batch(batch: pa.RecordBatch) -> dict[str, Column]:
-    """The columns that `as_batch` wrote.
+    """The columns that `as_batch` wrote, without those of dense vectors that no document has.
 
     Raises:
         ValueError: a column of another kind.
     """
-    return {field.name: _column(field, batch.column(at)) for at, field in enumerate(batch.schema)}
+    found = {field.name: _column(field, batch.column(at)) for at, field in enumerate(batch.schema)}
+    return {name: column for name, column in found.items() if not _is_empty(column)}
+
+
+def _is_empty(column: Column) -> bool:
+    """Whether it is of dense vectors without a length, which hold nothing."""
+    return isinstance(column, DenseColumn) and not column.type.length
 
 
 def first_at_least(words: Sequence[str], word: str) -> int:
@@ -258,6 +315,9 @@ def _column(field: pa.Field, array: pa.Array) -> Column:
         return WordsColumn.read(array)
     if kind == "json" and array.type == pa.large_string():
         return StoredColumn(array)
+    dense = dense_type(kind)
+    if dense and array.type == DenseColumn.arrow_type(dense):
+        return DenseColumn.read(dense, array)
     raise ValueError(f"column {field.name!r} of {array.type}, which is no {kind or 'type of field'}")
 
 

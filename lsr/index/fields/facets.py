@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.corpus.schema import is_only_stored
 from lsr.errors import InputError
 from lsr.index.fields.columns import Column, Mask, NumberColumn, WordColumn, WordsColumn, as_time
 
@@ -55,7 +56,7 @@ def facet(field: str, kind: str, parts: Sequence[tuple[Column | None, Mask]], to
     Raises:
         InputError: a field that is stored only, or ``top`` below 1.
     """
-    if kind == "json":
+    if is_only_stored(kind):
         raise InputError(f"the field {field!r} is stored only: it has no facets")
     if top < 1:
         raise InputError(f"facets of {top} values: wanted at least 1")

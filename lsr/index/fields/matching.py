@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lsr.corpus.schema import INT64, TYPES, MisfitError
+from lsr.corpus.schema import INT64, TYPES
+from lsr.corpus.values import MisfitError
 from lsr.errors import InputError
 from lsr.index.fields.columns import Column, Mask, NumberColumn, WordColumn, WordsColumn, first_at_least
 from lsr.index.fields.conditions import (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,6 +42,9 @@ class Summary(NamedTuple):
         fields: types by name.
         dim: size of the vocabulary.
         nonzeros: stored weights, those of deleted documents among them.
+        corpora: what an encoder has counted, by generation, those up to ``oldest`` together.
+        oldest: generation that is kept.
+        new_terms: names of those that came after the encoder was saved, in order.
     """
 
     generation: int
@@ -47,6 +52,9 @@ class Summary(NamedTuple):
     fields: Mapping[str, str]
     dim: int
     nonzeros: int
+    corpora: Mapping[int, Corpus]
+    oldest: int
+    new_terms: list[str]
 
 
 class Contents:
@@ -63,12 +71,13 @@ class Contents:
     def __init__(self, folder: Path, database: Catalogue | None) -> None:
         self.folder, self.database = folder, database
         self.sums: dict[Key, bytes] = {}
+        self._changing = threading.Lock()
         self._values: dict[Key, Any] = {}
         self.state: State
         if database is None:
             self._take(format_2.read(folder))
-        else:
-            self.refresh()
+        elif not self.refresh():
+            raise StorageError(f"{self.path} is damaged (it is empty): {WAY_OUT}")
 
     @property
     def path(self) -> Path:
@@ -101,6 +110,11 @@ class Contents:
         sums = self.database.write({key: encode(key, value) for key, value in put.items()}, gone, self.sums)
         self._put(put, gone, sums)
 
+    def frozen(self) -> Contents:
+        """The same at this moment, for those who read it while others change it."""
+        with self._changing:
+            return copy(self)
+
     def keys(self, kind: str) -> list[Key]:
         """The keys of one kind, by generation and name."""
         return sorted(key for key in self._values if key.kind == kind)
@@ -110,7 +124,9 @@ class Contents:
         state = self.state
         nonzeros = sum(segment.nonzeros for segment in state.segments.values())
         nonzeros += sum(len(batch.weights) // 4 for batch in state.batches.values())
-        return Summary(number, state.about, state.types, self.dim, nonzeros)
+        terms = [name for one in state.terms.values() for name in one.names]
+        oldest = min(state.generations)
+        return Summary(number, state.about, state.types, self.dim, nonzeros, state.corpora, oldest, terms)
 
     @property
     def dim(self) -> int:
@@ -122,11 +138,6 @@ class Contents:
         """Number of the next term that is new."""
         ends = [terms.first + len(terms.names) for terms in self.state.terms.values()]
         return max(ends, default=self.state.about.base_terms)
-
-    @property
-    def new_terms(self) -> list[str]:
-        """Names of the terms that came after the encoder was saved, in order."""
-        return [name for terms in self.state.terms.values() for name in terms.names]
 
     def corpus(self, number: int) -> Corpus | None:
         """What an encoder has counted up to a generation; None where none counts."""
@@ -163,10 +174,11 @@ class Contents:
         values = {key: value for key, value in self._values.items() if key not in gone} | dict(new)
         kinds = {key.kind for key in (*new, *gone)}
         state = state_of(self.path, values, self.state if self._values else None, kinds if self._values else KINDS)
-        self._values, self.sums = values, sums
-        if gone or not kinds.isdisjoint(LATER) or not hasattr(self, "state"):
-            self._take(state)
-        self.state = state
+        with self._changing:
+            self._values, self.sums = values, sums
+            if gone or not kinds.isdisjoint(LATER) or not hasattr(self, "state"):
+                self._take(state)
+            self.state = state
 
     def _take(self, state: State) -> None:
         self.state = state

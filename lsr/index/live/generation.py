@@ -7,18 +7,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus import Document
+from lsr.corpus.dense import dense_type
 from lsr.corpus.passages import NUMBER
 from lsr.errors import InputError
 from lsr.index.allowed import Allowed
 from lsr.index.engines import IndexSettings
 from lsr.index.fanout import crop, search_segments
 from lsr.index.fields.changes import raw_values
+from lsr.index.fields.columns import DenseColumn
 from lsr.index.fields.conditions import Comparison, Condition
 from lsr.index.fields.facets import Facet, facet
 from lsr.index.fields.filters import Filter, as_condition, fields_of, is_relative
@@ -26,13 +28,25 @@ from lsr.index.fields.matching import matches
 from lsr.index.fields.sorting import order_by
 from lsr.index.live.contents import Summary
 from lsr.index.live.part import Part
-from lsr.index.live.passage_rows import PassageRows
+from lsr.index.passage_rows import PassageRows
 from lsr.index.plan import COMPILER, check_recall, scan_cost, settings_for
 from lsr.index.results import TopK, check_queries, mask_of
 from lsr.index.windowed.kernels import search_windows
 from lsr.sparse import SparseMatrix
 
 KEPT_FILTERS = 31  # masks of filters that were asked before
+
+
+class Dense(NamedTuple):
+    """Dense vectors of m documents.
+
+    Attributes:
+        values: float16[m, d] or int8[m, d]; zeros where a document has none, so that inner products are 0.
+        there: bool[m], which documents have one.
+    """
+
+    values: NDArray[Any]
+    there: NDArray[np.bool_]
 
 
 class Generation:
@@ -253,10 +267,10 @@ class Generation:
             found[own] += starts.get(name, first) - first
         return found
 
-    def document(self, row: int) -> Document:
-        """The document at ``row``, with its fields."""
+    def document(self, row: int, dense: bool = True) -> Document:
+        """The document at ``row``, with its fields; those of dense vectors may be left out."""
         part, within = self._locate(row)
-        return part.document(within)
+        return part.document(within, dense)
 
     def document_id(self, row: int) -> str:
         """The id of the document at ``row``."""
@@ -290,6 +304,25 @@ class Generation:
             if (column := part.column(name)) is not None:
                 for place, value in zip(at.tolist(), raw_values(column, own), strict=True):
                     found[place] = value
+        return found
+
+    def dense(self, name: str, rows: NDArray[np.int64]) -> Dense:
+        """The dense vectors of a field at ``rows``, int64[m], in any order.
+
+        Raises:
+            InputError: an unknown field, one of another type, or a row that is none.
+            StorageError: damage.
+        """
+        type_ = dense_type(self._type_of(name))
+        if type_ is None:
+            raise InputError(f"the field {name!r:.60} is {self.fields[name]}: wanted a field of dense vectors")
+        if rows.size and not 0 <= rows.min() <= rows.max() < self.rows:
+            raise InputError(f"rows {rows.min()} to {rows.max()}: wanted 0 to {self.rows - 1:,}")
+        found = Dense(np.zeros((rows.size, type_.length), type_.dtype), np.zeros(rows.size, np.bool_))
+        for part, own, at in self._by_part(rows):
+            column = part.column(name)
+            if isinstance(column, DenseColumn) and column.type == type_:
+                found.values[at], found.there[at] = column.values[own], column.there[own]
         return found
 
     def documents_at(self, rows: NDArray[np.int64]) -> Iterator[Document]:

@@ -37,9 +37,12 @@ class Maintenance:
         self._closing, self._fault = False, None
 
     def look(self) -> None:
-        """After a change: see whether there is something to do."""
+        """After a change, which is there already: see whether there is something to do, and warn where it fails."""
         if not self._background:
-            self._store.maintain()
+            try:
+                self._store.maintain()
+            except StorageError as error:
+                self._warn(error)
             return
         if self._is_needed() and not (self._thread and self._thread.is_alive()):
             self._thread = threading.Thread(target=self._work, name="lsr maintenance", daemon=True)
@@ -86,7 +89,11 @@ class Maintenance:
                 self._store.maintain()
         except StorageError as error:
             if not self._closing:
-                LOG.warning("%s: segments are not written (%s); they will be after the next change", "lsr", error)
+                self._warn(error)
+
+    def _warn(self, error: StorageError) -> None:
+        folder = self._store.folder
+        LOG.warning("%s: segments are not written (%s); they will be after the next change", folder, error)
 
     def _next(self) -> Plan | None:
         with self._store.changing():

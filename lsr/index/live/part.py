@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus import Document
+from lsr.corpus.dense import dense_type
 from lsr.index.allowed import Allowed
 from lsr.index.fields.changes import patched
 from lsr.index.fields.columns import Column
@@ -67,7 +68,9 @@ class Part:
             StorageError: damage.
         """
         if name not in self._columns:
-            self._columns[name] = self._patched(name, self.segment.column(name, self.types[name]), self.patches)
+            self._columns[name] = self._patched(
+                name, self.segment.column(name, self.types[name]), self.patches, self.types
+            )
         return self._columns[name]
 
     def columns(self, names: Sequence[str]) -> dict[str, Column]:
@@ -75,20 +78,25 @@ class Part:
         found = {name: self.column(name) for name in names}
         return {name: column for name, column in found.items() if column is not None}
 
-    def document(self, row: int) -> Document:
-        """The document at ``row``, with its fields."""
+    @cached_property
+    def _without_dense(self) -> list[str]:
+        """Names of the fields that hold no dense vectors."""
+        return [name for name, kind in self.types.items() if not dense_type(kind)]
+
+    def document(self, row: int, dense: bool = True) -> Document:
+        """The document at ``row``, with its fields; those of dense vectors may be left out."""
         found = self.segment.documents[row]
-        columns = self.columns([*self.types])
+        columns = self.columns([*self.types] if dense else self._without_dense)
         values = {name: value for name, column in columns.items() if (value := column.value(row)) is not None}
         return found._replace(fields=values) if values else found
 
     def changed(self, alive: NDArray[np.bool_] | None, types: Mapping[str, str], patches: Patches) -> Part:
         """The same segment at a later generation: other rows are documents, and fields have got new values."""
-        done = {name: self._patched(name, column, patches) for name, column in dict(self._columns).items()}
+        done = {name: self._patched(name, column, patches, types) for name, column in dict(self._columns).items()}
         left = {name: [*self.patches.get(name, []), *patches.get(name, [])] for name in {*self.patches, *patches}}
         return Part(self.segment, alive, types, left, done)
 
-    def _patched(self, name: str, column: Column | None, patches: Patches) -> Column | None:
+    def _patched(self, name: str, column: Column | None, patches: Patches, types: Mapping[str, str]) -> Column | None:
         for rows, values in patches.get(name, []):
-            column = patched(column, len(self), rows.astype(np.int64), values, self.types[name])
+            column = patched(column, len(self), rows.astype(np.int64), values, types[name])
         return column

@@ -11,7 +11,7 @@ from lsr.index.live.store import Store
 from lsr.index.storage import catalogue, places
 from lsr.index.storage.catalogue import Catalogue
 from lsr.index.storage.faults import writing
-from lsr.index.storage.files import check_sums, sync_folder
+from lsr.index.storage.files import check_sums, make_folder, sync_folders
 from lsr.index.storage.records import State
 
 TRIES = 5  # while others merge segments
@@ -61,7 +61,7 @@ def _copied(source: Path, database: Catalogue, folder: Path) -> None:
     new = catalogue.NEW
     with writing(folder):
         made = not folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         try:
             for left in reversed(range(TRIES)):
                 database.copy(folder / new)
@@ -92,7 +92,6 @@ def _link(source: Path, folder: Path, name: str) -> None:
         for file in files:
             (folder / place / file).parent.mkdir(parents=True, exist_ok=True)
             places.link(source / place / file, folder / place / file)
-        sync_folder(folder / place)
     for place in (places.SEGMENTS, places.ENCODERS):
         if (folder / place).is_dir():
-            sync_folder(folder / place)
+            sync_folders(folder / place)

@@ -60,7 +60,7 @@ class Change(NamedTuple):
         vectors: a row for each.
         deleted: rows of the newest generation.
         updates: by field, rows of the newest generation and their new values, None for nothing.
-        types: of fields that are new.
+        types: of fields that are new, or known better.
         corpus: what an encoder that learns has to count.
         terms: new names of the vocabulary.
     """
@@ -96,6 +96,7 @@ class Store:
         self._database = _database(folder, durability)
         try:
             self._contents, self._current = self._opened()
+            self._shown = self._contents.sums
         except BaseException:
             self.close()
             raise
@@ -139,15 +140,20 @@ class Store:
         Raises:
             StorageError: damage.
         """
-        if self._database is None or self._lock is not None or not self._reading.acquire(blocking=False):
+        if self._lock is None and self._reading.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._reading.release()
+
+    def _look(self) -> None:
+        """Follow others, unless this process has begun to write."""
+        if self._database is None or self._lock is not None:
             return
-        try:
-            self._looked, version = time.monotonic(), self._database.version()
-            if version != self._version:
-                self._version = version
-                self._follow()
-        finally:
-            self._reading.release()
+        self._looked, version = time.monotonic(), self._database.version()
+        if version != self._version:
+            self._follow()
+            self._version = version
 
     def at(self, number: int) -> Generation:
         """A generation that is kept.
@@ -157,7 +163,7 @@ class Store:
             StorageError: damage.
         """
         current = self._current
-        return current if number == current.number else open_generation(self._contents, number, current)
+        return current if number == current.number else open_generation(self._contents.frozen(), number, current)
 
     def history(self) -> dict[int, GenerationInfo]:
         """The generations that are kept, oldest first."""
@@ -172,7 +178,10 @@ class Store:
         """
         with self._writing, writing(self.folder):
             if self._lock is None:
-                self._begin()
+                with self._reading:  # nobody follows others meanwhile
+                    self._begin()
+            elif self._shown is not self._contents.sums:  # it could not be opened after the last change
+                self._show()
             yield self._current
 
     def apply(self, change: Change) -> Generation:
@@ -186,8 +195,7 @@ class Store:
             put = self._records(change, number)
             old = {Key("generation", old) for old in self.history() if old <= number - self.about.kept}
             self._contents.write(put, old)
-            self._current = open_generation(self._contents, before=self._current)
-            return self._current
+            return self._show()
 
     def change_about(self, about: About, verb: str) -> None:
         """Keep something else for all generations, such as a measured frontier.
@@ -198,7 +206,7 @@ class Store:
         with self.changing():
             number = self._contents.state.newest + 1
             self._contents.write({ABOUT: about, Key("generation", number): GenerationInfo(time.time(), verb)})
-            self._current = open_generation(self._contents, before=self._current)
+            self._show()
 
     @property
     def horizon(self) -> int:
@@ -261,7 +269,7 @@ class Store:
                 if weights or self._is_worth_it(plan):
                     self.publish(plan, write_merged(contents, plan, weights))
             self._replace(folded(contents, newest))
-            self._current = open_generation(contents, before=self._current)
+            self._show()
             self._shrink()
 
     def _shrink(self) -> None:
@@ -312,7 +320,13 @@ class Store:
         if changed:
             put = {key: value for key, value in changed.items() if value is not None}
             self._contents.write(put, {key for key, value in changed.items() if value is None})
-            self._current = open_generation(self._contents, before=self._current)
+            self._show()
+
+    def _show(self) -> Generation:
+        """Open the newest generation, once the catalogue has changed."""
+        self._current = open_generation(self._contents, before=self._current)
+        self._shown = self._contents.sums
+        return self._current
 
     def _keys_of(self, plan: Plan) -> list[Key]:
         """Of the records of what a plan merges."""
@@ -329,11 +343,12 @@ class Store:
                 self._database = Catalogue(self.folder, writing=True, durability=self._durability)
                 self._contents = Contents(self.folder, self._database)
                 self._current = open_generation(self._contents)
+                self._shown = self._contents.sums
             else:
-                self._database.close()
-                self._database = self._contents.database = Catalogue(
-                    self.folder, writing=True, durability=self._durability
-                )
+                before = self._database
+                self._database = Catalogue(self.folder, writing=True, durability=self._durability)
+                self._contents.database = self._database
+                before.close()
                 self._follow()
             self._remove_leftovers()
         except BaseException:
@@ -346,7 +361,7 @@ class Store:
         while True:
             self._contents.refresh()
             try:
-                self._current = open_generation(self._contents, before=self._current)
+                self._show()
                 return
             except StorageError:
                 if not self._contents.refresh():
@@ -364,6 +379,8 @@ class Store:
 
     def _remove_leftovers(self) -> None:
         """Remove segments that no record names, and files of segments that none names."""
+        if self._database:
+            self._database.sync()
         places.remove_others(self.folder, self._contents.state)
 
 

@@ -151,6 +151,17 @@ class Catalogue:
             self._connection.execute("PRAGMA incremental_vacuum").fetchall()
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
+    def sync(self) -> None:
+        """Let all that was written outlast a loss of power, before files go that it names no more.
+
+        Raises:
+            OSError: a fault of the disk.
+        """
+        with suppress(FileNotFoundError):  # no log: all is in the database, flushed
+            with self.path.with_name(f"{self.path.name}-wal").open("rb") as log:
+                os.fsync(log.fileno())
+            sync_folder(self.path.parent)
+
     def copy(self, target: Path) -> None:
         """Write a copy, as of one moment, to the new file ``target``."""
         with self._lock, self._faults(), sqlite3.connect(target) as other:

@@ -11,6 +11,7 @@ import msgspec
 import pyarrow as pa
 
 from lsr.corpus import Document
+from lsr.corpus.dense import dense_type
 from lsr.corpus.schema import Cell, Schema, columns_of
 from lsr.errors import InputError
 from lsr.index.fields.columns import Column, as_batch, column_of, of_batch
@@ -30,13 +31,21 @@ class FieldWriter:
         """Add one batch, and show it to the schema.
 
         Raises:
-            InputError: more fields than a schema holds.
+            InputError: more fields than a schema holds, or a dense vector that does not fit.
         """
         columns = columns_of([document.fields for document in documents])
         schema.see(columns)
+        ids = [document.id for document in documents]
+        for name in columns.keys() & self._dense(schema):
+            columns[name] = schema.stored(name, columns[name], ids)  # a fourth of the room of a list
         cells = [name for name, values in columns.items() if Cell in set(map(type, values))]
-        content = _encoded([[document.id for document in documents], columns, cells])
+        content = _encoded([ids, columns, cells])
         self._file.write(len(content).to_bytes(8, "little") + content)
+
+    @staticmethod
+    def _dense(schema: Schema) -> set[str]:
+        """Fields of dense vectors, which are stored as they come."""
+        return {name for name, kind in schema.declared.items() if dense_type(kind)}
 
     def close(self) -> None:
         """Stop collecting; closing again does nothing."""
@@ -49,11 +58,12 @@ class FieldWriter:
             InputError: a value that does not fit; names document, field, value and type.
         """
         if types := schema.types():
-            stored: dict[str, list[Any]] = {name: [] for name in types}
+            stored, done = {name: list[Any]() for name in types}, self._dense(schema)
             for ids, columns in _batches(self._folder / SPOOL):
                 for name, values in stored.items():
                     own = columns.get(name)
-                    values += [None] * len(ids) if own is None else schema.stored(name, own, ids)
+                    own = [None] * len(ids) if own is None else own
+                    values += own if name in done else schema.stored(name, own, ids)
             write_fields(self._folder, {name: column_of(types[name], values) for name, values in stored.items()})
         (self._folder / SPOOL).unlink()
 

@@ -11,12 +11,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.arrays import load_array, save_array
+from lsr.arrays import array_in, save_array
 from lsr.corpus import Document
-from lsr.corpus.schema import TYPES, MisfitError, columns_of
+from lsr.corpus.schema import columns_of, type_of
+from lsr.corpus.values import MisfitError
 from lsr.errors import InputError
 from lsr.index.storage.faults import unreadable
-from lsr.index.storage.fields import small
+from lsr.index.storage.fields import mapped, small
 
 HASHES, ROWS = "ids.hashes.npy", "ids.rows.npy"
 TEXTS, FIELDS = "texts.hashes.npy", "fields.hashes.npy"
@@ -61,12 +62,29 @@ class IdIndex:
         Raises:
             StorageError: damage.
         """
-        hashes, rows = _load(folder / HASHES, "uint64", n), _load(folder / ROWS, "uint32", n)
-        if (hashes[1:] < hashes[:-1]).any():
-            raise unreadable(folder / HASHES, ValueError("hashes that are not sorted"))
-        if n and (rows.max() >= n or (np.bincount(rows, minlength=n) != 1).any()):
-            raise unreadable(folder / ROWS, ValueError("not each row once"))
-        return cls(hashes, rows)
+        try:
+            return cls.later(folder, n)()
+        except OSError as error:
+            raise unreadable(folder / HASHES, error) from None
+
+    @classmethod
+    def later(cls, folder: Path, n: int) -> Callable[[], IdIndex]:
+        """`load`, to be called later: the files are opened now, and may have lost their names by then.
+
+        Raises:
+            OSError, ValueError: a file cannot be opened.
+        """
+        arrays = array_later(folder / HASHES, "uint64", n), array_later(folder / ROWS, "uint32", n)
+
+        def load() -> IdIndex:
+            hashes, rows = (array() for array in arrays)
+            if (hashes[1:] < hashes[:-1]).any():
+                raise unreadable(folder / HASHES, ValueError("hashes that are not sorted"))
+            if n and (rows.max() >= n or (np.bincount(rows, minlength=n) != 1).any()):
+                raise unreadable(folder / ROWS, ValueError("not each row once"))
+            return cls(hashes, rows)
+
+        return load
 
     def save(self, folder: Path) -> None:
         """Write two files; `OSError` where that cannot be."""
@@ -140,14 +158,31 @@ def load_hashes(folder: Path, n: int) -> tuple[Hashes, Hashes]:
     return _load(folder / TEXTS, "uint64", n), _load(folder / FIELDS, "uint64", n)
 
 
+def array_later(path: Path, dtype: str, n: int) -> Callable[[], NDArray[Any]]:
+    """Reads an array of ``n`` numbers, [n], from a file that is opened now.
+
+    Raises:
+        OSError, ValueError: the file cannot be opened.
+    """
+    memory = mapped(path)
+
+    def load() -> NDArray[Any]:
+        try:
+            array = array_in(memory, path.name, dtype)
+            if array.size != n:
+                raise ValueError(f"{array.size:,} numbers for {n:,} documents")
+        except ValueError as error:
+            raise unreadable(path, error) from None
+        return array
+
+    return load
+
+
 def _load(path: Path, dtype: str, n: int) -> NDArray[Any]:
     try:
-        array = load_array(path, dtype)
-        if array.size != n:
-            raise ValueError(f"{array.size:,} numbers for {n:,} documents")
+        return array_later(path, dtype, n)()
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from None
-    return array
 
 
 def _hashes(contents: Iterable[bytes]) -> Hashes:
@@ -178,7 +213,7 @@ def _encoded(name: str, values: Sequence[Any], kind: str) -> list[bytes]:
 def _canonical(value: Any, kind: str) -> Any:
     """One form of all values that are stored as the same; None for nothing."""
     try:
-        found = TYPES[kind].take(value) if kind != "json" else [_json(value)]
+        found = type_of(kind).take(value) if kind != "json" else [_json(value)]
     except MisfitError:
         found = [_json(value)]
     if kind == "float" and isinstance(found, float) and found.is_integer() and abs(found) < EXACT:

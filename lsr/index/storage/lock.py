@@ -28,23 +28,18 @@ class WriterLock:
 
     Raises:
         StorageError: another process holds it, or the file system has no locks.
+        OSError: the folder cannot be written, or the disk is full.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
-        self._file = self.path.open("a+b")
+        self._file = self.path.open("a+b", buffering=0)  # closing it has nothing to write, and so never fails
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._take()
             self._say(Holder(os.getpid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds")))
-        except BlockingIOError:
+        except BaseException:
             self._file.close()
-            raise StorageError(f"{held(folder)}: wait for it, or name another folder") from None
-        except OSError as error:
-            self._file.close()
-            raise StorageError(
-                f"cannot lock {self.path} ({reason(error)}): this file system has no locks, which keep two writers "
-                "apart; write the index on another one and copy it here"
-            ) from None
+            raise
 
     def release(self) -> None:
         """Let others write; releasing again does nothing."""
@@ -55,10 +50,20 @@ class WriterLock:
         self.path.unlink(missing_ok=True)
         self.release()
 
+    def _take(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StorageError(f"{held(self.path.parent)}: wait for it, or name another folder") from None
+        except OSError as error:
+            raise StorageError(
+                f"cannot lock {self.path} ({reason(error)}): this file system has no locks, which keep two writers "
+                "apart; write the index on another one and copy it here"
+            ) from None
+
     def _say(self, holder: Holder) -> None:
         self._file.truncate(0)
         self._file.write(msgspec.json.encode(holder))
-        self._file.flush()
 
 
 def held(folder: Path) -> str:

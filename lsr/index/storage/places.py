@@ -10,7 +10,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
@@ -20,17 +22,20 @@ import msgspec
 
 from lsr.errors import StorageError
 from lsr.index.storage import catalogue, format_2, lock
-from lsr.index.storage.files import Files, describe_files, sync_folder
+from lsr.index.storage.files import Files, describe_files, make_folder, sync_folder, sync_folders
 from lsr.index.storage.records import About, SegmentInfo, State
 
 SEGMENTS, ENCODERS = "segments", "encoders"
-DATABASES = [path.name for name in (catalogue.NAME, catalogue.NEW) for path in catalogue.files_of(Path(name))]
-OURS = {*DATABASES, SEGMENTS, ENCODERS, lock.NAME}
+LEFT = {lock.NAME, *(path.name for path in catalogue.files_of(Path(catalogue.NEW)))}
+PASSING = {lock.NAME, f"{catalogue.NAME}-shm"}
+SEGMENT = re.compile(r"\d{6,}-[0-9a-f]{8}")
+ENCODER = re.compile(r"\.new-\d+|([a-z]+-)?[0-9a-f]{32,64}")
+OURS = {SEGMENTS: SEGMENT, ENCODERS: ENCODER}  # what lies in a folder of ours; anything else is somebody's own
 
 
 def new_segment(folder: Path) -> str:
     """The name of a segment that was never there, and that no other writer takes."""
-    (folder / SEGMENTS).mkdir(exist_ok=True)
+    make_folder(folder / SEGMENTS)
     numbers = [path.name.split("-")[0] for path in (folder / SEGMENTS).iterdir()]
     last = max((int(number) for number in numbers if number.isdigit()), default=0)
     return f"{SEGMENTS}/{last + 1:06d}-{secrets.token_hex(4)}"
@@ -50,8 +55,8 @@ def save_encoder(folder: Path, fingerprint: str, save: Callable[[Path], None]) -
         new.rename(folder / place)
     finally:
         shutil.rmtree(new, ignore_errors=True)
-    for path in (folder / place, folder / ENCODERS, folder):
-        sync_folder(path)
+    sync_folders(folder / ENCODERS)
+    sync_folder(folder)
     return place, found
 
 
@@ -91,19 +96,19 @@ def link(source: Path, target: Path) -> None:
             os.fsync(file.fileno())
 
 
-def remove_others(folder: Path, state: State) -> None:
-    """Remove segments, files and encoders that a collection does not name; readers that have them open go on."""
-    for path in _listed(folder / SEGMENTS):
-        info = state.segments.get(f"{SEGMENTS}/{path.name}")
-        if info is None:
-            shutil.rmtree(path, ignore_errors=True)
-            continue
-        for file in _listed(path):
-            if file.name not in info.files:
-                file.unlink(missing_ok=True)
-    for path in _listed(folder / ENCODERS):
-        if f"{ENCODERS}/{path.name}" != state.about.encoder_folder:
-            shutil.rmtree(path, ignore_errors=True)
+def remove_others(folder: Path, state: State | None) -> None:
+    """Remove what lsr wrote and a collection does not name, all where there is none; readers that have it open go on."""
+    named = {**state.segments, state.about.encoder_folder: None} if state else {}
+    for place, own in OURS.items():
+        for path in _listed(folder / place):
+            info = named.get(f"{place}/{path.name}")
+            if own.fullmatch(path.name) and f"{place}/{path.name}" not in named:
+                shutil.rmtree(path, ignore_errors=True)
+            for file in path.glob("fields*.arrow") if info else ():
+                if file.name not in info.files:
+                    file.unlink(missing_ok=True)
+    if state:
+        format_2.remove(folder)
 
 
 def check_finished(folder: Path) -> None:
@@ -133,18 +138,34 @@ def make_root(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise StorageError(f"cannot write to {folder}: it is a file; name another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    if catalogue.is_there(folder) or format_2.is_there(folder):
+    make_folder(folder)
+    if format_2.is_ours(folder) or catalogue.is_ours(folder) or (catalogue.is_there(folder) and _has_segments(folder)):
         return
-    foreign = sorted(path.name for path in folder.iterdir() if path.name not in OURS and not format_2.is_ours(path))
+    foreign = sorted(path.name for path in folder.iterdir() if not _is_left_over(path))
     if foreign:
         raise StorageError(f"{folder} holds other files ({foreign[0]}, ...): name a new or empty --out folder")
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files of a collection."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.name != lock.NAME)
+    """Bytes of all files of a collection, without those that only processes that have it open need."""
+    found = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # a merge has removed it
+                found += Path(place, name).stat().st_size if name not in PASSING else 0
+    return found
 
 
 def _listed(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _has_segments(folder: Path) -> bool:
+    return any(SEGMENT.fullmatch(path.name) for path in _listed(folder / SEGMENTS))
+
+
+def _is_left_over(path: Path) -> bool:
+    """Whether an interrupted writer may have left ``path`` in the folder of a collection."""
+    if path.name in OURS:
+        return path.is_dir() and all(OURS[path.name].fullmatch(own.name) for own in path.iterdir())
+    return path.name in LEFT or format_2.is_generation(path)

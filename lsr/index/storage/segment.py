@@ -27,7 +27,7 @@ from lsr.index.storage.fields import FieldWriter, mapped, read_fields, write_fie
 from lsr.index.storage.files import check_sizes, describe_files, sync_folder
 from lsr.index.storage.ids import HASHES as ID_HASHES
 from lsr.index.storage.ids import TEXTS as HASHES
-from lsr.index.storage.ids import IdIndex, confirmed, text_hashes
+from lsr.index.storage.ids import IdIndex, array_later, confirmed, text_hashes
 from lsr.index.storage.records import SegmentInfo
 from lsr.sparse import SparseMatrix, indptr_of, term_dtype
 
@@ -69,7 +69,10 @@ class Segment:
             if (len(self), self.vectors.nnz) != (info.documents, info.nonzeros):
                 raise ValueError(f"{len(self):,} documents, {self.vectors.nnz:,} weights: not what the index says")
             self._born = load_array(folder / BORN, "uint32") if info.born < 0 else None
-            self._columns = mapped(folder / info.fields) if info.fields else None  # merges may remove the name
+            # opened now, for merges may remove their names
+            self._columns = mapped(folder / info.fields) if info.fields else None
+            self._load_ids = IdIndex.later(folder, len(self)) if ID_HASHES in info.files else None
+            self._load_hashes = array_later(folder / HASHES, "uint64", len(self)) if HASHES in info.files else None
         except (OSError, ValueError, VectorError) as error:
             raise unreadable(folder, error) from None
         self._exact = ExactIndex(self.vectors)
@@ -105,9 +108,7 @@ class Segment:
 
     @cached_property
     def _ids(self) -> IdIndex:
-        if ID_HASHES in self.info.files:
-            return IdIndex.load(self.folder, len(self))
-        return IdIndex.of(self.documents.ids())
+        return self._load_ids() if self._load_ids else IdIndex.of(self.documents.ids())
 
     def rows_of(self, ids: Sequence[str]) -> list[list[int]]:
         """The rows of each of ``ids``, deleted ones among them.
@@ -128,13 +129,9 @@ class Segment:
         Raises:
             StorageError: damage.
         """
-        path = self.folder / HASHES
-        try:
-            if HASHES in self.info.files:
-                return load_array(path, "uint64")
-            return text_hashes(self.documents.documents(np.arange(len(self))))
-        except (OSError, ValueError) as error:
-            raise unreadable(path, error) from None
+        if self._load_hashes:
+            return self._load_hashes()
+        return text_hashes(self.documents.documents(np.arange(len(self))))
 
     def scores(self, query: SparseMatrix) -> NDArray[np.float32]:
         """The inner product of every document with a query of one row, float32[n]."""

@@ -90,7 +90,7 @@ class CollectionWriter:
         """Add a batch of documents with their vectors, one row each.
 
         Raises:
-            InputError: more fields than a schema holds.
+            InputError: more fields than a schema holds, or a dense vector that does not fit.
             StorageError: the disk is full, or another fault of it.
         """
         with writing(self._root):
@@ -179,6 +179,7 @@ class CollectionWriter:
             with Catalogue(self._root, writing=True, durability=self._durability) as database:
                 sums = database.sums()
                 database.write(put, sums.keys() - put.keys(), sums)
+                database.sync()
         else:
             catalogue.create(self._root, put, self._durability)
         self._committed = True

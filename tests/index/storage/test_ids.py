@@ -12,7 +12,7 @@ from lsr.corpus import Document
 from lsr.corpus.schema import Cell, Schema
 from lsr.errors import InputError, StorageError
 from lsr.index.storage import ids as module
-from lsr.index.storage.fields import NAME, FieldWriter, read_fields
+from lsr.index.storage.fields import NAME, FieldWriter, mapped, read_fields
 from lsr.index.storage.ids import (
     IdIndex,
     confirmed,
@@ -104,10 +104,7 @@ rows_of_one_kind = st.lists(st.fixed_dictionaries({}, optional={"x": values, "y"
 
 def read(path):
     """The columns of a segment; none where it has no file of them."""
-    if not path.exists():
-        return {}
-    with path.open("rb") as file:
-        return read_fields(file, path)
+    return read_fields(mapped(path), path) if path.exists() else {}
 
 
 @given(rows_of_one_kind)
@@ -139,6 +136,8 @@ def test_values_hash_alike_before_and_after_the_store(tmp_path_factory, rows):
         ("boolean", Cell("True"), "boolean", True),
         ("json", [{"a": 1, "b": 2}], "json", [{"b": 2, "a": 1}]),
         ("json", math.nan, "json", None),
+        ("vector", [0.1, 1], "vector(2)", [float(np.float16(0.1)), 1.0]),
+        ("vector_int8(2)", "[1, -2]", "vector_int8", (1, -2.0)),
     ],
 )
 def test_values_that_are_stored_alike_hash_alike(kind, value, other_kind, other):

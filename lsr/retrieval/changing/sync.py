@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.corpus import Document, SeenIds
+from lsr.corpus import Document, Fields, SeenIds
 from lsr.errors import InputError
-from lsr.index import Allowed, Generation
+from lsr.index import About, Allowed, Generation, Store
 from lsr.index.storage.ids import id_hashes
-from lsr.retrieval.preparing import BATCH, Source, batches_of, difference, prepared
-
-if TYPE_CHECKING:
-    from lsr.retrieval.collection import Changes, Collection
+from lsr.retrieval.changing.changes import Changes
+from lsr.retrieval.changing.preparing import BATCH, Source, batches_of, difference, prepared
 
 WAITING = 8192  # documents that differ, and are written together
 
 
+class Target(Protocol):
+    """What syncing needs of a collection."""
+
+    @property
+    def store(self) -> Store:
+        """Of the documents and vectors."""
+
+    @property
+    def about(self) -> About:
+        """What holds for all generations."""
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """Types of fields by name."""
+
+    @property
+    def source_fields(self) -> Fields:
+        """Which fields of records become documents."""
+
+    def put(self, verb: str, documents: Sequence[Document]) -> Changes:
+        """Add documents in place of those with the same ids."""
+
+    def delete_rows(self, choose: Callable[[Generation], NDArray[np.int64]], verb: str) -> Changes:
+        """Delete documents by row."""
+
+
 def sync(
-    collection: Collection, source: Source, dry_run: bool = False, progress: Callable[[int], None] | None = None
+    collection: Target, source: Source, dry_run: bool = False, progress: Callable[[int], None] | None = None
 ) -> Changes:
     """See `Collection.sync`."""
     run = Sync(collection, dry_run)
@@ -43,9 +67,7 @@ class Sync:
         dry_run: whether it is only looked at.
     """
 
-    def __init__(self, collection: Collection, dry_run: bool) -> None:
-        from lsr.retrieval.collection import Changes
-
+    def __init__(self, collection: Target, dry_run: bool) -> None:
         self._collection, self._dry_run = collection, dry_run
         self._ids, self._seen = SeenIds(), [np.zeros(0, np.uint64)]
         self._waiting: list[Document] = []
@@ -78,19 +100,23 @@ class Sync:
             self._write()
 
     def finish(self) -> Changes:
-        """Write what waits, and delete what the source does not name; what was done."""
+        """Write what waits, and delete what the source does not name; what was done.
+
+        Raises:
+            InputError: the source had no documents.
+        """
         if not self.documents:
             raise InputError("no documents: the source is empty, and syncing to it would delete everything; use delete")
-        current = self._collection.store.current
-        gone = _without(current, np.unique(np.concatenate(self._seen)))
         if self._dry_run:
-            return self._done._replace(deleted=current.count(Allowed.of_rows(gone, current.rows)))
-        self._write()
-        if gone.size:  # the rows may have other numbers now
             current = self._collection.store.current
-            gone = _without(current, np.unique(np.concatenate(self._seen)))
-            self._done = self._done.plus(self._collection.delete_rows(gone, "sync"))
+            return self._done._replace(deleted=current.count(Allowed.of_rows(self._gone(current), current.rows)))
+        self._write()
+        self._done = self._done.plus(self._collection.delete_rows(self._gone, "sync"))
         return self._done
+
+    def _gone(self, generation: Generation) -> NDArray[np.int64]:
+        """The rows of documents that the source does not name."""
+        return _without(generation, np.unique(np.concatenate(self._seen)))
 
     def _write(self) -> None:
         if self._waiting:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lsr.corpus import Document, DocumentReader, Fields
 from lsr.corpus.document import checked
+from lsr.corpus.fields import names_of
 from lsr.corpus.in_memory import Records, Table
 from lsr.corpus.passages import as_passages
 from lsr.corpus.schema import Schema, columns_of
@@ -31,7 +32,7 @@ class Prepared(NamedTuple):
         rows: in order.
         owner: int64[rows], the place of the document of each.
         columns: fields of the rows as they are stored, None for nothing.
-        types: of fields that the collection does not have.
+        types: of fields that the collection does not have, or of whose dense vectors it knows no length.
     """
 
     documents: Sequence[Document]
@@ -98,18 +99,18 @@ def _placed(documents: Iterable[Any]) -> Iterator[Document]:
 def stored_columns(
     documents: Sequence[Document], known: Mapping[str, str]
 ) -> tuple[dict[str, list[Any]], dict[str, str]]:
-    """The fields of documents as they are stored, by field, None for nothing; and types of those that are new.
+    """The fields of documents as they are stored, by field, None for nothing; and types that are new.
 
     Raises:
         InputError: a value that does not fit its field's type; names document, field, value and type.
     """
     given = columns_of([document.fields for document in documents])
     given = {name: values for name, values in given.items() if any(value is not None for value in values)}
-    schema = Schema(known)
+    schema = Schema(known, fixed=True)
     schema.see(given)
-    types, ids = schema.types(), [document.id for document in documents]
+    ids = [document.id for document in documents]
     columns = {name: schema.stored(name, values, ids) for name, values in given.items()}
-    return columns, {name: kind for name, kind in types.items() if name not in known}
+    return columns, {name: kind for name, kind in schema.types().items() if known.get(name) != kind}
 
 
 def prepared(documents: Sequence[Document], known: Mapping[str, str], passages: Sequence[int] = ()) -> Prepared:
@@ -176,6 +177,23 @@ def check_ids(documents: Sequence[Document]) -> None:
         if document.id in seen:
             raise InputError(f"the id {document.id!r:.80} was given twice: every document needs an id of its own")
         seen.add(document.id)
+
+
+def check_updates(fields: Mapping[str, Mapping[str, Any]], source: Fields) -> None:
+    """Refuse new values that are none of fields, by id; ``source`` says what the documents were made of.
+
+    Raises:
+        InputError: they are.
+    """
+    fixed = {name for names in (source.id, source.title, source.text) for name in names_of(names)}
+    fixed = fixed or {"id", "title", "text"}
+    for name, values in fields.items() if isinstance(fields, Mapping) else [("fields", fields)]:
+        if not isinstance(values, Mapping):
+            raise InputError(
+                f"update of {name!r:.80}: found {values!r:.60}, wanted fields, as {{'id': {{'price': 3}}}}"
+            )
+        if wrong := fixed & set(values):
+            raise InputError(f"update of {name!r:.80}: {min(wrong)!r} is its id, title or text: use upsert")
 
 
 def at_places(columns: Mapping[str, list[Any]], places: Sequence[int]) -> dict[str, list[Any]]:

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from lsr.encoders import Encoder
 from lsr.encoders.base import CorpusCounts, Counted
-from lsr.index import Corpus
-from lsr.index.live.contents import Contents
+from lsr.index import Corpus, Generation
 from lsr.sparse import SparseMatrix
 
 NOTHING = CorpusCounts(0, 0, np.zeros(0, np.int64))
@@ -49,16 +48,16 @@ class Counts:
     def __init__(self, start: CorpusCounts | None) -> None:
         self._start, self._number, self._known = start, -1, NOTHING
 
-    def at(self, contents: Contents, number: int) -> CorpusCounts | None:
+    def at(self, generation: Generation) -> CorpusCounts | None:
         """The counts at a generation; None where the encoder counts nothing."""
-        corpora = contents.state.corpora
+        corpora, number = generation.summary.corpora, generation.number
         if not corpora:
             return self._start
         since, counts = self._number, self._known
-        if not min(contents.state.generations) <= since <= number:  # records before were folded, or it is older
+        if not generation.summary.oldest <= since <= number:  # records before were folded, or it is older
             since, counts = -1, self._start or NOTHING
-        for generation, change in corpora.items():
-            if since < generation <= number:
+        for made, change in corpora.items():
+            if since < made <= number:
                 counts = with_change(counts, change)
         self._number, self._known = number, counts
         return counts

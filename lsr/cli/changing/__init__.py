@@ -1,0 +1,1 @@
+"""Which commands change an index, keep its history and copy it?"""

@@ -1,0 +1,1 @@
+"""What has to be known before a collection changes? How documents differ, what an encoder counts, and what was done."""
