@@ -20,6 +20,7 @@ from lsr.index.storage.records import (
     KINDS,
     About,
     Corpus,
+    GenerationInfo,
     State,
     decode,
     encode,
@@ -45,6 +46,7 @@ class Summary(NamedTuple):
         corpora: what an encoder has counted, by generation, those up to ``oldest`` together.
         oldest: generation that is kept.
         new_terms: names of those that came after the encoder was saved, in order.
+        info: when and how it was made.
     """
 
     generation: int
@@ -55,6 +57,7 @@ class Summary(NamedTuple):
     corpora: Mapping[int, Corpus]
     oldest: int
     new_terms: list[str]
+    info: GenerationInfo
 
 
 class Contents:
@@ -126,7 +129,8 @@ class Contents:
         nonzeros += sum(len(batch.weights) // 4 for batch in state.batches.values())
         terms = [name for one in state.terms.values() for name in one.names]
         oldest = min(state.generations)
-        return Summary(number, state.about, state.types, self.dim, nonzeros, state.corpora, oldest, terms)
+        info = state.generations[number]
+        return Summary(number, state.about, state.types, self.dim, nonzeros, state.corpora, oldest, terms, info)
 
     @property
     def dim(self) -> int:

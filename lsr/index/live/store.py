@@ -403,7 +403,6 @@ def upgrade(folder: Path, durability: str = "fsync") -> None:
             **{Key("segment", 0, name): info for name, info in segments.items()},
         }
         catalogue.create(folder, {key: encode(key, value) for key, value in values.items()}, durability)
-        format_2.remove(folder)
 
 
 def _database(folder: Path, durability: str) -> Catalogue | None:

@@ -211,6 +211,16 @@ def is_there(folder: Path) -> bool:
     return (folder / NAME).is_file()
 
 
+def is_ours(folder: Path) -> bool:
+    """Whether ``folder`` holds a catalogue of lsr: another program may call its database the same."""
+    try:
+        with closing(_open(folder / NAME, "ro")) as database:
+            found = {name for (name,) in database.execute("SELECT name FROM sqlite_schema")}
+    except sqlite3.Error:
+        return False
+    return {"records", "digest"} <= found
+
+
 def fault_of(path: Path, error: sqlite3.Error) -> StorageError:
     """What an error of SQLite means for the collection of ``path``, and what to do."""
     name = getattr(error, "sqlite_errorname", None) or ""
@@ -302,7 +312,7 @@ def _connected(path: Path, writing: bool) -> sqlite3.Connection:
 def _open(path: Path, mode: str) -> sqlite3.Connection:
     """A connection that was asked once: SQLite opens files late."""
     found = sqlite3.connect(
-        f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=WAIT, isolation_level=None, check_same_thread=False
+        f"file:{quote(os.fsencode(path))}?mode={mode}", uri=True, timeout=WAIT, isolation_level=None, check_same_thread=False
     )
     try:
         found.execute("SELECT count(*) FROM sqlite_schema").fetchone()

@@ -6,6 +6,7 @@ them collections.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from pathlib import Path, PurePosixPath
@@ -24,7 +25,7 @@ from lsr.index.storage.records import About, EncoderInfo, GenerationInfo, Segmen
 FORMAT, VERSION = "lsr-index", 2
 NAME = "manifest.json"
 MARK = ".lsr"
-GENERATION = re.compile(r"(\.removed-)?generation-\d{6,18}")
+GENERATION, REMOVED = re.compile(r"generation-\d{6,18}"), ".removed-"
 FIELDS = "fields.arrow"
 MOST_BYTES = 2**26  # of a manifest; a file takes about 150
 
@@ -84,22 +85,51 @@ def read(folder: Path) -> State:
     return State(about, found.fields, generations, segments, {}, {}, {}, {}, {})
 
 
+def is_ours(folder: Path) -> bool:
+    """Whether lsr wrote the manifest of ``folder``; a damaged one counts beside a generation."""
+    return is_there(folder) or ((folder / NAME).exists() and any(map(is_generation, folder.iterdir())))
+
+
 def remove(folder: Path) -> None:
-    """Remove manifest and generations, once the folder holds a collection; what others put there stays."""
-    (folder / NAME).unlink(missing_ok=True)
-    for path in folder.iterdir():
-        if is_ours(path):
-            shutil.rmtree(path, ignore_errors=True)
+    """Remove manifest and generations, once the folder holds a collection; what others put there stays.
+
+    Generations are renamed first: where the process is killed on the way, the next one knows that it may go on.
+    """
+    if is_ours(folder):
+        for name in _named(folder):
+            _mark(folder / name)
+        (folder / NAME).unlink()
+    for path in filter(is_generation, [*folder.iterdir()]):
+        removed = path.with_name(f"{REMOVED}{path.name.removeprefix(REMOVED)}")
+        with contextlib.suppress(OSError):
+            path.rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)
 
 
-def is_ours(path: Path) -> bool:
+def is_generation(path: Path) -> bool:
     """Whether lsr wrote the folder of a generation; a copy under another name is somebody's own."""
-    name = path.name.removeprefix(".removed-")
+    name = path.name.removeprefix(REMOVED)
+    if path.is_symlink() or not GENERATION.fullmatch(name):
+        return False
     try:
         said = (path / MARK).read_text("utf-8")
     except (OSError, UnicodeDecodeError):
-        return path.name != name and GENERATION.fullmatch(path.name) is not None
-    return not path.is_symlink() and said.split(":")[0] == name and GENERATION.fullmatch(path.name) is not None
+        return path.name != name
+    return said.split(":")[0] == name
+
+
+def _named(folder: Path) -> set[str]:
+    """Generations that the manifest names: the first ones have no mark."""
+    with contextlib.suppress(StorageError):
+        found = _manifest(folder)
+        paths = [PurePosixPath(path) for path in (found.encoder_folder, *(s.folder for s in found.segments))]
+        return {path.parts[0] for path in paths if len(path.parts) > 1 and GENERATION.fullmatch(path.parts[0])}
+    return set()
+
+
+def _mark(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        (path / MARK).write_text(f"{path.name}: written by lsr, and removed by it when replaced\n")
 
 
 def _segment(found: Manifest, segment: Segment) -> SegmentInfo:

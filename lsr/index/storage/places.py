@@ -97,16 +97,17 @@ def link(source: Path, target: Path) -> None:
 
 
 def remove_others(folder: Path, state: State | None) -> None:
-    """Remove what lsr wrote and a collection does not name, all where there is none; readers that have it open go on."""
-    named = {**state.segments, state.about.encoder_folder: None} if state else {}
+    """Remove what lsr wrote and a collection does not name, everything where there is none; readers go on."""
+    segments = state.segments if state else {}
+    named = {*segments, state.about.encoder_folder} if state else set()
     for place, own in OURS.items():
         for path in _listed(folder / place):
-            info = named.get(f"{place}/{path.name}")
             if own.fullmatch(path.name) and f"{place}/{path.name}" not in named:
                 shutil.rmtree(path, ignore_errors=True)
-            for file in path.glob("fields*.arrow") if info else ():
-                if file.name not in info.files:
-                    file.unlink(missing_ok=True)
+    for name, info in segments.items():
+        for path in (folder / name).glob("fields*.arrow"):
+            if path.name not in info.files:
+                path.unlink(missing_ok=True)
     if state:
         format_2.remove(folder)
 
@@ -125,7 +126,7 @@ def check_finished(folder: Path) -> None:
         raise StorageError(f"{folder} is a file: wanted the folder of an index made by lsr index")
     if (folder / format_2.NAME).exists():
         format_2.read(folder)  # says what is wrong with it
-    if (folder / SEGMENTS).is_dir() or any(map(format_2.is_ours, folder.glob("generation-*"))):
+    if (folder / SEGMENTS).is_dir() or any(map(format_2.is_generation, folder.glob("generation-*"))):
         raise StorageError(f"{folder} holds a half-written index (indexing did not finish): run lsr index again")
     raise StorageError(f"{folder} holds no index ({catalogue.NAME} is missing): give a folder made by lsr index")
 
