@@ -311,9 +311,8 @@ def _connected(path: Path, writing: bool) -> sqlite3.Connection:
 
 def _open(path: Path, mode: str) -> sqlite3.Connection:
     """A connection that was asked once: SQLite opens files late."""
-    found = sqlite3.connect(
-        f"file:{quote(os.fsencode(path))}?mode={mode}", uri=True, timeout=WAIT, isolation_level=None, check_same_thread=False
-    )
+    address = f"file:{quote(os.fsencode(path))}?mode={mode}"
+    found = sqlite3.connect(address, uri=True, timeout=WAIT, isolation_level=None, check_same_thread=False)
     try:
         found.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except BaseException:
