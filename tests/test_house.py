@@ -21,6 +21,7 @@ def test_the_face_is_what_it_says():
     assert all(getattr(lsr, name) is not None for name in lsr.__all__)
     assert sorted(lsr.__all__) == [
         "Allowed",
+        "Collection",
         "Document",
         "DocumentReader",
         "Encoder",

@@ -7,15 +7,21 @@ from typing import Annotated
 
 import typer
 
+from lsr.errors import InputError
+
 IdField = Annotated[list[str] | None, typer.Option(help="Field that holds the id.  [default: _id or id]")]
 TextField = Annotated[
-    list[str] | None, typer.Option(help="Field that holds the text; several are joined in order.  [default: text]")
+    list[str] | None,
+    typer.Option(
+        metavar="NAME[^WEIGHT]", help="Field that holds the text; several are joined in order.  [default: text]"
+    ),
 ]
 TitleField = Annotated[
     list[str] | None, typer.Option(help="Field that holds the title; several are joined in order.  [default: title]")
 ]
 TextFields = Annotated[
-    str | None, typer.Option(metavar="NAME,NAME...", help="Fields that are joined to the text, in order.")
+    str | None,
+    typer.Option(metavar="NAME,NAME...", help="Fields that are joined to the text, in order; as name,description^0.5."),
 ]
 Store = Annotated[
     str, typer.Option(metavar="NAMES", help="Other fields to keep: all, none, or names with commas between.")
@@ -44,6 +50,29 @@ Truncate = Annotated[
     ),
 ]
 Download = Annotated[bool, typer.Option("--download", help="Let ir_datasets download what irds:NAME needs.")]
+SelfContained = Annotated[
+    bool, typer.Option("--self-contained", help="Keep a copy of the default model in the index too.")
+]
+Passages = Annotated[
+    int | None,
+    typer.Option(metavar="WORDS", min=1, help="Divide documents into passages of whole sentences, of so many words."),
+]
+Overlap = Annotated[
+    int | None, typer.Option(metavar="WORDS", min=0, help="That passages share.  [default: a fifth of --passages]")
+]
+
+
+def divided(passages: int | None, overlap: int | None) -> int | tuple[int, int] | None:
+    """Words of a passage, and of what overlaps where that is given; None for whole documents.
+
+    Raises:
+        InputError: an overlap without passages.
+    """
+    if overlap is None or passages is None:
+        if overlap is not None:
+            raise InputError("--overlap is of passages: give --passages too")
+        return passages
+    return passages, overlap
 
 
 def fetch(sources: Iterable[str]) -> None:

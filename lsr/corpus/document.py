@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from lsr.corpus.schema import flattened
+from lsr.corpus.text_parts import PARTS, checked_parts, weighted
 from lsr.corpus.values import identifier, plain_text
 from lsr.errors import InputError
 
@@ -25,8 +26,14 @@ class Document(NamedTuple):
 
     @property
     def full_text(self) -> str:
-        """What encoders see: title, a space, text (the BEIR "flat" layout)."""
+        """Title, a space, text (the BEIR "flat" layout)."""
         return f"{self.title} {self.text}".strip() if self.title else self.text
+
+    @property
+    def weighted_text(self) -> str:
+        """What encoders see: `full_text`, as a `WeightedText` where parts of the text have weights."""
+        parts = self.fields.get(PARTS)
+        return weighted(self.title, self.text, parts) if parts else self.full_text
 
 
 def checked(document: object) -> Document:
@@ -43,4 +50,7 @@ def checked(document: object) -> Document:
     if not isinstance(fields, Mapping):
         raise InputError(f"the fields are {fields!r:.60}: wanted a mapping of names to values")
     flat = flattened(fields) if fields else NO_FIELDS
-    return Document(identifier(name), plain_text(title, "the title"), plain_text(text, "the text"), flat)
+    text = plain_text(text, "the text")
+    if PARTS in flat:
+        flat = {**flat, PARTS: checked_parts(flat[PARTS], text)}
+    return Document(identifier(name), plain_text(title, "the title"), text, flat)

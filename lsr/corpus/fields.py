@@ -8,6 +8,7 @@ from typing import Any
 
 from lsr.corpus.document import NO_FIELDS, Document
 from lsr.corpus.schema import Cell, flattened
+from lsr.corpus.text_parts import PARTS, joined, split_weight
 from lsr.corpus.values import SHOWN, identifier, plain_text, shown
 from lsr.errors import InputError
 
@@ -27,14 +28,16 @@ Names = str | Sequence[str] | None
 class Fields:
     """Which fields of a record hold id, text and title; None takes the first known name that holds something.
 
-    Several fields of text, or of title, are joined in the order given, with a blank. A record may lack them.
+    Several fields of text, or of title, are joined in the order given, with a blank. A record may lack them. A field of
+    text may have a weight, as ``description^0.5``, rounded to a multiple of 1/1024; without it is 1, and so is that of
+    titles. A field with ``^`` in its name is given with a weight, as ``a^b^1``.
 
     Attributes:
         store: which of the other fields a document keeps: "all", "none", or names; that of an object keeps all in it.
         needs_text: whether a source without any text is refused.
 
     Raises:
-        InputError: several fields of the id.
+        InputError: several fields of the id, or a weight that is none.
     """
 
     id: Names = None
@@ -46,6 +49,7 @@ class Fields:
     def __post_init__(self) -> None:
         if len(names := names_of(self.id)) > 1:
             raise InputError(f"found the id fields {_listed(names)}, wanted one: name it with --id-field")
+        weights_of(self.text)
 
     def document(self, record: Mapping[str, Any]) -> Document:
         """The document in ``record``.
@@ -67,8 +71,9 @@ class FieldReader:
     """Makes documents of the records of one stream, and remembers what it met."""
 
     def __init__(self, fields: Fields) -> None:
-        named = {"title": names_of(fields.title), "text": names_of(fields.text)}
-        self._named = named
+        weights = weights_of(fields.text)
+        named = {"title": names_of(fields.title), "text": tuple(weights)}
+        self._named, self._weights = named, weights if any(weight != 1 for weight in weights.values()) else {}
         self._ids, self._titles = names_of(fields.id) or ID_NAMES, named["title"] or TITLE_NAMES
         self._texts = named["text"] or TEXT_NAMES
         self._store, self._needs_text = names_of(fields.store), fields.needs_text
@@ -130,7 +135,13 @@ class FieldReader:
         used = {*name, *titles, *texts}
         fields = self._fields(record, used, table) if self._store != NOTHING else NO_FIELDS
         self._note(record, used)
-        return Document(identifier(record[name[0]]), _joined(record, titles), _joined(record, texts), fields)
+        if PARTS in fields:
+            raise InputError(f"the field {PARTS!r} is where weights of texts are kept: rename it, or leave it out")
+        if not self._weights:
+            return Document(identifier(record[name[0]]), _joined(record, titles), _joined(record, texts), fields)
+        text, parts = joined([(_text(record, name), self._weights[name]) for name in texts])
+        fields = {**fields, PARTS: parts} if parts else fields
+        return Document(identifier(record[name[0]]), _joined(record, titles), text, fields)
 
     def finish(self) -> None:
         """The stream is at its end.
@@ -182,6 +193,19 @@ class FieldReader:
 def names_of(names: Names) -> tuple[str, ...]:
     """One name, several or none, as a tuple."""
     return tuple(filter(None, (names,) if isinstance(names, str) else names or ()))
+
+
+def weights_of(names: Names) -> dict[str, float]:
+    """Fields of text, in order, with the weight of each: ``NAME`` or ``NAME^WEIGHT``.
+
+    Raises:
+        InputError: a weight that is none, or two for one field.
+    """
+    weights: dict[str, float] = {}
+    for name, weight in map(split_weight, names_of(names)):
+        if weights.setdefault(name, weight) != weight:
+            raise InputError(f"found two weights of the text field {name!r:.60}, wanted one")
+    return weights
 
 
 def _first(record: Mapping[str, Any], names: Sequence[str]) -> Sequence[str]:

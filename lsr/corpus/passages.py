@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus.document import NO_FIELDS, Document
+from lsr.corpus.text_parts import PARTS, clipped
 from lsr.errors import InputError
 
 NUMBER, START, END = PASSAGE_FIELDS = "passage.number", "passage.start", "passage.end"
+RESERVED = frozenset({*PASSAGE_FIELDS, PARTS})  # fields that say how a document is stored
 SHARE = 5  # a passage repeats one word in so many of the one before
 
 # Thai and Lao, Myanmar, Khmer, kana, Han: no spaces between words, which have about two characters.
@@ -98,11 +100,17 @@ def as_passages(document: Document, words: int, overlap: int | None = None) -> l
         raise InputError(f"document {document.id!r:.80} has fields of a passage: wanted a whole document")
     places = passages_of(document.text, words, overlap)
     return [
-        document._replace(
-            text=document.text[start:end], fields={**document.fields, NUMBER: number, START: start, END: end}
-        )
+        document._replace(text=document.text[start:end], fields=_fields_of(document, number, start, end))
         for number, (start, end) in enumerate(places, 1)
     ]
+
+
+def _fields_of(document: Document, number: int, start: int, end: int) -> Mapping[str, Any]:
+    """The fields of a passage."""
+    fields = {**document.fields, NUMBER: number, START: start, END: end}
+    if parts := fields.pop(PARTS, None):
+        parts = clipped(parts, start, end)
+    return {**fields, PARTS: parts} if parts else fields
 
 
 def whole(passages: Sequence[Document]) -> Document:
@@ -124,12 +132,14 @@ def whole(passages: Sequence[Document]) -> Document:
             raise InputError(f"document {passage.id!r:.80}: passage {at} is missing or changed; wanted all as made")
         text += passage.text[len(text) - place.start :]
     first = numbered[0][1]
-    return first._replace(text=text, fields=without_places(first.fields))
+    return first._replace(text=text, fields=without_reserved(first.fields))
 
 
-def without_places(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The fields of a document, without those that its passages have."""
-    return {name: value for name, value in fields.items() if name not in PASSAGE_FIELDS} or NO_FIELDS
+def without_reserved(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Fields as their source gave them, without those that say how the document is stored."""
+    if fields.keys().isdisjoint(RESERVED):
+        return fields
+    return {name: value for name, value in fields.items() if name not in RESERVED} or NO_FIELDS
 
 
 class _Place(NamedTuple):

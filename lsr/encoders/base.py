@@ -52,7 +52,16 @@ def as_texts(texts: str | Sequence[str]) -> Sequence[str]:
             raise InputError(f"text {at} is {text!r:.60}: wanted a str")
     if all(text.isascii() or is_unicode(text) for text in texts):
         return texts
-    return [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
+    return [
+        text if is_unicode(text) else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        for text in texts
+    ]
+
+
+def total(counts: SparseMatrix) -> int | float:
+    """The sum of counts; a whole number where no part of a text has a weight."""
+    found = float(counts.values.sum(dtype=np.float64))
+    return int(found) if found.is_integer() else found
 
 
 class CorpusCounts(NamedTuple):
@@ -60,12 +69,12 @@ class CorpusCounts(NamedTuple):
 
     Attributes:
         documents: how many.
-        length: terms of all of them together, repeated ones each time.
+        length: terms of all of them together, repeated ones each time, times the weights of their parts.
         frequency: int64[V], documents that hold each term; later terms are in none.
     """
 
     documents: int
-    length: int
+    length: int | float
     frequency: NDArray[np.int64]
 
 
@@ -73,7 +82,7 @@ class Counted(NamedTuple):
     """What an encoder that learns counts in some texts.
 
     Attributes:
-        matrix: a row of counts for each text.
+        matrix: a row of counts for each text, times the weights of its parts.
         terms: names that are new to the vocabulary; they follow those that are in it.
     """
 
@@ -87,6 +96,9 @@ class Encoder(ABC):
     Indexing a corpus takes two steps, so that an encoder may learn from all documents before it weighs the first:
     ``observe`` each batch, then ``weigh`` the stored results. For an encoder that learns nothing, ``observe`` is
     ``encode_documents`` and ``weigh`` changes nothing.
+
+    Texts of documents may have parts that weigh differently (`lsr.corpus.text_parts.WeightedText`). An encoder that
+    counts words counts each as often as its part weighs; any other takes of each term the largest weight of all parts.
 
     Attributes:
         name: what a person calls it.

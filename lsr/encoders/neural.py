@@ -22,6 +22,7 @@ from lsr.encoders.lexical.stems import WORDS, Stems, read_stems
 from lsr.encoders.parts.registry import head_of
 from lsr.encoders.parts.scorers import scales_to_one, unit_rows
 from lsr.encoders.parts.tensors import check_parts
+from lsr.encoders.runners.rows import by_parts
 from lsr.encoders.runners.table_runner import CorpusTable, TableRunner
 from lsr.encoders.side import Side
 from lsr.encoders.storage.files import file_hashes, small_parts, write_tensors
@@ -259,7 +260,8 @@ class NeuralEncoder(Encoder):
     def _run(self, texts: Sequence[str], query: bool) -> tuple[SparseMatrix, int]:
         if self.declaration.dense:
             raise EncoderError(f"{self.name} makes dense vectors, which no sparse index holds: call encode_dense")
-        matrix, cut = (self.queries if query else self.documents).run(as_texts(texts))
+        side = self.queries if query else self.documents
+        matrix, cut = by_parts(side.run, as_texts(texts))
         matrix = matrix.widened(self.dim)
         return (unit_rows(matrix) if scales_to_one(self.declaration.scorer, query) else matrix), cut
 

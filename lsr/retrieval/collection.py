@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus import Document, Fields
-from lsr.corpus.passages import PASSAGE_FIELDS, whole
+from lsr.corpus.passages import RESERVED, whole, without_reserved
 from lsr.corpus.schema import flattened
 from lsr.corpus.values import identifier
 from lsr.encoders import Encoder
@@ -187,7 +187,7 @@ class Collection:
     @property
     def fields(self) -> Mapping[str, str]:
         """Types of the documents' fields by name."""
-        return self._current.fields
+        return without_reserved(self._current.fields)
 
     @property
     def searcher(self) -> Searcher:
@@ -243,12 +243,12 @@ class Collection:
         return len(current) if filter is None else current.count(current.matching(filter))
 
     def get(self, id: str) -> Document | None:  # noqa: A002
-        """The document with this id, with its fields; None where there is none."""
+        """The document with this id, with its fields as they were given; None where there is none."""
         current = self._current
         rows = current.rows_of([identifier(id)])[0]
         if not rows:
             return None
-        return whole([*map(current.document, rows)]) if current.has_passages else current.document(rows[0])
+        return whole([*map(current.document, rows)]) if current.has_passages else _given(current.document(rows[0]))
 
     def __contains__(self, id: object) -> bool:  # noqa: A002
         return isinstance(id, str) and bool(self._current.rows_of([id])[0])
@@ -257,7 +257,7 @@ class Collection:
         current = self._current
         found = (document for documents, _ in current.batches(1024) for document in documents)
         if not current.has_passages:
-            yield from found
+            yield from map(_given, found)
             return
         for _, passages in groupby(found, lambda document: document.id):
             yield whole([*passages])
@@ -305,7 +305,7 @@ class Collection:
             if missing := [name for name, rows in zip(ids, found, strict=True) if not rows]:
                 raise InputError(f"no document with the id {missing[0]!r:.80}: add it first, or use upsert")
             documents = [
-                Document(name, "", "", _without_passage(name, flattened(values)))
+                Document(name, "", "", _changeable(name, flattened(values)))
                 for name, values, own in zip(ids, fields.values(), found, strict=True)
                 for _ in own
             ]
@@ -408,8 +408,8 @@ class Collection:
         updates: Updates,
     ) -> Changes:
         """Put ``documents`` in place of those at ``rows``, and change fields of others."""
-        columns, _ = stored_columns(documents, self.fields)
-        counts = self._counted([document.full_text for document in documents])
+        columns, _ = stored_columns(documents, self._current.fields)
+        counts = self._counted([document.weighted_text for document in documents])
         before = {document.id for document in self._current.documents_at(rows)}
         after = {document.id for document in documents}
         updated = len(_ids_of(self._current, updates))
@@ -473,7 +473,7 @@ class Collection:
         written, rows = given.rows_of([*found.new, *found.changed]), found.replaced
         if not written and not found.updated:
             return changes
-        texts = [given.rows[at].full_text for at in written]
+        texts = [given.rows[at].weighted_text for at in written]
         counts = self._counted(texts) if vectors is None or self._encoder.learns else None
         corpus = self._difference(counts, rows)
         more = list(counts.terms) if counts else []
@@ -541,7 +541,7 @@ class Collection:
         """What counts change by when the documents at ``rows`` go; None where nothing is counted."""
         if not self._encoder.learns:
             return None
-        old = [document.full_text for document in self._current.documents_at(rows)]
+        old = [document.weighted_text for document in self._current.documents_at(rows)]
         gone = self._counted(old)
         return difference(new.matrix if new else None, gone.matrix if gone else None)
 
@@ -565,7 +565,7 @@ class Collection:
         with self._preparing:
             self._following.learn(self._current)
         known = self._following.counts(self._current)
-        found = self._encoder.following(known).encoded_with([document.full_text for document in documents], None)
+        found = self._encoder.following(known).encoded_with([document.weighted_text for document in documents], None)
         return found.matrix.widened(vectors.dim)
 
     def _fitting(self, matrix: SparseMatrix) -> SparseMatrix:
@@ -594,6 +594,11 @@ class Collection:
         return self._following.encoder
 
 
+def _given(document: Document) -> Document:
+    """A document as its source gave it."""
+    return document._replace(fields=without_reserved(document.fields))
+
+
 def _empty(dim: int) -> SparseMatrix:
     return SparseMatrix.from_dicts([], dim)
 
@@ -603,9 +608,9 @@ def _all_changed(found: Difference) -> Difference:
     return found._replace(changed=[at for at, own in enumerate(found.there) if own], updated=[])
 
 
-def _without_passage(name: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """Fields that one may change; those of passages follow from the text."""
-    if own := [field for field in fields if field in PASSAGE_FIELDS]:
+def _changeable(name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields that one may change; reserved ones follow from the text."""
+    if own := [field for field in fields if field in RESERVED]:
         raise InputError(f"document {name!r:.80}: {own[0]} follows from the text, and cannot be changed")
     return fields
 

@@ -243,7 +243,7 @@ def _encoded(
     passages: tuple[int, ...],
 ) -> Iterator[Encoded]:
     for places, batch in _batches(documents, encoder.batch_documents, passages):
-        observation = observe([document.full_text for document in batch])
+        observation = observe([document.weighted_text for document in batch])
         for document in batch:
             coverage.look(document.full_text)
         yield Encoded(batch, places, observation.matrix, observation.truncated)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lsr.corpus.document import NO_FIELDS
-from lsr.corpus.passages import without_places
+from lsr.corpus.passages import without_reserved
 from lsr.encoders import Encoder
 from lsr.encoders.base import as_texts
 from lsr.errors import InputError
@@ -238,9 +238,7 @@ class Searcher:
 
     def _hit(self, row: int, score: float, passages: Mapping[str, Sequence[Passage]]) -> Hit:
         name, title, text, fields = self.generation.document(row, dense=False)
-        if not passages:
-            return Hit(row, name, score, title, text, fields)
-        return Hit(row, name, score, title, text, without_places(fields), passages[name])
+        return Hit(row, name, score, title, text, without_reserved(fields), *([passages[name]] if passages else []))
 
 
 def fitted(vectors: SparseMatrix, dim: int) -> SparseMatrix:

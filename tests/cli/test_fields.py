@@ -28,6 +28,22 @@ def index(tmp_path_factory):
     return folder / "shop"
 
 
+def test_a_match_in_the_heavier_field_comes_first(tmp_path):
+    (tmp_path / "catalogue.csv").write_text("id,name,description\n1,plate,mug\n2,mug,plate\n3,cup,mug or plate mug\n")
+    made = ("index", tmp_path / "catalogue.csv", "--out", tmp_path / "shop", "--encoder", "bm25")
+    assert lsr(*made, "--text-fields", "name,description^0.5").returncode == 0
+    assert [hit["id"] for hit in found(tmp_path / "shop")["hits"]] == ["2", "3", "1"]
+    assert "0 changed, 0 fields only, 0 gone, 3 unchanged" in lsr("sync", made[1], "--to", tmp_path / "shop").stdout
+    (tmp_path / "prices.csv").write_text("id,name,description,price\n1,plate,mug,7\n")
+    assert lsr("update", tmp_path / "shop", "--from", tmp_path / "prices.csv").stdout.startswith(
+        "+0 added, 0 changed, 1"
+    )
+    assert lsr(*made, "--text-field", "description", "--text-field", "name^0.5").returncode == 0
+    assert [hit["id"] for hit in found(tmp_path / "shop")["hits"]] == ["3", "1", "2"]
+    assert "text.parts" not in lsr("info", tmp_path / "shop").stdout
+    refused(lsr(*made, "--text-fields", "name,description^x"), "text field 'description^x': wanted NAME or NAME^WEIGHT")
+
+
 def found(index, *options):
     result = lsr("search", index, "mug", "--json", *options)
     assert result.returncode == 0, result.stderr

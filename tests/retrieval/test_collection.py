@@ -345,3 +345,13 @@ def test_a_folder_without_a_collection_is_refused(tmp_path):
         Collection.open(tmp_path)
     with pytest.raises(StorageError, match="holds other files"):
         Collection.create(tmp_path, [SHOES], "bm25")
+
+
+def test_a_collection_without_documents_is_one(tmp_path):
+    with Collection.create(tmp_path / "c", [{"id": "a", "text": "red shoes"}], "bm25") as shop:
+        assert shop.delete("a").deleted == 1
+        assert (shop.search("red"), len(shop), list(shop)) == ([], 0, [])
+        shop.compact()
+        assert shop.search("red") == []
+        assert shop.sync([{"id": "b", "text": "blue shoes"}]).added == 1
+        assert [hit.id for hit in shop.search("shoes")] == ["b"]

@@ -80,11 +80,13 @@ def opened(folder: Path) -> Iterator[Collection]:
         yield collection
 
 
-def tell(changes: Changes, as_json: bool, reader: DocumentReader | None = None, dry_run: bool = False) -> None:
-    """Say what was done, or would be, and what was noted of the source."""
+def tell(
+    changes: Changes, as_json: bool, reader: DocumentReader | None = None, dry_run: bool = False, text: str = ""
+) -> None:
+    """Say what was done, or would be, and what was noted of the source; ``text`` says it otherwise."""
     if as_json:
         print_json({**changes._asdict(), **({"dry_run": True} if dry_run else {})})
     else:
-        typer.echo(f"dry run: {changes}" if dry_run else str(changes))
+        typer.echo(f"{'dry run: ' if dry_run else ''}{text or changes}")
     for note in reader.notes if reader else ():
         say(note)

@@ -24,4 +24,4 @@ def command(  # noqa: PLR0913 - one parameter an option
     with opened(to) as collection:
         reader = reader_of(collection, sources, id_field, text_field, title_field, text_fields, store)
         changes = collection.sync(Watched(reader), dry_run=dry_run)
-    tell(changes, as_json, reader, dry_run)
+    tell(changes, as_json, reader, dry_run, changes.of_sync)

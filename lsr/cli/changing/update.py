@@ -11,6 +11,7 @@ import typer
 
 from lsr.cli.changing.sources import AsJson, Folder, opened, tell
 from lsr.corpus import DocumentReader, Fields
+from lsr.corpus.passages import without_reserved
 from lsr.errors import InputError
 from lsr.retrieval import Changes, Collection
 
@@ -51,7 +52,7 @@ def _check(ids: list[str] | None, values: list[str] | None, source: Path | None)
 def _from_file(collection: Collection, source: Path) -> Changes:
     own, done = collection.source_fields, Changes()
     reader = DocumentReader([source], Fields(own.id, own.text, own.title, "all", needs_text=False))
-    for fields in _batches((document.id, document.fields) for document in reader):
+    for fields in _batches((document.id, without_reserved(document.fields)) for document in reader):
         done = done.plus(collection.update(fields))
     return done
 

@@ -15,15 +15,19 @@ from lsr.cli.options import (
     Download,
     IdField,
     Language,
+    Overlap,
+    Passages,
+    SelfContained,
     Store,
     TextField,
     TextFields,
     TitleField,
     Truncate,
+    divided,
     fetch,
 )
 from lsr.corpus import DocumentReader, Fields
-from lsr.corpus.passages import PASSAGE_FIELDS
+from lsr.corpus.passages import without_reserved
 from lsr.corpus.schema import parse_types
 from lsr.encoders.registry import in_language
 from lsr.errors import InputError
@@ -33,16 +37,22 @@ from lsr.index import IndexSettings
 from lsr.retrieval import IndexSummary, index_documents, index_vectors
 from lsr.retrieval.index_source import is_index, vector_source
 
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE",
+        help="JSONL (.gz too), BEIR folder or zip, MS MARCO TSV, Parquet, or - for JSONL on standard input; "
+        "or vectors: .csr, .bin, .ciff, Parquet of lsr encode, an index; JSONL vectors need --vectors.",
+    ),
+]
+Vectors = Annotated[
+    str | None,
+    typer.Option(metavar="FORMAT", help="Index the vectors in the files: auto, or a format of lsr convert."),
+]
+
 
 def command(  # noqa: PLR0913 - one parameter an option
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SOURCE",
-            help="JSONL (.gz too), BEIR folder or zip, MS MARCO TSV, Parquet, or - for JSONL on standard input; "
-            "or vectors: .csr, .bin, .ciff, Parquet of lsr encode, an index; JSONL vectors need --vectors.",
-        ),
-    ],
+    sources: Sources,
     out: Annotated[Path, typer.Option("--out", help="Folder of the index. An existing index is replaced at the end.")],
     encoder: Annotated[
         str | None, typer.Option(help="bm25, default, or the folder of a model.  [default: default; none with vectors]")
@@ -55,23 +65,11 @@ def command(  # noqa: PLR0913 - one parameter an option
     text_fields: TextFields = None,
     store: Store = "all",
     declared: Declared = None,
-    vectors: Annotated[
-        str | None,
-        typer.Option(metavar="FORMAT", help="Index the vectors in the files: auto, or a format of lsr convert."),
-    ] = None,
-    self_contained: Annotated[
-        bool, typer.Option("--self-contained", help="Keep a copy of the default model in the index too.")
-    ] = False,
+    vectors: Vectors = None,
+    self_contained: SelfContained = False,
     truncate: Truncate = False,
-    passages: Annotated[
-        int | None,
-        typer.Option(
-            metavar="WORDS", min=1, help="Divide documents into passages of whole sentences of at most so many words."
-        ),
-    ] = None,
-    overlap: Annotated[
-        int | None, typer.Option(metavar="WORDS", min=0, help="That passages share.  [default: a fifth of a passage]")
-    ] = None,
+    passages: Passages = None,
+    overlap: Overlap = None,
     download: Download = False,
 ) -> None:
     """Encode documents and build an index, or index precomputed vectors.
@@ -84,11 +82,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     fields = Fields(id_field, texts, title_field, store.split(","))
     types = parse_types(declared or [])
     settings = IndexSettings(engine)
-    if overlap is not None and passages is None:
-        raise InputError("--overlap is of passages: give --passages too")
     if vectors or is_vector_file(Path(sources[0])) or is_index(Path(sources[0])):
-        if passages:
-            raise InputError("--passages divides texts, and vectors are made of whole ones: index the texts")
+        _refuse(passages)
         _run_vectors(vector_source(sources, vectors), out, name, settings)
         return
     reader = DocumentReader(sources, fields)
@@ -102,13 +97,18 @@ def command(  # noqa: PLR0913 - one parameter an option
             IndexBars(bars, reader),
             types=types,
             self_contained=self_contained,
-            passages=passages if passages is None or overlap is None else (passages, overlap),
+            passages=divided(passages, overlap),
         )
     _print(summary, out, loaded.name)
     _print_fields(out)
     for note in reader.notes:
         say(note)
     warn_of_unread(summary, loaded)
+
+
+def _refuse(passages: int | None) -> None:
+    if passages:
+        raise InputError("--passages divides texts, and vectors are made of whole ones: index the texts")
 
 
 def _run_vectors(source: VectorSource, folder: Path, encoder_name: str | None, settings: IndexSettings) -> None:
@@ -151,7 +151,7 @@ def _print_fields(folder: Path) -> None:
         one.field: f" ({one.distinct:,} {'value' if one.distinct == 1 else 'values'})"
         for one in collection.facets(words, top=1)
     }
-    fields = {name: kind for name, kind in collection.fields.items() if name not in PASSAGE_FIELDS}
+    fields = without_reserved(collection.fields)
     named = ", ".join(f"{name}: {kind}{distinct.get(name, '')}" for name, kind in fields.items())
     if named:
         say(f"fields: {named}")

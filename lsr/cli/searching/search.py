@@ -14,7 +14,7 @@ from rich.text import Text
 from lsr.cli.console import one_line, out, print_json, say
 from lsr.errors import InputError
 from lsr.index.fields.facets import Facet
-from lsr.retrieval import Hit, Searcher, Snippet, TermShare
+from lsr.retrieval import Hit, Page, Searcher, Snippet, TermShare
 from lsr.sparse import SparseMatrix
 
 SHOWN_TERMS = 12
@@ -37,7 +37,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     ] = None,
     offset: Annotated[int, typer.Option(help="Leave out this many of the best hits.", min=0)] = 0,
     cursor: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Of the page before, from --json: show the next page.")
+        str | None, typer.Option(metavar="TEXT", help="Of the page before, from --json: show the next one.")
     ] = None,
     sort: Annotated[
         str | None, typer.Option(metavar="FIELD", help="Sort by a field; -FIELD puts the largest first.")
@@ -62,11 +62,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     # A process that asks once finds everything as soon: exact search of most indexes does without the compiler.
     options: dict[str, Any] = {"exact": exact or recall is None, "recall": recall, "filter": filter_text, "sort": sort}
     options["group_by"] = group_by
-    if offset:
-        _refuse_both(cursor)
-        hits, following = searcher.search(vector, k, offset=offset, **options), None
-    else:
-        hits, following = searcher.page(vector, k, cursor=cursor, **options)
+    hits, following = _page(searcher, vector, k, offset, cursor, options)
     counted = _facets(searcher, vector, filter_text, facets.split(",")) if facets else []
     if as_json:
         records = [_record(searcher, text, vector, hit, explained) for hit in hits]
@@ -84,9 +80,15 @@ def command(  # noqa: PLR0913 - one parameter an option
         out.print(_facet_line(one), soft_wrap=True)
 
 
-def _refuse_both(cursor: str | None) -> None:
+def _page(
+    searcher: Searcher, vector: SparseMatrix, k: int, offset: int, cursor: str | None, options: dict[str, Any]
+) -> Page:
+    """Hits after an offset or a cursor."""
+    if not offset:
+        return searcher.page(vector, k, cursor=cursor, **options)
     if cursor is not None:
         raise InputError("--offset and --cursor exclude each other: a cursor says where the next page begins")
+    return Page(searcher.search(vector, k, offset=offset, **options), None)
 
 
 def _facets(searcher: Searcher, vector: SparseMatrix, filter_: str | None, names: Sequence[str]) -> list[Facet]:

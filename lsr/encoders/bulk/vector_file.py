@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from lsr.corpus import Document, SeenIds
 from lsr.corpus.layouts.parquet import open_parquet
+from lsr.corpus.text_parts import PARTS
 from lsr.encoders.base import Encoder, Observation
 from lsr.errors import InputError, MismatchError, StorageError
 from lsr.formats.parquet import SCHEMA, terms_entry, vector_table
@@ -49,7 +50,7 @@ def observe_all(
     """Let an encoder that learns from a corpus see all ``documents``."""
     done = 0
     for batch in _batches(iter(documents), encoder.batch_documents):
-        encoder.observe([document.full_text for document in batch])
+        encoder.observe([document.weighted_text for document in batch])
         done += len(batch)
         progress(done)
 
@@ -143,7 +144,8 @@ class _Seen:
     def add(self, documents: Iterable[Document]) -> None:
         for document in documents:
             self.ids.append(document.id)
-            for text in (document.id, document.full_text):
+            parts = document.fields.get(PARTS)
+            for text in (document.id, document.full_text, *([str(parts)] if parts else [])):
                 content = text.encode("utf-8", "surrogatepass")
                 self._digest.update(len(content).to_bytes(8, "little") + content)
 
@@ -253,7 +255,7 @@ def _encode(
         for batch in _batches(stream, encoder.batch_documents):
             _refuse_repeated(ids, [document.id for document in batch])
             waiting.append(batch)
-            yield [document.full_text for document in batch]
+            yield [document.weighted_text for document in batch]
 
     held: list[SparseMatrix] = []
     seen, cut = _Seen(), 0

@@ -11,6 +11,7 @@ from copy import copy
 from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,8 +19,9 @@ import Stemmer
 from numpy.typing import NDArray
 
 from lsr.arrays import load_array, save_array
+from lsr.corpus.text_parts import Parts
 from lsr.corpus.values import NOT_JSON
-from lsr.encoders.base import CorpusCounts, Counted, Encoder, Observation, Span, as_texts
+from lsr.encoders.base import CorpusCounts, Counted, Encoder, Observation, Span, as_texts, total
 from lsr.encoders.lexical.words import Word, Words, is_unspaced, plain
 from lsr.errors import EncoderError
 from lsr.sparse import SparseMatrix, indptr_of, term_dtype
@@ -76,6 +78,8 @@ class BM25Encoder(Encoder):
     ``count * ln(1 + (N - df + 0.5) / (df + 0.5))``; their product is the BM25 score without the constant ``k1 + 1``
     (the variant of Lucene 8 and later; Kamphuis et al., ECIR 2020). Words of two characters or more lose case and
     accents, stop words are dropped, the rest is stemmed (Snowball); scripts without spaces give pairs of characters.
+    Where parts of a text have weights, ``tf`` and ``length`` count each word as often as its part weighs, before ``tf``
+    saturates: BM25F (Robertson, Zaragoza and Taylor, CIKM 2004).
 
     Args:
         k1: how slowly repeated terms saturate.
@@ -95,8 +99,8 @@ class BM25Encoder(Encoder):
     def _start(self, k1: float, b: float, analysis: Analysis, stems: list[str]) -> None:
         self.k1, self.b, self.analysis = k1, b, analysis
         self.name = BM25 if analysis.language == ENGLISH else f"{BM25}:{analysis.language}"
-        self._documents = 0
-        self._length = 0  # of all documents together, in terms
+        self._documents, self._follows = 0, False
+        self._length: int | float = 0  # of all documents together, in terms
         self._df = np.zeros(0, np.int64)
         self._ids = _StemIds(stems, analysis)
         self._writing: list[_StemIds] = []  # stems of documents that are added, which queries do not know yet
@@ -136,7 +140,7 @@ class BM25Encoder(Encoder):
         self._df += np.bincount(counts.terms, minlength=self._df.size)
         self._documents += len(counts)
         self.__dict__.pop("_idf", None)
-        self._length += int(counts.weights.sum(dtype=np.float64))
+        self._length += total(counts)
         return Observation(counts, 0)
 
     def weigh(self, observed: SparseMatrix) -> SparseMatrix:
@@ -168,7 +172,7 @@ class BM25Encoder(Encoder):
         self._ids.extend(terms)
         other = copy(self)
         other.__dict__.pop("_idf", None)
-        other._documents, other._length = corpus.documents, corpus.length
+        other._documents, other._length, other._follows = corpus.documents, corpus.length, True
         other._df = np.zeros(len(self.terms), np.int64)
         known = corpus.frequency[: other._df.size]
         other._df[: known.size] = known
@@ -229,12 +233,13 @@ class BM25Encoder(Encoder):
             raise EncoderError(f"{folder}: a stem in fewer than 0 or more than all documents; index the corpus again")
         encoder = cls()
         encoder._start(settings.k1, settings.b, Analysis(settings.language, settings.analysis), stems)
-        encoder._documents, encoder._length, encoder._df = int(settings.documents), int(settings.length), df
+        encoder._documents, encoder._length, encoder._df = int(settings.documents), settings.length, df
         return encoder
 
     def _settings(self) -> _Settings:
-        analysis = self.analysis
-        return _Settings(self.k1, self.b, self._documents, self._length, analysis.language, analysis.version)
+        analysis, length = self.analysis, self._length
+        length = int(length) if length == int(length) else length  # equal lengths are written alike
+        return _Settings(self.k1, self.b, self._documents, length, analysis.language, analysis.version)
 
     @cached_property
     def _idf(self) -> NDArray[np.float32]:
@@ -244,21 +249,22 @@ class BM25Encoder(Encoder):
         self, texts: Sequence[str], learn: bool, document: bool = True, ids: _StemIds | None = None
     ) -> SparseMatrix:
         """Rows of term counts; ``learn`` gives new stems an id, otherwise they are left out."""
-        stems = self._ids if ids is None else ids
+        stems, parts = self._ids if ids is None else ids, Parts.of(as_texts(texts))
         stems.learn = learn
-        words = [self.analysis.words(text.lower(), document) for text in as_texts(texts)]
+        words = [self.analysis.words(text.lower(), document) for text in parts.texts]
         sizes = np.fromiter(map(len, words), np.int64, len(words))
         numbers = np.fromiter(map(stems.__getitem__, chain.from_iterable(words)), np.int64, int(sizes.sum()))
-        rows = np.repeat(np.arange(len(words)), sizes)
+        rows = np.repeat(parts.rows, sizes)
         known = (numbers >= 0) & (numbers < (2**32 if learn else self._df.size))
-        keys, counts = np.unique(rows[known] << 32 | numbers[known], return_counts=True)
-        indptr = indptr_of(np.bincount(keys >> 32, minlength=len(words)))
+        weights = None if parts.weights is None else np.repeat(parts.weights, sizes)[known]
+        keys, counts = _counted(rows[known] << 32 | numbers[known], weights)
+        indptr = indptr_of(np.bincount(keys >> 32, minlength=len(parts.counts)))
         return SparseMatrix(
             indptr, (keys & 0xFFFFFFFF).astype(np.uint32), counts.astype(np.float32), max(1, len(stems.stems))
         )
 
     def _require_corpus(self) -> None:
-        if not self._documents:
+        if not (self._documents or self._follows):  # a collection may have lost its last document
             raise EncoderError("this BM25 encoder has seen no documents: observe a corpus first, or load a saved one")
 
 
@@ -407,6 +413,14 @@ class _StemIds(dict[str, int]):
         if term >= 0:
             self[word] = term
         return term
+
+
+def _counted(keys: NDArray[np.int64], weights: NDArray[np.float64] | None) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Distinct keys, and how often each occurs, or the sum of its weights."""
+    if weights is None:
+        return np.unique(keys, return_counts=True)
+    distinct, places = np.unique(keys, return_inverse=True)
+    return distinct, np.bincount(places, weights, distinct.size)
 
 
 def _row_sums(values: NDArray[np.float32], indptr: NDArray[np.int64]) -> NDArray[np.float64]:

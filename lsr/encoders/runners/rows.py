@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.corpus.text_parts import Parts
 from lsr.errors import EncoderError
 from lsr.sparse import SparseMatrix, indptr_of, term_dtype
 
@@ -64,3 +65,20 @@ def maxima(rows: SparseMatrix, counts: Sequence[int]) -> SparseMatrix:
     values = np.maximum.reduceat(rows.values[order], starts) if starts.size else rows.values
     indptr = indptr_of(np.bincount(texts[first], minlength=len(counts)))
     return SparseMatrix(indptr, rows.terms[first], values, rows.dim)
+
+
+def by_parts(
+    run: Callable[[Sequence[str]], tuple[SparseMatrix, int]], texts: Sequence[str]
+) -> tuple[SparseMatrix, int]:
+    """What ``run`` gives for ``texts``: vectors, and how many were truncated.
+
+    Parts of a `WeightedText` are run like texts of their own; of each term the largest weight times that of its part
+    stays.
+    """
+    parts = Parts.of(texts)
+    matrix, truncated = run(parts.texts)
+    if parts.weights is None:
+        return matrix, truncated
+    weights = (matrix.values * np.repeat(parts.weights, np.diff(matrix.indptr))).astype(np.float32)
+    scaled = SparseMatrix.unchecked(matrix.indptr, matrix.terms, weights, matrix.dim)
+    return maxima(scaled, parts.counts), min(truncated, len(texts))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lsr.corpus.passages import without_reserved
 from lsr.index.live.store import Store
 from lsr.index.storage.places import size_of
 
@@ -73,7 +74,7 @@ def facts_of(folder: Path) -> Facts:
             about.encoder.fingerprint,
             str(settings.pop("engine")),
             settings,
-            dict(current.fields),
+            dict(without_reserved(current.fields)),
             3 if contents.database else 2,
             about.lsr,
         )

@@ -328,10 +328,7 @@ class Generation:
     def documents_at(self, rows: NDArray[np.int64]) -> Iterator[Document]:
         """The documents at ``rows``, int64[n], rising, with their fields."""
         for part, own, _ in self._by_part(rows):
-            columns = part.columns([*self.fields])
-            for row, document in zip(own.tolist(), part.segment.documents.documents(own), strict=True):
-                values = {name: value for name, column in columns.items() if (value := column.value(row)) is not None}
-                yield document._replace(fields=values) if values else document
+            yield from part.documents(own, [*self.fields])
 
     def _by_part(self, rows: NDArray[np.int64]) -> Iterator[tuple[Part, NDArray[np.int64], NDArray[np.int64]]]:
         """The parts that hold ``rows``, with their own numbers of these, and where in ``rows`` they are."""

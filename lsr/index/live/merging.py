@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus import Document
+from lsr.corpus.text_parts import PARTS
 from lsr.index.fields.changes import joined, taken
 from lsr.index.fields.columns import Column
 from lsr.index.live.contents import Contents
@@ -78,7 +79,7 @@ def write_merged(contents: Contents, plan: Plan, weights: Weights | None = None)
     born = [np.maximum(part.segment.born[own], plan.horizon) for part, own in zip(sources, rows, strict=True)]
     vectors = _vectors(sources, rows, contents.dim)
     if weights:
-        vectors = _reweighed(vectors, _documents(sources, rows), weights)
+        vectors = _reweighed(vectors, _documents(sources, rows, (PARTS,)), weights)
     return write_segment(
         contents.folder / plan.target,
         vectors,
@@ -188,10 +189,13 @@ def _as_values(matrix: SparseMatrix) -> SparseMatrix:
     return SparseMatrix.unchecked(matrix.indptr, matrix.terms, matrix.values, matrix.dim)
 
 
-def _documents(parts: Sequence[Part], rows: Sequence[NDArray[np.int64]]) -> Iterator[list[Document]]:
+def _documents(
+    parts: Sequence[Part], rows: Sequence[NDArray[np.int64]], fields: Sequence[str] = ()
+) -> Iterator[list[Document]]:
+    """Documents, some at a time, with those of ``fields`` that they have."""
     for part, own in zip(parts, rows, strict=True):
         for start in range(0, own.size, AT_ONCE):
-            yield list(part.segment.documents.documents(own[start : start + AT_ONCE]))
+            yield list(part.documents(own[start : start + AT_ONCE], [name for name in fields if name in part.types]))
 
 
 def _columns(parts: Sequence[Part], rows: Sequence[NDArray[np.int64]], types: Mapping[str, str]) -> dict[str, Column]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -85,10 +85,14 @@ class Part:
 
     def document(self, row: int, dense: bool = True) -> Document:
         """The document at ``row``, with its fields; those of dense vectors may be left out."""
-        found = self.segment.documents[row]
-        columns = self.columns([*self.types] if dense else self._without_dense)
-        values = {name: value for name, column in columns.items() if (value := column.value(row)) is not None}
-        return found._replace(fields=values) if values else found
+        names = [*self.types] if dense else self._without_dense
+        return _with_fields(self.segment.documents[row], row, self.columns(names))
+
+    def documents(self, rows: NDArray[np.int64], names: Sequence[str]) -> Iterator[Document]:
+        """The documents at ``rows``, int64[n], with these of their fields."""
+        columns = self.columns(names)
+        for row, document in zip(rows.tolist(), self.segment.documents.documents(rows), strict=True):
+            yield _with_fields(document, row, columns)
 
     def changed(self, alive: NDArray[np.bool_] | None, types: Mapping[str, str], patches: Patches) -> Part:
         """The same segment at a later generation: other rows are documents, and fields have got new values."""
@@ -100,3 +104,8 @@ class Part:
         for rows, values in patches.get(name, []):
             column = patched(column, len(self), rows.astype(np.int64), values, types[name])
         return column
+
+
+def _with_fields(document: Document, row: int, columns: Mapping[str, Column]) -> Document:
+    values = {name: value for name, column in columns.items() if (value := column.value(row)) is not None}
+    return document._replace(fields=values) if values else document

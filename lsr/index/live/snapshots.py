@@ -23,10 +23,10 @@ def snapshot(store: Store, folder: Path) -> None:
     Raises:
         StorageError: something is there already, or the disk is full.
     """
-    database = store.contents.database
-    if database is None:
+    if store.contents.database is None:
         raise StorageError(f"{store.folder} is an index of format 2: run lsr upgrade {store.folder} first")
-    _copied(store.folder, database, folder)
+    with Catalogue(store.folder) as database:  # that of the store may be closed meanwhile
+        _copied(store.folder, database, folder)
 
 
 def restore(source: Path, folder: Path) -> None:

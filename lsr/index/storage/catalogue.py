@@ -64,6 +64,7 @@ class Catalogue:
 
     Raises:
         StorageError: no collection there, no permission, a file system without locks, or damage.
+        InputError: another durability.
     """
 
     def __init__(self, folder: Path, *, writing: bool = False, durability: str = "fsync", name: str = NAME) -> None:

@@ -114,13 +114,13 @@ class Corpus(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an encoder that learns from a corpus has counted, or what a change adds to it.
 
     Attributes:
-        documents, length: how many texts, and their terms together.
+        documents, length: how many texts, and their terms together; no whole number where parts of texts have weights.
         terms: uint32[T], bytes of it; those whose documents changed in number.
         counts: int64[T], bytes of it; documents that hold the term.
     """
 
     documents: int = 0
-    length: int = 0
+    length: int | float = 0
     terms: bytes = b""
     counts: bytes = b""
 

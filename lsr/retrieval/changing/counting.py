@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders import Encoder
-from lsr.encoders.base import CorpusCounts, Counted
+from lsr.encoders.base import CorpusCounts, Counted, total
 from lsr.index import Corpus, Generation
 from lsr.sparse import SparseMatrix
 
@@ -18,12 +18,13 @@ NOTHING = CorpusCounts(0, 0, np.zeros(0, np.int64))
 def difference(new: SparseMatrix | None, old: SparseMatrix | None) -> Corpus:
     """What counts change by when texts with the counts ``new`` come and those with ``old`` go."""
     dim = max(1 if matrix is None else matrix.dim for matrix in (new, old))
-    change, documents, length = np.zeros(dim, np.int64), 0, 0
+    change, documents = np.zeros(dim, np.int64), 0
+    length: int | float = 0
     for matrix, sign in ((new, 1), (old, -1)):
         if matrix is not None:
             change += sign * np.bincount(matrix.terms, minlength=dim)
             documents += sign * len(matrix)
-            length += sign * int(matrix.values.sum(dtype=np.float64))
+            length += sign * total(matrix)
     terms = np.flatnonzero(change)
     return Corpus(documents, length, terms.astype(np.uint32).tobytes(), change[terms].tobytes())
 

@@ -15,6 +15,7 @@ from lsr.corpus.fields import names_of
 from lsr.corpus.in_memory import Records, Table
 from lsr.corpus.passages import as_passages
 from lsr.corpus.schema import Schema, columns_of
+from lsr.corpus.text_parts import PARTS
 from lsr.errors import InputError
 from lsr.index import Generation
 from lsr.index.storage.ids import text_hashes
@@ -55,7 +56,7 @@ class Difference(NamedTuple):
         there: rows of each document now, rising; none for those that are not there.
         rows: int64[rows], where each row of them is now, where it has a counterpart; -1 elsewhere.
         new: places of documents that are not there.
-        changed: places of those whose title or text differs.
+        changed: places of those whose title or text differs, or the weights in it.
         updated: places of those of which only fields differ.
     """
 
@@ -133,7 +134,9 @@ def difference(generation: Generation, given: Prepared) -> Difference:
     at = np.flatnonzero(rows >= 0)
     other, updated = rows < 0, np.zeros(rows.size, np.bool_)
     other[at] = generation.texts_of(rows[at]) != text_hashes([given.rows[i] for i in at.tolist()])
-    updated[at] = _fields_differ(generation, given.columns, rows[at], at.tolist())
+    names = {*generation.fields, *given.columns}
+    updated[at] = _fields_differ(generation, given.columns, rows[at], at.tolist(), names)
+    other[at] |= _fields_differ(generation, given.columns, rows[at], at.tolist(), names & {PARTS})
     is_there = np.array([bool(own) for own in there], np.bool_)
     changed, fields = (np.bincount(given.owner, mask, is_there.size) > 0 for mask in (other, updated))
     return Difference(
@@ -153,11 +156,15 @@ def _counterparts(there: Sequence[Sequence[int]], given: Prepared) -> NDArray[np
 
 
 def _fields_differ(
-    generation: Generation, columns: Mapping[str, list[Any]], rows: NDArray[np.int64], places: Sequence[int]
+    generation: Generation,
+    columns: Mapping[str, list[Any]],
+    rows: NDArray[np.int64],
+    places: Sequence[int],
+    names: Iterable[str],
 ) -> NDArray[np.bool_]:
-    """Whether fields at ``rows``, int64[n], are not those of ``columns`` at ``places``; bool[n]."""
+    """Whether the fields ``names`` at ``rows``, int64[n], are not those of ``columns`` at ``places``; bool[n]."""
     found = np.zeros(rows.size, np.bool_)
-    for name in {*generation.fields, *columns}:
+    for name in names:
         own = columns.get(name)
         before = generation.values_of(name, rows) if name in generation.fields else [None] * rows.size
         for i, (at, old) in enumerate(zip(places, before, strict=True)):

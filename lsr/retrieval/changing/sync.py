@@ -41,7 +41,7 @@ class Target(Protocol):
         """Add documents in place of those with the same ids."""
 
     def delete_rows(self, choose: Callable[[Generation], NDArray[np.int64]], verb: str) -> Changes:
-        """Delete documents by row."""
+        """Delete documents by row, int64[n]."""
 
 
 def sync(
@@ -72,7 +72,7 @@ class Sync:
         self._ids, self._seen = SeenIds(), [np.zeros(0, np.uint64)]
         self._waiting: list[Document] = []
         self._done, self.documents = Changes(), 0
-        self._types = dict(collection.fields)
+        self._types = dict(collection.store.current.fields)
 
     def read(self, documents: list[Document]) -> None:
         """Look at some documents of the source; those that differ wait to be written.
