@@ -21,7 +21,7 @@ class Following:
 
     Raises:
         EncoderError: the saved encoder cannot be loaded.
-        StorageError: it came with another version of lsr.
+        StorageError: a file of it is missing or damaged, or it came with another version of lsr.
         MismatchError: another encoder made the collection.
     """
 

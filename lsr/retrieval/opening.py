@@ -8,6 +8,7 @@ from lsr.encoders import DEFAULT, Encoder, load
 from lsr.encoders.registry import fingerprint_of
 from lsr.errors import MismatchError, StorageError
 from lsr.index import About
+from lsr.index.storage.files import check_sizes
 
 
 def encoder_of(folder: Path, about: About, loaded: Encoder | None = None) -> Encoder:
@@ -18,11 +19,12 @@ def encoder_of(folder: Path, about: About, loaded: Encoder | None = None) -> Enc
     Raises:
         MismatchError: another encoder made the collection.
         EncoderError: it cannot be loaded.
-        StorageError: it came with another version of lsr.
+        StorageError: a file of it is missing or damaged, or it came with another version of lsr.
     """
     if loaded is not None:
         return _same(folder, about, loaded)
     if about.encoder_folder:
+        check_sizes(folder / about.encoder_folder, about.encoder_files)
         found = load(folder / about.encoder_folder)
     else:
         found = load(DEFAULT)

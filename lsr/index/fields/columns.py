@@ -253,6 +253,17 @@ class DenseColumn(Column):
         return pa.FixedSizeListArray.from_arrays(numbers, self.type.length, mask=pa.array(~self.there))
 
 
+STORED = {  # classes of values as `Schema.stored` gives them
+    "boolean": bool,
+    "integer": int,
+    "float": float,
+    "datetime": int,
+    "keyword": str,
+    "keywords": list,
+    "json": str,
+}
+
+
 def column_of(kind: str, values: Sequence[Any]) -> Column:
     """A column of type ``kind`` with ``values`` as `lsr.corpus.schema.Schema.stored` gives them, None for nothing."""
     if dense := dense_type(kind):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import InputError, StorageError
+from lsr.index.checks import check
 from lsr.index.engines import IndexSettings
 from lsr.index.storage import catalogue, format_2
 from lsr.index.storage.catalogue import WAY_OUT, Catalogue, Key
@@ -99,7 +100,7 @@ class Contents:
         if not (changes.new or changes.gone):
             return False
         new = {key: decode(self.path, key, content) for key, content in changes.new.items()}
-        self._put(new, changes.gone, changes.sums)
+        self._put(new, changes.gone, changes.sums, read=True)
         return True
 
     def write(self, put: Mapping[Key, msgspec.Struct], drop: set[Key] | None = None) -> None:
@@ -135,13 +136,7 @@ class Contents:
     @property
     def dim(self) -> int:
         """Size of the vocabulary."""
-        return max(self.state.about.encoder.dim, self.next_term)
-
-    @property
-    def next_term(self) -> int:
-        """Number of the next term that is new."""
-        ends = [terms.first + len(terms.names) for terms in self.state.terms.values()]
-        return max(ends, default=self.state.about.base_terms)
+        return self.state.dim
 
     def corpus(self, number: int) -> Corpus | None:
         """What an encoder has counted up to a generation; None where none counts."""
@@ -174,10 +169,14 @@ class Contents:
             raise StorageError(f"{self.folder} has unreadable settings ({error}): {WAY_OUT}") from None
         return settings
 
-    def _put(self, new: Mapping[Key, Any], gone: set[Key], sums: dict[Key, bytes]) -> None:
+    def _put(self, new: Mapping[Key, Any], gone: set[Key], sums: dict[Key, bytes], read: bool = False) -> None:
         values = {key: value for key, value in self._values.items() if key not in gone} | dict(new)
         kinds = {key.kind for key in (*new, *gone)}
         state = state_of(self.path, values, self.state if self._values else None, kinds if self._values else KINDS)
+        try:
+            check(state, new if read else ())
+        except ValueError as error:
+            raise StorageError(f"{self.path} is damaged ({error}): {WAY_OUT}") from None
         with self._changing:
             self._values, self.sums = values, sums
             if gone or not kinds.isdisjoint(LATER) or not hasattr(self, "state"):

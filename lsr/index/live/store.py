@@ -93,7 +93,7 @@ class Store:
         self.folder, self._refresh, self._durability = folder, refresh, durability
         self._writing, self._reading = threading.RLock(), threading.Lock()
         self._lock: WriterLock | None = None
-        self._database = _database(folder, durability)
+        self._database = database_of(folder, durability)
         try:
             self._contents, self._current = self._opened()
             self._shown = self._contents.sums
@@ -305,7 +305,7 @@ class Store:
         if change.corpus:
             put[Key("corpus", number)] = change.corpus
         if change.terms:
-            put[Key("terms", number)] = Terms(self._contents.next_term, list(change.terms))
+            put[Key("terms", number)] = Terms(self._contents.state.next_term, list(change.terms))
         return put
 
     def _updates(self, change: Change) -> Updates:
@@ -375,7 +375,7 @@ class Store:
             except StorageError:
                 if not _changed(contents):
                     raise
-                self._database = self._database or _database(self.folder, self._durability)
+                self._database = self._database or database_of(self.folder, self._durability)
 
     def _remove_leftovers(self) -> None:
         """Remove segments that no record names, and files of segments that none names."""
@@ -405,8 +405,12 @@ def upgrade(folder: Path, durability: str = "fsync") -> None:
         catalogue.create(folder, {key: encode(key, value) for key, value in values.items()}, durability)
 
 
-def _database(folder: Path, durability: str) -> Catalogue | None:
-    """The catalogue of a folder; None for an index of format 2."""
+def database_of(folder: Path, durability: str = "fsync") -> Catalogue | None:
+    """The catalogue of a folder; None for an index of format 2.
+
+    Raises:
+        StorageError: neither is there, or damage.
+    """
     if not catalogue.is_there(folder) and format_2.is_there(folder):
         return None
     places.check_finished(folder)

@@ -11,10 +11,10 @@ import hashlib
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
 from lsr.errors import InputError, StorageError
@@ -104,8 +104,7 @@ class Catalogue:
             StorageError: damage.
         """
         with self._lock, self._faults():
-            rows = self._connection.execute("SELECT kind, generation, name, checksum FROM records").fetchall()
-            return {Key(kind, generation, name): bytes(sum_) for kind, generation, name, sum_ in rows}
+            return _sums_of(self._connection.execute(SUMS))
 
     def changes(self, known: Mapping[Key, bytes]) -> Changes:
         """What is there beside the records with the checksums ``known``, at one moment.
@@ -114,8 +113,7 @@ class Catalogue:
             StorageError: damage.
         """
         with self._lock, self._faults(), self._reading() as ask:
-            rows = ask("SELECT kind, generation, name, checksum FROM records").fetchall()
-            sums = {Key(kind, generation, name): bytes(sum_) for kind, generation, name, sum_ in rows}
+            sums = _sums_of(ask(SUMS))
             fresh = [key for key, sum_ in sums.items() if known.get(key) != sum_]
             new = {key: self._content(key, sums[key]) for key in fresh}
             digest = ask("SELECT value FROM digest").fetchall()
@@ -197,7 +195,17 @@ class Catalogue:
             raise unreadable(self.path, error) from None
 
 
+SUMS = "SELECT kind, generation, name, checksum FROM records"
 WAY_OUT = "restore a snapshot, or index the documents again"
+
+
+def _sums_of(rows: Iterable[Sequence[Any]]) -> dict[Key, bytes]:
+    """Checksums by key; `TypeError` where the columns hold something else."""
+    found = {Key(*key): sum_ for *key, sum_ in rows}
+    for key, sum_ in found.items():
+        if [*map(type, key), type(sum_)] != [str, int, str, bytes]:
+            raise TypeError(f"the record {tuple(key)!r:.200} with the checksum {sum_!r:.40}")
+    return found
 
 
 def checksum(key: Key, content: bytes) -> bytes:

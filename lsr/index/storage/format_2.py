@@ -19,7 +19,7 @@ from lsr.errors import StorageError
 from lsr.index.plan import Tuning
 from lsr.index.storage import records
 from lsr.index.storage.faults import unreadable
-from lsr.index.storage.files import FileInfo
+from lsr.index.storage.files import FileInfo, is_inside
 from lsr.index.storage.records import About, EncoderInfo, GenerationInfo, SegmentInfo, State
 
 FORMAT, VERSION = "lsr-index", 2
@@ -160,7 +160,7 @@ def _manifest(folder: Path) -> Manifest:
     if not folders or len(set(folders)) < len(folders):
         raise StorageError(f"{folder / NAME} is damaged ({len(folders)} segments): index the documents again")
     for path in (found.encoder_folder, *folders, *found.files):
-        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\0" in path:
+        if not is_inside(path):
             raise StorageError(
                 f"{folder / NAME} names {path!r}, which is not inside {folder}: index the documents again"
             )
