@@ -27,7 +27,7 @@ from tests.index import catalogues
 
 WORDS = "bee flower honey hive dance castle wall moat knight tower".split()
 TEXTS = [" ".join(WORDS[(i * j + j) % len(WORDS)] for j in range(1, 3 + i % 9)) for i in range(60)]
-FIELDS = [{"n": i, "tags": ["x"], "more": [i, {"a": "b"}], "vec": [i, 0.5]} for i in range(60)]
+FIELDS = [{"n": i, "tags": ["x"], "more": [i, {"a": "b"}], "at": "2020-05-01", "vec": [i, 0.5]} for i in range(60)]
 DOCUMENTS = [Document(f"d{i}", f"Title {i}", text, FIELDS[i]) for i, text in enumerate(TEXTS)]
 TYPES = {"vec": "vector"}
 SEISMIC = IndexSettings("seismic")
@@ -362,6 +362,10 @@ FILE = {"bytes": 1, "sha256": ""}
         (of("updates", parts=of_field(lambda rows, values: [rows, []])), "is damaged"),
         (of("updates", parts=of_field(lambda rows, values: [rows, [b"bytes"]])), "is damaged"),
         (of("updates", parts=of_field(lambda rows, values: [rows, [{"a": 1}]])), "is damaged"),
+        (of("updates", parts=parts(lambda fields: {"at": [numbers(5), [2**62]]})), "type datetime is damaged"),
+        (of("updates", parts=parts(lambda fields: {"n": [numbers(5), [2**63]]})), "type integer is damaged"),
+        (of("updates", parts=parts(lambda fields: {"more": [numbers(5), ["{"]]})), "type json is damaged"),
+        (of("updates", parts=parts(lambda fields: {"vec": [numbers(5), [b"abc"]]})), "is damaged"),
         (of("updates", parts=parts(lambda fields: {"unknown": next(iter(fields.values()))})), "is damaged"),
         (of("updates", parts=lambda found: {"batch-9": next(iter(found.values()))}), "is damaged"),
         (of("batch", ids=["new"]), "is damaged"),
