@@ -45,6 +45,7 @@ def make(folder: Path) -> None:
         collection.delete(["a07", "b1"])
         collection.update({"a05": {"price": 999, "kind": None}, "b2": {"tags": ["water"]}})
         collection.upsert(LAST)
+    (folder / ".lock").unlink()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,9 @@ from lsr.index.engines import IndexSettings
 from lsr.index.storage import catalogue, format_2
 from lsr.index.storage.catalogue import WAY_OUT, Catalogue, Key
 from lsr.index.storage.records import (
+    ABOUT,
     KINDS,
+    SCHEMA,
     About,
     Corpus,
     GenerationInfo,
@@ -79,14 +81,16 @@ class Contents:
         self._values: dict[Key, Any] = {}
         self.state: State
         if database is None:
-            self._take(format_2.read(folder))
+            state = format_2.read(folder)
+            self._check(state, (ABOUT, SCHEMA))
+            self._take(state)
         elif not self.refresh():
             raise StorageError(f"{self.path} is damaged (it is empty): {WAY_OUT}")
 
     @property
     def path(self) -> Path:
-        """Of the catalogue, for messages."""
-        return self.folder / catalogue.NAME
+        """Of what says all this, for messages."""
+        return self.folder / (catalogue.NAME if self.database else format_2.NAME)
 
     def refresh(self) -> bool:
         """Read what other processes have changed; whether there was something.
@@ -173,15 +177,19 @@ class Contents:
         values = {key: value for key, value in self._values.items() if key not in gone} | dict(new)
         kinds = {key.kind for key in (*new, *gone)}
         state = state_of(self.path, values, self.state if self._values else None, kinds if self._values else KINDS)
-        try:
-            check(state, new if read else ())
-        except ValueError as error:
-            raise StorageError(f"{self.path} is damaged ({error}): {WAY_OUT}") from None
+        if read:
+            self._check(state, new)
         with self._changing:
             self._values, self.sums = values, sums
             if gone or not kinds.isdisjoint(LATER) or not hasattr(self, "state"):
                 self._take(state)
             self.state = state
+
+    def _check(self, state: State, keys: Collection[Key]) -> None:
+        try:
+            check(state, keys)
+        except ValueError as error:
+            raise StorageError(f"{self.path} is damaged ({error}): {WAY_OUT}") from None
 
     def _take(self, state: State) -> None:
         self.state = state

@@ -148,9 +148,14 @@ class Store:
 
     def _look(self) -> None:
         """Follow others, unless this process has begun to write."""
-        if self._database is None or self._lock is not None:
+        if self._lock is not None:
             return
-        self._looked, version = time.monotonic(), self._database.version()
+        self._looked = time.monotonic()
+        if self._database is None:
+            if catalogue.is_there(self.folder):
+                self._move_over(writing=False)
+            return
+        version = self._database.version()
         if version != self._version:
             self._follow()
             self._version = version
@@ -339,11 +344,9 @@ class Store:
         lock = WriterLock(self.folder)
         try:
             if self._database is None:
-                upgrade(self.folder, self._durability)
-                self._database = Catalogue(self.folder, writing=True, durability=self._durability)
-                self._contents = Contents(self.folder, self._database)
-                self._current = open_generation(self._contents)
-                self._shown = self._contents.sums
+                if not catalogue.is_there(self.folder):
+                    upgrade(self.folder, self._durability)
+                self._move_over(writing=True)
             else:
                 before = self._database
                 self._database = Catalogue(self.folder, writing=True, durability=self._durability)
@@ -355,6 +358,17 @@ class Store:
             lock.release()
             raise
         self._lock = lock
+
+    def _move_over(self, writing: bool) -> None:
+        """Open the collection that an index of format 2 has become."""
+        database = Catalogue(self.folder, writing=writing, durability=self._durability)
+        try:
+            self._contents = Contents(self.folder, database)
+            self._current = open_generation(self._contents)
+        except BaseException:
+            database.close()
+            raise
+        self._database, self._shown, self._version = database, self._contents.sums, database.version()
 
     def _follow(self) -> None:
         """Open what others have changed, again where it changes meanwhile."""
@@ -393,6 +407,7 @@ def upgrade(folder: Path, durability: str = "fsync") -> None:
     contents = Contents(folder, None)
     state = contents.state
     with writing(folder):
+        files.check_sums(folder / state.about.encoder_folder, state.about.encoder_files)
         encoder, kept = places.adopt_encoder(folder, state.about)
         segments = places.adopt_segments(folder, state.segments)
         about = msgspec.structs.replace(state.about, encoder_folder=encoder, encoder_files=kept)

@@ -29,7 +29,7 @@ SEGMENTS, ENCODERS = "segments", "encoders"
 LEFT = {lock.NAME, *(path.name for path in catalogue.files_of(Path(catalogue.NEW)))}
 PASSING = {lock.NAME, f"{catalogue.NAME}-shm"}
 SEGMENT = re.compile(r"\d{6,}-[0-9a-f]{8}")
-ENCODER = re.compile(r"\.new-\d+|([a-z]+-)?[0-9a-f]{32,64}")
+ENCODER = re.compile(r"\.new-\d+|([a-z\d]+-)*[0-9a-f]{32,64}")
 OURS = {SEGMENTS: SEGMENT, ENCODERS: ENCODER}  # what lies in a folder of ours; anything else is somebody's own
 
 
