@@ -130,7 +130,7 @@ class Encoder(ABC):
         return False
 
     def fresh(self) -> Encoder:
-        """The same encoder without what it learned from a corpus; itself where it learned nothing."""
+        """The same encoder without what it learned from a corpus; itself where it never learns."""
         return self
 
     def __repr__(self) -> str:

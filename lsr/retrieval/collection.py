@@ -48,7 +48,6 @@ from lsr.retrieval.changing.preparing import (
 from lsr.retrieval.changing.preparing import difference as difference_of
 from lsr.retrieval.following import Following
 from lsr.retrieval.ingest import index_documents
-from lsr.retrieval.opening import identity
 from lsr.retrieval.searcher import Hit, Page, Searcher
 from lsr.sparse import SparseMatrix, check_summable, concatenate
 
@@ -110,7 +109,7 @@ class Collection:
             InputError: no such generation.
             EncoderError: the saved encoder cannot be loaded.
         """
-        store = Store(Path(folder), identity(encoder), refresh=refresh, durability=durability)
+        store = Store(Path(folder), refresh=refresh, durability=durability)
         try:
             return cls(store, encoder, background, generation)
         except BaseException:

@@ -21,13 +21,14 @@ class Following:
 
     Raises:
         EncoderError: the saved encoder cannot be loaded.
-        StorageError: it came with another version of lsr.
+        StorageError: a file of it is missing or damaged, or it came with another version of lsr.
+        MismatchError: another encoder made the collection.
     """
 
     def __init__(self, folder: Path, about: About, encoder: Encoder | None = None) -> None:
         self._folder, self._made_by = folder, about.encoder
-        self.encoder = (encoder or encoder_of(folder, about)).fresh()
-        self._counts, self._terms = Counts(), list[str]()
+        self.encoder = encoder_of(folder, about, encoder)
+        self._counts, self._terms = Counts(self.encoder.seen()), list[str]()
 
     def at(self, generation: Generation) -> Encoder:
         """The encoder as it is at a generation: with its terms, and what is counted then."""
@@ -44,8 +45,8 @@ class Following:
         about, terms = generation.summary.about, generation.summary.new_terms
         both = min(len(terms), len(self._terms))
         if about.encoder != self._made_by or terms[:both] != self._terms[:both]:
-            self.encoder, self._made_by, self._terms = encoder_of(self._folder, about).fresh(), about.encoder, []
-            self._counts, both = Counts(), 0
+            self.encoder, self._made_by, self._terms = encoder_of(self._folder, about), about.encoder, []
+            self._counts, both = Counts(self.encoder.seen()), 0
         if terms[both:]:
             self.encoder.following(NOTHING, terms[both:])
             self._terms = terms

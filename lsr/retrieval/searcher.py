@@ -18,7 +18,6 @@ from lsr.index.results import check_queries
 from lsr.retrieval.explanation import TermShare, common_terms, explain
 from lsr.retrieval.following import Following
 from lsr.retrieval.grouping import Groups, Passage, best_of_groups, groups_of, passages_at
-from lsr.retrieval.opening import identity
 from lsr.retrieval.paging import Key, Pages, question_of
 from lsr.retrieval.snippet import Snippet, snippet
 from lsr.sparse import SparseMatrix
@@ -78,7 +77,7 @@ class Searcher:
             InputError: no such generation.
             EncoderError: the saved encoder cannot be loaded.
         """
-        with Store(Path(folder), identity(encoder)) as store:
+        with Store(Path(folder)) as store:
             found = store.current if generation is None else store.at(generation)
             return cls(found, Following(store.folder, store.about, encoder).at(found))
 

@@ -21,6 +21,7 @@ KS = (10, 100)
 REPEATS, CHUNK = 3, 50
 FEWEST_QUERIES = 20
 WORDS = 8  # of a query made from a text
+VERB = "tune"
 
 
 @dataclass
@@ -95,11 +96,18 @@ def _keep(measured: Generation, tuning: Tuning, settings: dict[str, Any]) -> Non
     Raises:
         StorageError: another collection than was measured lies there, or another process writes.
     """
-    with Store(measured.folder) as store, store.changing() as current:
-        if current.number != measured.number:
+    with Store(measured.folder) as store, store.changing():
+        if not _is_still(store, measured):
             raise StorageError(f"{measured.folder} was changed while it was measured: tune it again")
         about = store.about
-        store.change_about(replace(about, tuning=tuning, settings={**about.settings, **settings}), "tune")
+        store.change_about(replace(about, tuning=tuning, settings={**about.settings, **settings}), VERB)
+
+
+def _is_still(store: Store, measured: Generation) -> bool:
+    """Whether the documents of ``measured`` are those that are there now: it was tuned at most."""
+    history = store.history()
+    same = history.get(measured.number) == measured.summary.info
+    return same and all(info.verb == VERB for number, info in history.items() if number > measured.number)
 
 
 def _made_from_documents(searcher: Searcher, n: int) -> list[str]:

@@ -1,24 +1,36 @@
-import json
 import multiprocessing
 import os
 import shutil
 import signal
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
 
 from lsr.corpus import Document
 from lsr.encoders import load
+from lsr.encoders.lexical.bm25 import BM25Encoder
 from lsr.errors import InputError, MismatchError, StorageError
-from lsr.index import Allowed, Collection, CollectionWriter, EncoderInfo, ExactIndex, IndexSettings, SeismicSettings
+from lsr.index import (
+    About,
+    Allowed,
+    CollectionWriter,
+    EncoderInfo,
+    ExactIndex,
+    IndexSettings,
+    SeismicSettings,
+)
+from lsr.index.live.snapshots import verify
 from lsr.index.plan import scan_cost
 from lsr.kernel import Kernel
-from lsr.retrieval import Searcher, index_documents
+from lsr.retrieval import Collection, Searcher, index_documents
 from lsr.sparse import SparseMatrix
-from tests.conftest import random_matrix
+from tests.conftest import generation_of, random_matrix, segments_of
+from tests.index import catalogues
 
 DOCUMENTS = [Document(f"d{i}", "", f"common word{i} word{i % 7}") for i in range(50)]
-ENCODER = EncoderInfo("test", "print", 60)
+ABOUT = About(lsr="test", encoder=EncoderInfo("test", "print", 60))
 
 
 def make(folder, documents=DOCUMENTS):
@@ -35,15 +47,15 @@ def write(folder, matrix, step, **options):
         for start in range(0, len(matrix), step):
             stop = min(len(matrix), start + step)
             writer.append(matrix.slice(start, stop), [Document(str(i), "", f"text {i}") for i in range(start, stop)])
-        return writer.commit(ENCODER, lambda observed: observed, {}, "0")
+        return writer.commit(ABOUT, lambda observed: observed, 60)
 
 
 def test_segments_search_like_one(tmp_path, engine):
     documents, queries = random_matrix(0, 300, 60, 20, whole=True), random_matrix(1, 10, 60, 20, whole=True)
     write(tmp_path / "one", documents, 100, settings=engine)
-    manifest = write(tmp_path / "many", documents, 50, settings=engine, segment_nonzeros=600)
-    assert len(manifest.segments) > 2
-    one, many = Collection(tmp_path / "one"), Collection(tmp_path / "many")
+    state = write(tmp_path / "many", documents, 50, settings=engine, segment_nonzeros=600)
+    assert len(state.segments) > 2
+    one, many = generation_of(tmp_path / "one"), generation_of(tmp_path / "many")
     a, b = one.search(queries, 15, exact=True), many.search(queries, 15, exact=True)
     assert a.rows.tolist() == b.rows.tolist()
     assert a.scores.tolist() == b.scores.tolist()
@@ -59,10 +71,10 @@ def test_what_is_opened_is_what_was_written(tmp_path, engine):
     documents, queries = random_matrix(0, 300, 60, 20), random_matrix(1, 10, 60, 20)
     write(tmp_path / "index", documents, 100, settings=engine)
     built = engine.choice.index.build(documents, engine.settings).search(queries, 10)
-    opened = Collection(tmp_path / "index").search(queries, 10)
+    opened = generation_of(tmp_path / "index").search(queries, 10)
     assert opened.rows.tolist() == built.rows.tolist()
     assert opened.scores.tolist() == built.scores.tolist()
-    assert Collection.verify(tmp_path / "index").documents == 300
+    assert verify(tmp_path / "index").live_documents == 300
 
 
 def test_a_new_generation_replaces_the_old_one(tmp_path):
@@ -70,8 +82,8 @@ def test_a_new_generation_replaces_the_old_one(tmp_path):
     old = Searcher.open(tmp_path / "index")
     make(tmp_path / "index", DOCUMENTS[:3])
     assert len(Searcher.open(tmp_path / "index").generation) == 3
-    assert Collection.verify(tmp_path / "index").generation == 2
-    assert len(list((tmp_path / "index").glob("generation-*"))) == 1
+    assert verify(tmp_path / "index").newest == 2
+    assert len(segments_of(tmp_path / "index")) == 1
     assert old.search("word13")[0].id == "d13"  # readers of the old one go on
 
 
@@ -80,8 +92,8 @@ def test_a_failed_build_leaves_the_old_index(tmp_path):
     with pytest.raises(InputError, match="given before"):
         make(tmp_path / "index", [*DOCUMENTS, DOCUMENTS[0]])
     assert len(Searcher.open(tmp_path / "index").generation) == 50
-    assert Collection.verify(tmp_path / "index").generation == 1
-    assert len(list((tmp_path / "index").glob("generation-*"))) == 1
+    assert verify(tmp_path / "index").newest == 1
+    assert len(segments_of(tmp_path / "index")) == 1
 
 
 def test_a_failed_first_build_leaves_nothing(tmp_path):
@@ -114,7 +126,9 @@ def test_a_killed_build_is_seen_and_mended(tmp_path, before):
             Searcher.open(folder)
     make(folder)
     assert len(Searcher.open(folder).generation) == 50
-    assert len(list(folder.glob("generation-*"))) == 1
+    assert len(segments_of(folder)) == 1
+    assert len(list((folder / "encoders").iterdir())) == 1
+    assert verify(folder).newest == 1 + before
 
 
 def test_two_writers_do_not_meet(tmp_path):
@@ -136,10 +150,26 @@ def test_a_file_in_the_way_is_named(tmp_path):
 
 
 def test_another_encoder_is_refused(tmp_path):
-    make(tmp_path / "a")
-    make(tmp_path / "b", DOCUMENTS[:9])
-    with pytest.raises(MismatchError, match=r"was indexed with bm25 \(bm25-.*the encoder given is bm25-"):
-        Searcher.open(tmp_path / "a", load(Searcher.open(tmp_path / "b").generation.encoder_folder))
+    make(tmp_path / "index")
+    for other in (load("bm25:german"), BM25Encoder(k1=1.2)):
+        for ask in (Searcher.open, Collection.open):
+            with pytest.raises(MismatchError, match=r"was indexed with bm25 \(bm25-.*the encoder given is bm25-"):
+                ask(tmp_path / "index", other)
+
+
+def test_one_encoder_serves_several_collections(tmp_path):
+    """What it learns of one is no part of another."""
+    encoder = load("bm25")
+    texts = {"a": "apple pear", "b": "car apple truck", "c": "pear car"}
+    for name, text in texts.items():
+        index_documents([Document(name, "", text)], encoder, tmp_path / name)
+    assert not encoder.learned
+    opened = [Collection.open(tmp_path / name, encoder) for name in texts]
+    for words in ("apple", "pear", "car", "truck"):
+        found = [[hit.id for hit in collection.search(words)] for collection in opened]
+        assert found == [[name] if words in text else [] for name, text in texts.items()]
+    for collection in opened:
+        collection.close()
 
 
 def test_another_encoders_vectors_are_refused(searcher):
@@ -147,16 +177,26 @@ def test_another_encoders_vectors_are_refused(searcher):
         searcher.generation.search(SparseMatrix.from_dicts([{1: 1.0}], 7), 3)
 
 
-def test_an_index_of_another_version_is_kept_until_the_new_one_is_done(tmp_path):
+def files(folder):
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+
+
+def test_a_collection_of_another_version_is_kept_until_the_new_one_is_done(tmp_path):
     make(tmp_path / "index")
-    manifest = json.loads((tmp_path / "index" / "manifest.json").read_text())
-    (tmp_path / "index" / "manifest.json").write_text(json.dumps({**manifest, "version": 99}))
-    before = sorted(path for path in (tmp_path / "index").rglob("*") if path.is_file())
+    another_version(tmp_path / "index")
+    before = files(tmp_path / "index")
     with pytest.raises(InputError, match="given before"):
         make(tmp_path / "index", [*DOCUMENTS, DOCUMENTS[0]])
-    assert sorted(path for path in (tmp_path / "index").rglob("*") if path.is_file()) == before
+    assert files(tmp_path / "index") == before
+    with pytest.raises(StorageError, match="has collection format 99"):
+        Searcher.open(tmp_path / "index")
     make(tmp_path / "index")
-    assert len(list((tmp_path / "index").glob("generation-*"))) == 1
+    assert len(segments_of(tmp_path / "index")) == 1
+    assert verify(tmp_path / "index").live_documents == 50
+
+
+def another_version(folder):
+    catalogues.change(folder, "about", lambda about: {**about, "version": 99})
 
 
 class TestDamage:
@@ -165,39 +205,43 @@ class TestDamage:
         make(tmp_path / "index")
         return tmp_path / "index"
 
-    def change(self, folder, **fields):
-        manifest = json.loads((folder / "manifest.json").read_text())
-        (folder / "manifest.json").write_text(json.dumps({**manifest, **fields}))
-
     def test_no_folder(self, tmp_path):
         with pytest.raises(StorageError, match=r"no such index: .*make it with lsr index"):
             Searcher.open(tmp_path / "missing")
 
     def test_a_file(self, folder):
         with pytest.raises(StorageError, match="is a file: wanted the folder of an index"):
-            Searcher.open(folder / "manifest.json")
+            Searcher.open(folder / "catalogue.db")
 
     def test_a_folder_without_index(self, tmp_path):
         with pytest.raises(StorageError, match="holds no index"):
             Searcher.open(tmp_path)
 
     def test_another_format_version(self, folder):
-        self.change(folder, version=99)
-        with pytest.raises(StorageError, match="has index format 99, this lsr reads format 2"):
+        another_version(folder)
+        with pytest.raises(StorageError, match="has collection format 99, this lsr reads format 3: use the lsr"):
             Searcher.open(folder)
 
-    def test_another_kind_of_manifest(self, folder):
-        self.change(folder, format="lucene")
-        with pytest.raises(StorageError, match="is not the manifest of an lsr index"):
-            Searcher.open(folder)
+    def test_a_database_of_another_program(self, tmp_path):
+        with closing(sqlite3.connect(tmp_path / "catalogue.db")) as database:
+            database.execute("CREATE TABLE books (title)")
+        with pytest.raises(StorageError, match=r"is damaged \(no such table: records\)"):
+            Searcher.open(tmp_path)
 
-    def test_a_broken_manifest(self, folder):
-        (folder / "manifest.json").write_text('{"format": "lsr-index", "version": 1')
+    def test_a_broken_catalogue(self, folder):
+        (folder / "catalogue.db").write_bytes(b"SQLite format 3\0")
         with pytest.raises(StorageError, match="is damaged"):
             Searcher.open(folder)
 
+    def test_a_missing_catalogue(self, folder):
+        (folder / "catalogue.db").unlink()
+        with pytest.raises(StorageError, match=r"holds a half-written index .*run lsr index again"):
+            Searcher.open(folder)
+        make(folder)
+        assert verify(folder).live_documents == 50
+
     def test_unknown_settings(self, folder):
-        self.change(folder, settings={"colour": "red"})
+        catalogues.change(folder, "about", lambda about: {**about, "settings": {"colour": "red"}})
         with pytest.raises(StorageError, match="unreadable settings"):
             Searcher.open(folder)
 
@@ -228,11 +272,11 @@ class TestDamage:
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
-        with pytest.raises(StorageError, match="its checksum differs"):
-            Collection.verify(folder)
+        with pytest.raises(StorageError, match=r"documents\.arrow is damaged \(its checksum differs"):
+            verify(folder)
 
 
-def test_settings_come_back_from_a_manifest():
+def test_settings_come_back_from_a_record():
     settings = IndexSettings("seismic", SeismicSettings(query_cut=3))
     assert IndexSettings.from_dict(settings.to_dict()) == settings
 
@@ -252,9 +296,9 @@ def test_an_index_can_be_moved(tmp_path):
 
 def test_filters_hold_over_several_segments(tmp_path):
     vectors, queries = random_matrix(30, 300, 60, 20), random_matrix(31, 20, 60, 20)
-    manifest = write(tmp_path / "index", vectors, 50, segment_nonzeros=600)
-    assert len(manifest.segments) > 2
-    collection = Collection(tmp_path / "index")
+    state = write(tmp_path / "index", vectors, 50, segment_nonzeros=600)
+    assert len(state.segments) > 2
+    collection = generation_of(tmp_path / "index")
     for rows in (range(0, 300, 3), (7, 250)):
         allowed = Allowed.of_rows(list(rows), 300)
         expected = ExactIndex(vectors).search(queries, 10, allowed=allowed)
@@ -269,7 +313,7 @@ def test_filters_hold_over_several_segments(tmp_path):
 def test_search_without_kernels_is_exact_search(tmp_path, signed):
     vectors, queries = random_matrix(32, 400, 60, 20, signed=signed), random_matrix(33, 30, 60, 20, signed=signed)
     write(tmp_path / "index", vectors, 400)
-    segment = Collection(tmp_path / "index")._segments[0]
+    segment = generation_of(tmp_path / "index").parts[0].segment
     for allowed in (None, Allowed.of_rows(range(0, 400, 3), 400)):
         by_kernels = segment.search(queries, 15, exact=True, allowed=allowed)
         scanned = segment.search(queries, 15, exact=True, allowed=allowed, scan=True)
@@ -280,9 +324,9 @@ def test_search_without_kernels_is_exact_search(tmp_path, signed):
 def test_kernels_take_over_from_a_process_that_asks_much(tmp_path, monkeypatch):
     write(tmp_path / "index", random_matrix(34, 300, 60, 20), 100)
     queries = random_matrix(35, 3, 60, 20)
-    nonzeros = Collection(tmp_path / "index").manifest.nonzeros
-    monkeypatch.setattr("lsr.index.generation.COMPILER", 1.5 * scan_cost(nonzeros, 3))
-    monkeypatch.setattr("lsr.index.generation.search_windows", Kernel(print, print))  # none is loaded
-    collection = Collection(tmp_path / "index")
-    assert [collection._may_scan(len(queries)) for _ in range(3)] == [True, False, False]
-    assert not Collection(tmp_path / "index")._may_scan(5)
+    nonzeros = generation_of(tmp_path / "index").summary.nonzeros
+    monkeypatch.setattr("lsr.index.live.generation.COMPILER", 1.5 * scan_cost(nonzeros, 3))
+    monkeypatch.setattr("lsr.index.live.generation.search_windows", Kernel(print, print))  # none is loaded
+    generation = generation_of(tmp_path / "index")
+    assert [generation._may_scan(len(queries)) for _ in range(3)] == [True, False, False]
+    assert not generation_of(tmp_path / "index")._may_scan(5)

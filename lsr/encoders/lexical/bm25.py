@@ -111,8 +111,10 @@ class BM25Encoder(Encoder):
         return self._documents > 0
 
     def fresh(self) -> BM25Encoder:
-        """One with the same settings that has seen no documents; itself where it has seen none."""
-        return self if not self.learned else BM25Encoder(self.k1, self.b, self.analysis.language)
+        """One with the same settings that has seen no documents, and whose words nobody shares."""
+        other = BM25Encoder.__new__(BM25Encoder)
+        other._start(self.k1, self.b, self.analysis, [])
+        return other
 
     @property
     def terms(self) -> list[str]:

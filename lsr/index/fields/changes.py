@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 
 from lsr.corpus.dense import dense_type
 from lsr.errors import StorageError
-from lsr.index.fields.columns import Column, DenseColumn, NumberColumn, StoredColumn, WordColumn, WordsColumn, column_of
+from lsr.index.fields.columns import (
+    STORED,
+    Column,
+    DenseColumn,
+    NumberColumn,
+    StoredColumn,
+    WordColumn,
+    WordsColumn,
+    column_of,
+)
 
 Codes = NDArray[np.int32]
 
@@ -85,10 +94,27 @@ def patched(column: Column | None, size: int, rows: NDArray[np.int64], values: S
         StorageError: a row that is none, or a column of another type or size.
     """
     _check_rows(rows, size)
-    both = joined([column, column_of(kind, values)], [size, len(values)], kind)
+    both = joined([column, column_of_record(kind, values)], [size, len(values)], kind)
     order = np.arange(size)
     order[rows] = size + np.arange(rows.size)
     return taken(both, order)
+
+
+def column_of_record(kind: str, values: Sequence[Any]) -> Column:
+    """`column_of`, of values that somebody has stored.
+
+    Raises:
+        StorageError: values of another type.
+    """
+    wrong = {type(value) for value in values if value is not None} - {STORED.get(kind, bytes)}
+    if kind == "keywords":
+        wrong |= set(map(type, chain.from_iterable(value for value in values if type(value) is list))) - {str}
+    try:
+        if not wrong:
+            return column_of(kind, values)
+    except (ValueError, OverflowError):  # vectors of another length, numbers beyond 64 bits
+        pass
+    raise StorageError(f"a field of type {kind} is damaged (it holds something else): index the documents again")
 
 
 def _check_rows(rows: NDArray[np.int64], size: int) -> None:

@@ -18,6 +18,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lsr.corpus.dense import DenseType, dense_type
+from lsr.corpus.values import NOT_JSON
+from lsr.errors import StorageError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KIND = b"lsr.type"  # metadata of an Arrow field
@@ -194,7 +196,10 @@ class StoredColumn(Column):
     def value(self, row: int) -> Any:
         """See `Column.value`."""
         text = self._texts[row].as_py()
-        return None if text is None else msgspec.json.decode(text)
+        try:
+            return None if text is None else msgspec.json.decode(text)
+        except NOT_JSON as error:
+            raise StorageError(f"a field of type json is damaged ({error}): index the documents again") from None
 
     def texts(self, rows: NDArray[np.int64]) -> list[str | None]:
         """The JSON at ``rows``, int64[m]."""
@@ -253,6 +258,17 @@ class DenseColumn(Column):
         return pa.FixedSizeListArray.from_arrays(numbers, self.type.length, mask=pa.array(~self.there))
 
 
+STORED = {  # classes of values as `Schema.stored` gives them
+    "boolean": bool,
+    "integer": int,
+    "float": float,
+    "datetime": int,
+    "keyword": str,
+    "keywords": list,
+    "json": str,
+}
+
+
 def column_of(kind: str, values: Sequence[Any]) -> Column:
     """A column of type ``kind`` with ``values`` as `lsr.corpus.schema.Schema.stored` gives them, None for nothing."""
     if dense := dense_type(kind):
@@ -300,8 +316,15 @@ def first_at_least(words: Sequence[str], word: str) -> int:
 
 
 def as_time(microseconds: int) -> str:
-    """A time in ISO 8601, UTC."""
-    return (EPOCH + timedelta(microseconds=microseconds)).isoformat().replace("+00:00", "Z")
+    """A time in ISO 8601, UTC.
+
+    Raises:
+        StorageError: a time that is none.
+    """
+    try:
+        return (EPOCH + timedelta(microseconds=microseconds)).isoformat().replace("+00:00", "Z")
+    except OverflowError as error:
+        raise StorageError(f"a field of type datetime is damaged ({error}): index the documents again") from None
 
 
 def _column(field: pa.Field, array: pa.Array) -> Column:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,13 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import InputError, StorageError
+from lsr.index.checks import check
 from lsr.index.engines import IndexSettings
 from lsr.index.storage import catalogue, format_2
 from lsr.index.storage.catalogue import WAY_OUT, Catalogue, Key
 from lsr.index.storage.records import (
+    ABOUT,
     KINDS,
+    SCHEMA,
     About,
     Corpus,
+    GenerationInfo,
     State,
     decode,
     encode,
@@ -45,6 +49,7 @@ class Summary(NamedTuple):
         corpora: what an encoder has counted, by generation, those up to ``oldest`` together.
         oldest: generation that is kept.
         new_terms: names of those that came after the encoder was saved, in order.
+        info: when and how it was made.
     """
 
     generation: int
@@ -55,6 +60,7 @@ class Summary(NamedTuple):
     corpora: Mapping[int, Corpus]
     oldest: int
     new_terms: list[str]
+    info: GenerationInfo
 
 
 class Contents:
@@ -75,14 +81,16 @@ class Contents:
         self._values: dict[Key, Any] = {}
         self.state: State
         if database is None:
-            self._take(format_2.read(folder))
+            state = format_2.read(folder)
+            self._check(state, (ABOUT, SCHEMA))
+            self._take(state)
         elif not self.refresh():
             raise StorageError(f"{self.path} is damaged (it is empty): {WAY_OUT}")
 
     @property
     def path(self) -> Path:
-        """Of the catalogue, for messages."""
-        return self.folder / catalogue.NAME
+        """Of what says all this, for messages."""
+        return self.folder / (catalogue.NAME if self.database else format_2.NAME)
 
     def refresh(self) -> bool:
         """Read what other processes have changed; whether there was something.
@@ -96,7 +104,7 @@ class Contents:
         if not (changes.new or changes.gone):
             return False
         new = {key: decode(self.path, key, content) for key, content in changes.new.items()}
-        self._put(new, changes.gone, changes.sums)
+        self._put(new, changes.gone, changes.sums, read=True)
         return True
 
     def write(self, put: Mapping[Key, msgspec.Struct], drop: set[Key] | None = None) -> None:
@@ -126,18 +134,13 @@ class Contents:
         nonzeros += sum(len(batch.weights) // 4 for batch in state.batches.values())
         terms = [name for one in state.terms.values() for name in one.names]
         oldest = min(state.generations)
-        return Summary(number, state.about, state.types, self.dim, nonzeros, state.corpora, oldest, terms)
+        info = state.generations[number]
+        return Summary(number, state.about, state.types, self.dim, nonzeros, state.corpora, oldest, terms, info)
 
     @property
     def dim(self) -> int:
         """Size of the vocabulary."""
-        return max(self.state.about.encoder.dim, self.next_term)
-
-    @property
-    def next_term(self) -> int:
-        """Number of the next term that is new."""
-        ends = [terms.first + len(terms.names) for terms in self.state.terms.values()]
-        return max(ends, default=self.state.about.base_terms)
+        return self.state.dim
 
     def corpus(self, number: int) -> Corpus | None:
         """What an encoder has counted up to a generation; None where none counts."""
@@ -170,15 +173,23 @@ class Contents:
             raise StorageError(f"{self.folder} has unreadable settings ({error}): {WAY_OUT}") from None
         return settings
 
-    def _put(self, new: Mapping[Key, Any], gone: set[Key], sums: dict[Key, bytes]) -> None:
+    def _put(self, new: Mapping[Key, Any], gone: set[Key], sums: dict[Key, bytes], read: bool = False) -> None:
         values = {key: value for key, value in self._values.items() if key not in gone} | dict(new)
         kinds = {key.kind for key in (*new, *gone)}
         state = state_of(self.path, values, self.state if self._values else None, kinds if self._values else KINDS)
+        if read:
+            self._check(state, new)
         with self._changing:
             self._values, self.sums = values, sums
             if gone or not kinds.isdisjoint(LATER) or not hasattr(self, "state"):
                 self._take(state)
             self.state = state
+
+    def _check(self, state: State, keys: Collection[Key]) -> None:
+        try:
+            check(state, keys)
+        except ValueError as error:
+            raise StorageError(f"{self.path} is damaged ({error}): {WAY_OUT}") from None
 
     def _take(self, state: State) -> None:
         self.state = state

@@ -13,7 +13,8 @@ from lsr.corpus import Document
 from lsr.index.allowed import Allowed
 from lsr.index.engines import Engine, IndexSettings
 from lsr.index.exact import ExactIndex
-from lsr.index.fields.columns import Column, column_of
+from lsr.index.fields.changes import column_of_record
+from lsr.index.fields.columns import Column
 from lsr.index.results import TopK
 from lsr.index.storage.ids import text_hashes
 from lsr.index.storage.records import Batch, batch_name, documents_of
@@ -99,7 +100,7 @@ class RecentSegment:
             return None
         nothing = ([None] * len(batch.ids) for _, batch in self.batches)
         parts = zip(self.batches, nothing, strict=True)
-        return column_of(kind, [value for (_, batch), none in parts for value in batch.columns.get(name, none)])
+        return column_of_record(kind, [value for (_, batch), none in parts for value in batch.columns.get(name, none)])
 
     def scores(self, query: SparseMatrix) -> NDArray[np.float32]:
         """The inner product of every document with a query of one row, float32[n]."""

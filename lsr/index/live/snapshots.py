@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 from lsr.errors import StorageError
 from lsr.index.live.contents import Contents
-from lsr.index.live.store import Store
+from lsr.index.live.store import Store, database_of
 from lsr.index.storage import catalogue, places
 from lsr.index.storage.catalogue import Catalogue
 from lsr.index.storage.faults import writing
@@ -46,14 +47,24 @@ def verify(folder: Path) -> State:
     Raises:
         StorageError: a file is missing or damaged.
     """
-    places.check_finished(folder) if not catalogue.is_there(folder) else None
+    database = database_of(folder)
+    with database or nullcontext():
+        _check_files(Contents(folder, database))
     with Store(folder) as store:
-        state = store.contents.state
+        return store.contents.state
+
+
+def _check_files(contents: Contents) -> None:
+    state = contents.state
+    try:
         for name, info in state.segments.items():
-            check_sums(folder / name, info.files)
+            check_sums(contents.folder / name, info.files)
         if state.about.encoder_folder:
-            check_sums(folder / state.about.encoder_folder, state.about.encoder_files)
-        return state
+            check_sums(contents.folder / state.about.encoder_folder, state.about.encoder_files)
+    except StorageError:
+        if not contents.refresh():  # otherwise a merge has removed it
+            raise
+        _check_files(contents)
 
 
 def _copied(source: Path, database: Catalogue, folder: Path) -> None:

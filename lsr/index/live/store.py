@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus import Document
-from lsr.errors import MismatchError, StorageError
+from lsr.errors import StorageError
 from lsr.index.live import tiers
 from lsr.index.live.contents import Contents
 from lsr.index.live.folding import folded, to_write_anew, write_columns
@@ -82,26 +82,21 @@ class Store:
 
     Args:
         folder: of a collection of format 3, or an index of format 2.
-        fingerprint: of the encoder that will make the queries; None skips the check.
         refresh: seconds after which a search looks for what other processes have changed.
         durability: "fsync" keeps what was acknowledged over a loss of power, "os" over a kill.
 
     Raises:
         StorageError: no collection, another format version, or damage.
-        MismatchError: another encoder made it.
     """
 
-    def __init__(
-        self, folder: Path, fingerprint: str | None = None, *, refresh: float = REFRESH, durability: str = "fsync"
-    ) -> None:
+    def __init__(self, folder: Path, *, refresh: float = REFRESH, durability: str = "fsync") -> None:
         self.folder, self._refresh, self._durability = folder, refresh, durability
         self._writing, self._reading = threading.RLock(), threading.Lock()
         self._lock: WriterLock | None = None
-        self._database = _database(folder, durability)
+        self._database = database_of(folder, durability)
         try:
             self._contents, self._current = self._opened()
             self._shown = self._contents.sums
-            self._check_encoder(fingerprint)
         except BaseException:
             self.close()
             raise
@@ -153,9 +148,14 @@ class Store:
 
     def _look(self) -> None:
         """Follow others, unless this process has begun to write."""
-        if self._database is None or self._lock is not None:
+        if self._lock is not None:
             return
-        self._looked, version = time.monotonic(), self._database.version()
+        self._looked = time.monotonic()
+        if self._database is None:
+            if catalogue.is_there(self.folder):
+                self._move_over(writing=False)
+            return
+        version = self._database.version()
         if version != self._version:
             self._follow()
             self._version = version
@@ -310,7 +310,7 @@ class Store:
         if change.corpus:
             put[Key("corpus", number)] = change.corpus
         if change.terms:
-            put[Key("terms", number)] = Terms(self._contents.next_term, list(change.terms))
+            put[Key("terms", number)] = Terms(self._contents.state.next_term, list(change.terms))
         return put
 
     def _updates(self, change: Change) -> Updates:
@@ -344,11 +344,9 @@ class Store:
         lock = WriterLock(self.folder)
         try:
             if self._database is None:
-                upgrade(self.folder, self._durability)
-                self._database = Catalogue(self.folder, writing=True, durability=self._durability)
-                self._contents = Contents(self.folder, self._database)
-                self._current = open_generation(self._contents)
-                self._shown = self._contents.sums
+                if not catalogue.is_there(self.folder):
+                    upgrade(self.folder, self._durability)
+                self._move_over(writing=True)
             else:
                 before = self._database
                 self._database = Catalogue(self.folder, writing=True, durability=self._durability)
@@ -360,6 +358,17 @@ class Store:
             lock.release()
             raise
         self._lock = lock
+
+    def _move_over(self, writing: bool) -> None:
+        """Open the collection that an index of format 2 has become."""
+        database = Catalogue(self.folder, writing=writing, durability=self._durability)
+        try:
+            self._contents = Contents(self.folder, database)
+            self._current = open_generation(self._contents)
+        except BaseException:
+            database.close()
+            raise
+        self._database, self._shown, self._version = database, self._contents.sums, database.version()
 
     def _follow(self) -> None:
         """Open what others have changed, again where it changes meanwhile."""
@@ -380,21 +389,13 @@ class Store:
             except StorageError:
                 if not _changed(contents):
                     raise
-                self._database = self._database or _database(self.folder, self._durability)
+                self._database = self._database or database_of(self.folder, self._durability)
 
     def _remove_leftovers(self) -> None:
         """Remove segments that no record names, and files of segments that none names."""
         if self._database:
             self._database.sync()
         places.remove_others(self.folder, self._contents.state)
-
-    def _check_encoder(self, fingerprint: str | None) -> None:
-        made_by = self.about.encoder
-        if fingerprint not in (None, made_by.fingerprint):
-            raise MismatchError(
-                f"{self.folder} was indexed with {made_by.name} ({made_by.fingerprint}), the encoder given is "
-                f"{fingerprint}: search with the index's own encoder, or index again with the new one"
-            )
 
 
 def upgrade(folder: Path, durability: str = "fsync") -> None:
@@ -406,7 +407,8 @@ def upgrade(folder: Path, durability: str = "fsync") -> None:
     contents = Contents(folder, None)
     state = contents.state
     with writing(folder):
-        encoder, kept = places.adopt_encoder(folder, state.about, format_2.files_of_encoder(folder))
+        files.check_sums(folder / state.about.encoder_folder, state.about.encoder_files)
+        encoder, kept = places.adopt_encoder(folder, state.about)
         segments = places.adopt_segments(folder, state.segments)
         about = msgspec.structs.replace(state.about, encoder_folder=encoder, encoder_files=kept)
         values: dict[Key, msgspec.Struct] = {
@@ -416,11 +418,14 @@ def upgrade(folder: Path, durability: str = "fsync") -> None:
             **{Key("segment", 0, name): info for name, info in segments.items()},
         }
         catalogue.create(folder, {key: encode(key, value) for key, value in values.items()}, durability)
-        format_2.remove(folder)
 
 
-def _database(folder: Path, durability: str) -> Catalogue | None:
-    """The catalogue of a folder; None for an index of format 2."""
+def database_of(folder: Path, durability: str = "fsync") -> Catalogue | None:
+    """The catalogue of a folder; None for an index of format 2.
+
+    Raises:
+        StorageError: neither is there, or damage.
+    """
     if not catalogue.is_there(folder) and format_2.is_there(folder):
         return None
     places.check_finished(folder)

@@ -11,10 +11,10 @@ import hashlib
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
 from lsr.errors import InputError, StorageError
@@ -104,8 +104,7 @@ class Catalogue:
             StorageError: damage.
         """
         with self._lock, self._faults():
-            rows = self._connection.execute("SELECT kind, generation, name, checksum FROM records").fetchall()
-            return {Key(kind, generation, name): bytes(sum_) for kind, generation, name, sum_ in rows}
+            return _sums_of(self._connection.execute(SUMS))
 
     def changes(self, known: Mapping[Key, bytes]) -> Changes:
         """What is there beside the records with the checksums ``known``, at one moment.
@@ -114,8 +113,7 @@ class Catalogue:
             StorageError: damage.
         """
         with self._lock, self._faults(), self._reading() as ask:
-            rows = ask("SELECT kind, generation, name, checksum FROM records").fetchall()
-            sums = {Key(kind, generation, name): bytes(sum_) for kind, generation, name, sum_ in rows}
+            sums = _sums_of(ask(SUMS))
             fresh = [key for key, sum_ in sums.items() if known.get(key) != sum_]
             new = {key: self._content(key, sums[key]) for key in fresh}
             digest = ask("SELECT value FROM digest").fetchall()
@@ -197,7 +195,17 @@ class Catalogue:
             raise unreadable(self.path, error) from None
 
 
+SUMS = "SELECT kind, generation, name, checksum FROM records"
 WAY_OUT = "restore a snapshot, or index the documents again"
+
+
+def _sums_of(rows: Iterable[Sequence[Any]]) -> dict[Key, bytes]:
+    """Checksums by key; `TypeError` where the columns hold something else."""
+    found = {Key(*key): sum_ for *key, sum_ in rows}
+    for key, sum_ in found.items():
+        if [*map(type, key), type(sum_)] != [str, int, str, bytes]:
+            raise TypeError(f"the record {tuple(key)!r:.200} with the checksum {sum_!r:.40}")
+    return found
 
 
 def checksum(key: Key, content: bytes) -> bytes:
@@ -210,6 +218,16 @@ def checksum(key: Key, content: bytes) -> bytes:
 def is_there(folder: Path) -> bool:
     """Whether ``folder`` holds a catalogue."""
     return (folder / NAME).is_file()
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether ``folder`` holds a catalogue of lsr: another program may call its database the same."""
+    try:
+        with closing(_open(folder / NAME, "ro")) as database:
+            found = {name for (name,) in database.execute("SELECT name FROM sqlite_schema")}
+    except sqlite3.Error:
+        return False
+    return {"records", "digest"} <= found
 
 
 def fault_of(path: Path, error: sqlite3.Error) -> StorageError:
@@ -302,9 +320,8 @@ def _connected(path: Path, writing: bool) -> sqlite3.Connection:
 
 def _open(path: Path, mode: str) -> sqlite3.Connection:
     """A connection that was asked once: SQLite opens files late."""
-    found = sqlite3.connect(
-        f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=WAIT, isolation_level=None, check_same_thread=False
-    )
+    address = f"file:{quote(os.fsencode(path))}?mode={mode}"
+    found = sqlite3.connect(address, uri=True, timeout=WAIT, isolation_level=None, check_same_thread=False)
     try:
         found.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except BaseException:

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import hashlib
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -36,6 +36,12 @@ def describe(path: Path) -> FileInfo:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         os.fsync(file.fileno())
     return FileInfo(path.stat().st_size, digest)
+
+
+def is_inside(name: str) -> bool:
+    """Whether a path that somebody wrote down leads to something below the folder that it starts from."""
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in name
 
 
 def check_sizes(folder: Path, files: Files) -> None:

@@ -6,6 +6,7 @@ them collections.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from pathlib import Path, PurePosixPath
@@ -18,13 +19,13 @@ from lsr.errors import StorageError
 from lsr.index.plan import Tuning
 from lsr.index.storage import records
 from lsr.index.storage.faults import unreadable
-from lsr.index.storage.files import FileInfo
+from lsr.index.storage.files import FileInfo, is_inside
 from lsr.index.storage.records import About, EncoderInfo, GenerationInfo, SegmentInfo, State
 
 FORMAT, VERSION = "lsr-index", 2
 NAME = "manifest.json"
 MARK = ".lsr"
-GENERATION = re.compile(r"(\.removed-)?generation-\d{6,18}")
+GENERATION, REMOVED = re.compile(r"generation-\d{6,18}"), ".removed-"
 FIELDS = "fields.arrow"
 MOST_BYTES = 2**26  # of a manifest; a file takes about 150
 
@@ -72,6 +73,8 @@ def read(folder: Path) -> State:
         lsr=found.lsr,
         encoder=found.encoder,
         encoder_folder=found.encoder_folder,
+        encoder_files=_below(found.files, found.encoder_folder),
+        base_terms=found.encoder.dim,
         settings=found.settings,
         summary=found.summary,
         tuning=found.tuning,
@@ -82,28 +85,51 @@ def read(folder: Path) -> State:
     return State(about, found.fields, generations, segments, {}, {}, {}, {}, {})
 
 
-def files_of_encoder(folder: Path) -> dict[str, FileInfo]:
-    """The files of the encoder, by path below its folder."""
-    found = _manifest(folder)
-    return _below(found.files, found.encoder_folder)
+def is_ours(folder: Path) -> bool:
+    """Whether lsr wrote the manifest of ``folder``; a damaged one counts beside a generation."""
+    return is_there(folder) or ((folder / NAME).exists() and any(map(is_generation, folder.iterdir())))
 
 
 def remove(folder: Path) -> None:
-    """Remove manifest and generations, once the folder holds a collection; what others put there stays."""
-    (folder / NAME).unlink(missing_ok=True)
-    for path in folder.iterdir():
-        if is_ours(path):
-            shutil.rmtree(path, ignore_errors=True)
+    """Remove manifest and generations, once the folder holds a collection; what others put there stays.
+
+    Generations are renamed first: where the process is killed on the way, the next one knows that it may go on.
+    """
+    if is_ours(folder):
+        for name in _named(folder):
+            _mark(folder / name)
+        (folder / NAME).unlink()
+    for path in filter(is_generation, [*folder.iterdir()]):
+        removed = path.with_name(f"{REMOVED}{path.name.removeprefix(REMOVED)}")
+        with contextlib.suppress(OSError):
+            path.rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)
 
 
-def is_ours(path: Path) -> bool:
+def is_generation(path: Path) -> bool:
     """Whether lsr wrote the folder of a generation; a copy under another name is somebody's own."""
-    name = path.name.removeprefix(".removed-")
+    name = path.name.removeprefix(REMOVED)
+    if path.is_symlink() or not GENERATION.fullmatch(name):
+        return False
     try:
         said = (path / MARK).read_text("utf-8")
     except (OSError, UnicodeDecodeError):
-        return path.name != name and GENERATION.fullmatch(path.name) is not None
-    return not path.is_symlink() and said.split(":")[0] == name and GENERATION.fullmatch(path.name) is not None
+        return path.name != name
+    return said.split(":")[0] == name
+
+
+def _named(folder: Path) -> set[str]:
+    """Generations that the manifest names: the first ones have no mark."""
+    with contextlib.suppress(StorageError):
+        found = _manifest(folder)
+        paths = [PurePosixPath(path) for path in (found.encoder_folder, *(s.folder for s in found.segments))]
+        return {path.parts[0] for path in paths if len(path.parts) > 1 and GENERATION.fullmatch(path.parts[0])}
+    return set()
+
+
+def _mark(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        (path / MARK).write_text(f"{path.name}: written by lsr, and removed by it when replaced\n")
 
 
 def _segment(found: Manifest, segment: Segment) -> SegmentInfo:
@@ -134,7 +160,7 @@ def _manifest(folder: Path) -> Manifest:
     if not folders or len(set(folders)) < len(folders):
         raise StorageError(f"{folder / NAME} is damaged ({len(folders)} segments): index the documents again")
     for path in (found.encoder_folder, *folders, *found.files):
-        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\0" in path:
+        if not is_inside(path):
             raise StorageError(
                 f"{folder / NAME} names {path!r}, which is not inside {folder}: index the documents again"
             )

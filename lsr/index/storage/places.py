@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
@@ -25,9 +26,11 @@ from lsr.index.storage.files import Files, describe_files, make_folder, sync_fol
 from lsr.index.storage.records import About, SegmentInfo, State
 
 SEGMENTS, ENCODERS = "segments", "encoders"
-DATABASES = [path.name for name in (catalogue.NAME, catalogue.NEW) for path in catalogue.files_of(Path(name))]
+LEFT = {lock.NAME, *(path.name for path in catalogue.files_of(Path(catalogue.NEW)))}
 PASSING = {lock.NAME, f"{catalogue.NAME}-shm"}
-OURS = {*DATABASES, SEGMENTS, ENCODERS, lock.NAME}
+SEGMENT = re.compile(r"\d{6,}-[0-9a-f]{8}")
+ENCODER = re.compile(r"\.new-\d+|([a-z\d]+-)*[0-9a-f]{32,64}")
+OURS = {SEGMENTS: SEGMENT, ENCODERS: ENCODER}  # what lies in a folder of ours; anything else is somebody's own
 
 
 def new_segment(folder: Path) -> str:
@@ -57,12 +60,12 @@ def save_encoder(folder: Path, fingerprint: str, save: Callable[[Path], None]) -
     return place, found
 
 
-def adopt_encoder(folder: Path, about: About, known: Files) -> tuple[str, Files]:
+def adopt_encoder(folder: Path, about: About) -> tuple[str, Files]:
     """A copy of the encoder of an index of format 2, in its place in a collection."""
     source = folder / about.encoder_folder
 
     def copy(new: Path) -> None:
-        for name in known:
+        for name in about.encoder_files:
             (new / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, new / name)
 
@@ -93,19 +96,20 @@ def link(source: Path, target: Path) -> None:
             os.fsync(file.fileno())
 
 
-def remove_others(folder: Path, state: State) -> None:
-    """Remove segments, files and encoders that a collection does not name; readers that have them open go on."""
-    for path in _listed(folder / SEGMENTS):
-        info = state.segments.get(f"{SEGMENTS}/{path.name}")
-        if info is None:
-            shutil.rmtree(path, ignore_errors=True)
-            continue
-        for file in _listed(path):
-            if file.name not in info.files:
-                file.unlink(missing_ok=True)
-    for path in _listed(folder / ENCODERS):
-        if f"{ENCODERS}/{path.name}" != state.about.encoder_folder:
-            shutil.rmtree(path, ignore_errors=True)
+def remove_others(folder: Path, state: State | None) -> None:
+    """Remove what lsr wrote and a collection does not name, everything where there is none; readers go on."""
+    segments = state.segments if state else {}
+    named = {*segments, state.about.encoder_folder} if state else set()
+    for place, own in OURS.items():
+        for path in _listed(folder / place):
+            if own.fullmatch(path.name) and f"{place}/{path.name}" not in named:
+                shutil.rmtree(path, ignore_errors=True)
+    for name, info in segments.items():
+        for path in (folder / name).glob("fields*.arrow"):
+            if path.name not in info.files:
+                path.unlink(missing_ok=True)
+    if state:
+        format_2.remove(folder)
 
 
 def check_finished(folder: Path) -> None:
@@ -122,7 +126,7 @@ def check_finished(folder: Path) -> None:
         raise StorageError(f"{folder} is a file: wanted the folder of an index made by lsr index")
     if (folder / format_2.NAME).exists():
         format_2.read(folder)  # says what is wrong with it
-    if (folder / SEGMENTS).is_dir() or any(map(format_2.is_ours, folder.glob("generation-*"))):
+    if (folder / SEGMENTS).is_dir() or any(map(format_2.is_generation, folder.glob("generation-*"))):
         raise StorageError(f"{folder} holds a half-written index (indexing did not finish): run lsr index again")
     raise StorageError(f"{folder} holds no index ({catalogue.NAME} is missing): give a folder made by lsr index")
 
@@ -136,9 +140,9 @@ def make_root(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise StorageError(f"cannot write to {folder}: it is a file; name another folder")
     make_folder(folder)
-    if catalogue.is_there(folder) or format_2.is_there(folder):
+    if format_2.is_ours(folder) or catalogue.is_ours(folder) or (catalogue.is_there(folder) and _has_segments(folder)):
         return
-    foreign = sorted(path.name for path in folder.iterdir() if path.name not in OURS and not format_2.is_ours(path))
+    foreign = sorted(path.name for path in folder.iterdir() if not _is_left_over(path))
     if foreign:
         raise StorageError(f"{folder} holds other files ({foreign[0]}, ...): name a new or empty --out folder")
 
@@ -155,3 +159,14 @@ def size_of(folder: Path) -> int:
 
 def _listed(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _has_segments(folder: Path) -> bool:
+    return any(SEGMENT.fullmatch(path.name) for path in _listed(folder / SEGMENTS))
+
+
+def _is_left_over(path: Path) -> bool:
+    """Whether an interrupted writer may have left ``path`` in the folder of a collection."""
+    if path.name in OURS:
+        return path.is_dir() and all(OURS[path.name].fullmatch(own.name) for own in path.iterdir())
+    return path.name in LEFT or format_2.is_generation(path)

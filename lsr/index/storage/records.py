@@ -259,6 +259,17 @@ class State(NamedTuple):
         """Number of the newest generation."""
         return max(self.generations)
 
+    @property
+    def next_term(self) -> int:
+        """Number of the next term that is new."""
+        ends = [terms.first + len(terms.names) for terms in self.terms.values()]
+        return max(ends, default=self.about.base_terms)
+
+    @property
+    def dim(self) -> int:
+        """Size of the vocabulary."""
+        return max(self.about.encoder.dim, self.next_term)
+
 
 FIELDS = {  # of a state, by kind of the records that it is made of
     "generation": "generations",

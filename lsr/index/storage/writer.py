@@ -133,7 +133,6 @@ class CollectionWriter:
             )
             state = self._publish(number, about, segments, corpus, terms)
             places.remove_others(self._root, state)
-            format_2.remove(self._root)
         return state
 
     def _built(
@@ -206,12 +205,13 @@ class CollectionWriter:
         for segment in self._segments:
             shutil.rmtree(segment.folder, ignore_errors=True)
         _remove_leftovers(self._root)
+        empty = [self._root / places.SEGMENTS, self._root / places.ENCODERS]
         if self._made and not catalogue.is_there(self._root):
+            self._lock.remove()
+            empty.append(self._root)
+        for folder in empty:
             with contextlib.suppress(OSError):
-                for folder in (places.SEGMENTS, places.ENCODERS):
-                    shutil.rmtree(self._root / folder, ignore_errors=True)
-                self._lock.remove()
-                self._root.rmdir()
+                folder.rmdir()
         self._lock.release()
 
     def _is_published(self) -> bool:
@@ -241,12 +241,11 @@ def _state(folder: Path) -> State | None:
 def _remove_leftovers(folder: Path) -> None:
     """Remove what interrupted writers left; nothing where a catalogue is there that cannot be read."""
     state = _state(folder)
-    if state is not None:
-        if catalogue.is_there(folder):
+    if catalogue.is_there(folder):
+        if state is not None:
             places.remove_others(folder, state)
-    elif not catalogue.is_there(folder):
-        shutil.rmtree(folder / places.SEGMENTS, ignore_errors=True)
-        shutil.rmtree(folder / places.ENCODERS, ignore_errors=True)
+    else:
+        places.remove_others(folder, None)
 
 
 def _part_of(progress: Callable[[int, int], None], part: int, parts: int) -> Callable[[int, int], None]:

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from lsr.encoders import Encoder
 from lsr.encoders.base import CorpusCounts, Counted, total
+from lsr.errors import StorageError
 from lsr.index import Corpus, Generation
+from lsr.index.storage.catalogue import WAY_OUT
 from lsr.sparse import SparseMatrix
 
 NOTHING = CorpusCounts(0, 0, np.zeros(0, np.int64))
@@ -40,22 +42,32 @@ def with_change(counts: CorpusCounts, change: Corpus) -> CorpusCounts:
 
 
 class Counts:
-    """The counts of the documents of a collection by generation; the last ones are remembered."""
+    """The counts of the documents of a collection by generation; the last ones are remembered.
 
-    def __init__(self) -> None:
-        self._number, self._known = -1, NOTHING
+    Args:
+        start: what the saved encoder has seen, as in indexes of format 2; None where it counts nothing.
+    """
+
+    def __init__(self, start: CorpusCounts | None) -> None:
+        self._start, self._number, self._known = start, -1, NOTHING
 
     def at(self, generation: Generation) -> CorpusCounts | None:
-        """The counts at a generation; None where the encoder counts nothing."""
+        """The counts at a generation; None where the encoder counts nothing.
+
+        Raises:
+            StorageError: damage.
+        """
         corpora, number = generation.summary.corpora, generation.number
         if not corpora:
-            return None
+            return self._start
         since, counts = self._number, self._known
         if not generation.summary.oldest <= since <= number:  # records before were folded, or it is older
-            since, counts = -1, NOTHING
+            since, counts = -1, self._start or NOTHING
         for made, change in corpora.items():
             if since < made <= number:
                 counts = with_change(counts, change)
+        if counts.documents < 0 or counts.length < 0 or (counts.frequency < 0).any():
+            raise StorageError(f"{generation.folder} is damaged (it counts fewer than no documents): {WAY_OUT}")
         self._number, self._known = number, counts
         return counts
 
