@@ -93,7 +93,7 @@ class DocumentWriter:
         else:
             self._waiting.append(self._pairs)
             self._bytes += self._size
-            if self._bytes >= SAMPLE:
+            if self._bytes >= SAMPLE or len(self._waiting) == BLOCKS:
                 self._train()
         self._start()
 

@@ -215,3 +215,15 @@ def test_a_dictionary_is_made_of_the_first_texts(tmp_path, monkeypatch):
     assert seen[0] < 150
     assert has_dictionary(store)
     assert list(store.documents(np.arange(2000))) == documents
+
+
+@pytest.mark.parametrize("text", ["", "x"])
+def test_what_waits_for_a_dictionary_is_bounded_for_the_shortest_texts_too(tmp_path, text, monkeypatch):
+    monkeypatch.setattr(storage, "BLOCKS", 4)
+    documents = [Document(f"d{i}", "", text) for i in range(5000)]
+    with DocumentWriter(tmp_path / "d.arrow") as writer:
+        writer.append(documents)
+        assert not writer._waiting
+    store = DocumentStore(tmp_path / "d.arrow")
+    assert not has_dictionary(store)
+    assert everything(store)[3] == documents
