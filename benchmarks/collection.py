@@ -151,9 +151,7 @@ def segments(vectors: Vectors, folder: Path) -> Rows:
         exact = ten.current.search(vectors.queries, K, exact=True).rows
         if (truth != exact).any():
             raise SystemExit("ten segments do not find exactly what one finds")
-        shares = [
-            share(store.current.search(vectors.queries, K, recall=RECALL).rows, truth) for store in (one, ten)
-        ]
+        shares = [share(store.current.search(vectors.queries, K, recall=RECALL).rows, truth) for store in (one, ten)]
         count = len(ten.contents.state.segments)
     one_us, ten_us = float(np.median(found["one"])), float(np.median(found["ten"]))
     return {

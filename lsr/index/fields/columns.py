@@ -194,7 +194,11 @@ class StoredColumn(Column):
         return cls(pa.array(values, pa.large_string()))
 
     def value(self, row: int) -> Any:
-        """See `Column.value`."""
+        """See `Column.value`.
+
+        Raises:
+            StorageError: damage.
+        """
         text = self._texts[row].as_py()
         try:
             return None if text is None else msgspec.json.decode(text)

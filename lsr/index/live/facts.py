@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lsr.corpus.passages import without_reserved
+from lsr.index.allowed import Allowed
 from lsr.index.live.store import Store
 from lsr.index.storage.places import size_of
 
@@ -62,7 +63,7 @@ def facts_of(folder: Path) -> Facts:
         settings = dict(about.settings)
         return Facts(
             len(current),
-            current.rows - len(current),
+            current.count(Allowed(current.alive.mask == 0)),
             len(state.segments),
             sum(len(batch.ids) for batch in state.batches.values()),
             current.number,

@@ -1,7 +1,8 @@
 """Where are the documents themselves kept? An Arrow file per segment, read in place by row.
 
-A row of the file is a block of documents: their ids as they are, their titles and texts compressed. Files of the first
-version have a row for each document instead, nothing compressed, and are read as well.
+A row of the file is a block of documents: their ids as they are, their titles and texts compressed. A block of no
+documents comes first where the others need a dictionary, in a batch of its own. Files of the first version have a row
+for each document instead, nothing compressed, and are read as well.
 """
 
 from __future__ import annotations
@@ -18,30 +19,46 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
+import zstandard
 from numpy.typing import NDArray
 
 from lsr.corpus import Document
 from lsr.errors import InputError
-from lsr.index.storage.blocks import MOST, SIZE, Block, Pair, RecentBlocks, Texts, pack, unpack
+from lsr.index.storage.blocks import (
+    MOST,
+    SAMPLE,
+    SIZE,
+    Block,
+    Packer,
+    Pair,
+    RawPair,
+    RecentBlocks,
+    Texts,
+    Unpacker,
+    trained,
+)
 from lsr.index.storage.faults import unreadable
 
 SCHEMA = pa.schema(
     [("ids", pa.list_(pa.string())), ("size", pa.uint32()), ("checksum", pa.uint32()), ("texts", pa.large_binary())]
 )
 FIRST_SCHEMA = pa.schema([("id", pa.string()), ("title", pa.string()), ("text", pa.string())])
-BLOCKS, BYTES = 256, 2**22  # of one batch of the file, compressed
+BLOCKS, BYTES = 1024, 2**22  # of one batch of the file, compressed
 CHECKSUM = b"ids.crc32"  # metadata of a batch
-DAMAGE = (ValueError, IndexError, TypeError, MemoryError, pa.ArrowException)  # what damaged bytes make readers raise
+DAMAGE = (ValueError, IndexError, TypeError, MemoryError, pa.ArrowException, zstandard.ZstdError)  # of damaged bytes
 
 
 class DocumentWriter:
-    """Appends documents to one Arrow file; memory holds one batch of compressed blocks."""
+    """Appends documents to one Arrow file; memory holds what a dictionary is made of, or one batch of blocks."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb")
         self._writer = pa.ipc.new_file(self._file, SCHEMA)
+        self._packer: Packer | None = None
+        self._waiting: list[list[RawPair]] = []  # for the dictionary
         self._ids: list[list[bytes]] = []
         self._blocks: list[Block] = []
+        self._bytes = 0  # of what waits, or of blocks
         self._start()
 
     def append(self, documents: Sequence[Document]) -> None:
@@ -51,36 +68,62 @@ class DocumentWriter:
             self._pairs.append((title, text))
             self._size += len(title) + len(text)
             if self._size >= SIZE or len(self._pairs) == MOST:
-                self._pack()
+                self._end_block()
 
     def close(self) -> None:
         """Finish the file; it is closed in any case."""
         with self._file:
             if self._pairs:
-                self._pack()
+                self._end_block()
+            if self._packer is None:
+                self._train()
             if self._blocks:
                 self._write()
             self._writer.close()
 
     def _start(self) -> None:
         self._names: list[bytes] = []
-        self._pairs: list[tuple[bytes, bytes]] = []
+        self._pairs: list[RawPair] = []
         self._size = 0
 
-    def _pack(self) -> None:
-        self._blocks.append(pack(self._pairs))
+    def _end_block(self) -> None:
         self._ids.append(self._names)
+        if self._packer:
+            self._pack(self._packer, self._pairs)
+        else:
+            self._waiting.append(self._pairs)
+            self._bytes += self._size
+            if self._bytes >= SAMPLE:
+                self._train()
         self._start()
-        if len(self._blocks) == BLOCKS or sum(len(block.content) for block in self._blocks) >= BYTES:
+
+    def _train(self) -> None:
+        """Make the dictionary of what waits, and blocks."""
+        dictionary = trained([pair for pairs in self._waiting for pair in pairs])
+        if dictionary:
+            self._write_batch([[]], [Packer().pack_dictionary(dictionary)])
+        self._packer, self._bytes = Packer(dictionary), 0
+        for pairs in self._waiting:
+            self._pack(self._packer, pairs)
+        self._waiting = []
+
+    def _pack(self, packer: Packer, pairs: Sequence[RawPair]) -> None:
+        self._blocks.append(packer.pack(pairs))
+        self._bytes += len(self._blocks[-1].content)
+        if len(self._blocks) == BLOCKS or self._bytes >= BYTES:
             self._write()
 
     def _write(self) -> None:
-        _, sizes, checksums, contents = zip(*self._blocks, strict=True)
+        count = len(self._blocks)
+        self._write_batch(self._ids[:count], self._blocks)
+        self._ids, self._blocks, self._bytes = self._ids[count:], [], 0
+
+    def _write_batch(self, ids: Sequence[Sequence[bytes]], blocks: Sequence[Block]) -> None:
+        _, sizes, checksums, contents = zip(*blocks, strict=True)
         columns = zip((sizes, checksums, contents), SCHEMA.types[1:], strict=True)
         arrays = [pa.array(column, kind) for column, kind in columns]
-        batch = pa.record_batch([_lists(self._ids), *arrays], schema=SCHEMA)
+        batch = pa.record_batch([_lists(ids), *arrays], schema=SCHEMA)
         self._writer.write_batch(batch, {CHECKSUM: str(_checksum(batch.column(0))).encode()})
-        self._ids, self._blocks = [], []
 
     def __enter__(self) -> DocumentWriter:
         return self
@@ -235,12 +278,14 @@ class _PlainBatch:
 class _BlockBatch:
     """Documents in compressed blocks; what a checksum vouches for is looked at when it is first needed."""
 
-    def __init__(self, batch: pa.RecordBatch, checksum: bytes, recent: RecentBlocks, number: int) -> None:
+    def __init__(
+        self, batch: pa.RecordBatch, checksum: bytes, unpacker: Unpacker, recent: RecentBlocks, first: int
+    ) -> None:
         batch.validate()
         if any(column.null_count or column.offset for column in batch.columns):
             raise ValueError("blocks that are missing")
         self._lists, sizes, checksums, texts = batch.columns
-        self._checksum, self._recent, self._number = checksum, recent, number
+        self._checksum, self._unpacker, self._recent, self._first = checksum, unpacker, recent, first
         self._documents: int = len(self._lists.values)
         self._sizes, self._checksums = (memoryview(column.buffers()[1]).cast("I") for column in (sizes, checksums))
         self._ends, self._contents = memoryview(texts.buffers()[1]).cast("q"), memoryview(texts.buffers()[2] or b"")
@@ -265,7 +310,11 @@ class _BlockBatch:
 
     def pair(self, at: int) -> Pair:
         block = bisect_right(self._starts, at) - 1
-        return self._block(block)[at - self._starts[block]]
+        texts = self._recent.get(number := self._first + block)
+        if texts is None:
+            texts = self._unpacked(block)
+            self._recent.put(number, texts)
+        return texts[at - self._starts[block]]
 
     def documents(self, places: list[int]) -> Iterator[Document]:
         starts, ids, done = self._starts, self.ids, 0
@@ -278,18 +327,13 @@ class _BlockBatch:
             pairs = list(texts) if len(own) > 1 else {own[0] - start: texts[own[0] - start]}
             yield from [Document(ids[at], *pairs[at - start]) for at in own]
 
-    def _block(self, at: int) -> Texts:
-        key = (self._number, at)
-        texts = self._recent.get(key)
-        if texts is None:
-            texts = self._unpacked(at)
-            self._recent.put(key, texts)
-        return texts
+    def block(self, at: int) -> Block:
+        """The block at a place of the batch, as it is on the disk."""
+        content = self._contents[self._ends[at] : self._ends[at + 1]]
+        return Block(self._starts[at + 1] - self._starts[at], self._sizes[at], self._checksums[at], content)
 
     def _unpacked(self, at: int) -> Texts:
-        content = self._contents[self._ends[at] : self._ends[at + 1]]
-        count = self._starts[at + 1] - self._starts[at]
-        return unpack(Block(count, self._sizes[at], self._checksums[at], content))
+        return self._unpacker.unpack(self.block(at))
 
 
 def _parts(reader: pa.RecordBatchFileReader) -> list[_Part]:
@@ -302,10 +346,15 @@ def _parts(reader: pa.RecordBatchFileReader) -> list[_Part]:
         return [_PlainBatch(reader.get_batch(at)) for at in range(reader.num_record_batches)]
     if reader.schema != SCHEMA:
         raise ValueError(f"columns {reader.schema.names}")
-    recent, parts = RecentBlocks(), list[_Part]()
+    unpacker, recent, parts, first = Unpacker(), RecentBlocks(), list[_Part](), 0
     for at in range(reader.num_record_batches):
         batch, metadata = reader.get_batch_with_custom_metadata(at)
-        parts.append(_BlockBatch(batch, (metadata or {}).get(CHECKSUM, b""), recent, at))
+        part = _BlockBatch(batch, (metadata or {}).get(CHECKSUM, b""), unpacker, recent, first)
+        if at == 0 and batch.num_rows == 1 and not len(part):
+            unpacker = Unpacker(part.block(0))
+        else:
+            parts.append(part)
+            first += batch.num_rows
     return parts
 
 

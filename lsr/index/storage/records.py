@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+import zstandard
 from numpy.typing import NDArray
 
 from lsr.corpus import Document
@@ -201,12 +202,16 @@ KINDS: dict[str, Any] = {
     "schema": Schema,
 }
 JSON = {"about", "generation", "segment", "schema"}  # what people may want to read
+COMPRESSED = b"\xc1"  # before a frame of zstd; msgpack never uses it
+SMALL, LARGEST = 1024, 10**9  # bytes of records that are compressed, the largest that SQLite takes
+LEVEL = 1
+DAMAGE = (msgspec.MsgspecError, zstandard.ZstdError, ValueError, KeyError, AttributeError, RecursionError, MemoryError)
 ABOUT, SCHEMA = Key("about"), Key("schema")
 
 
 def encode(key: Key, value: msgspec.Struct) -> bytes:
     """A record as it is stored."""
-    return msgspec.json.encode(value) if key.kind in JSON else msgspec.msgpack.encode(value)
+    return msgspec.json.encode(value) if key.kind in JSON else _compressed(msgspec.msgpack.encode(value))
 
 
 def decode(path: Path, key: Key, content: bytes) -> Any:
@@ -215,16 +220,39 @@ def decode(path: Path, key: Key, content: bytes) -> Any:
     Raises:
         StorageError: another format version, or damage.
     """
-    codec = msgspec.json if key.kind in JSON else msgspec.msgpack
     try:
         if key == ABOUT and (version := msgspec.json.decode(content).get("version")) != VERSION:
             raise StorageError(
                 f"{path.parent} has collection format {version}, this lsr reads format {VERSION}: use the lsr version "
                 "that wrote it, or a newer one"
             )
-        return codec.decode(content, type=KINDS[key.kind])
-    except (msgspec.MsgspecError, UnicodeError, KeyError, AttributeError, RecursionError) as error:
+        if key.kind in JSON:
+            return msgspec.json.decode(content, type=KINDS[key.kind])
+        return msgspec.msgpack.decode(_plain(content), type=KINDS[key.kind])
+    except DAMAGE as error:
         raise StorageError(f"{path} is damaged (a record of {key.kind}: {error}): {WAY_OUT}") from None
+
+
+def _compressed(plain: bytes) -> bytes:
+    if not SMALL < len(plain) <= LARGEST:
+        return plain
+    packed = COMPRESSED + zstandard.ZstdCompressor(LEVEL).compress(plain)
+    return packed if len(packed) < len(plain) else plain
+
+
+def _plain(content: bytes) -> bytes:
+    """What was compressed.
+
+    Raises:
+        ValueError: a frame that claims to be larger than any record.
+        zstandard.ZstdError: damage.
+    """
+    if not content.startswith(COMPRESSED):
+        return content
+    frame = content[1:]
+    if not 0 <= (size := zstandard.frame_content_size(frame)) <= LARGEST:
+        raise ValueError(f"{size:,} bytes")
+    return zstandard.ZstdDecompressor().decompress(frame)
 
 
 class State(NamedTuple):

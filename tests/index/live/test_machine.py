@@ -195,15 +195,16 @@ class Machine(RuleBasedStateMachine):
             with pytest.raises(InputError, match="no document with the id"):
                 self.collection.update(dict.fromkeys(names, change))
             return
-        known = set(self.collection.fields)
-        self.collection.update(dict.fromkeys(names, change))
+        done = self.collection.update(dict.fromkeys(names, change))
         after = {
             name: self.docs[name]._replace(
                 fields={key: v for key, v in {**self.docs[name].fields, **change}.items() if v is not None}
             )
             for name in names
         }
-        if any(value is not None or name in known for name, value in change.items()):
+        differ = [name for name in names if after[name] != self.docs[name]]
+        assert (done.fields, done.unchanged) == (len(differ), len(names) - len(differ))
+        if differ:
             self.changed(self.docs | after)
 
     @rule(names=ids)

@@ -13,7 +13,7 @@ from lsr.encoders import load
 from lsr.errors import InputError, StorageError
 from lsr.index.live import store as stores
 from lsr.index.live import tiers
-from lsr.retrieval import sync as syncs
+from lsr.retrieval.changing import sync as syncs
 from tests.crash.conftest import scratch  # noqa: F401  a folder in memory
 
 START = [{"id": f"d{at}", "text": f"red w{at}"} for at in range(6)]
