@@ -223,7 +223,7 @@ def is_there(folder: Path) -> bool:
 def is_ours(folder: Path) -> bool:
     """Whether ``folder`` holds a catalogue of lsr: another program may call its database the same."""
     try:
-        with closing(_open(folder / NAME, "ro")) as database:
+        with closing(_open(folder / NAME, "ro&immutable=1")) as database:
             found = {name for (name,) in database.execute("SELECT name FROM sqlite_schema")}
     except sqlite3.Error:
         return False

@@ -22,14 +22,14 @@ import msgspec
 
 from lsr.errors import StorageError
 from lsr.index.storage import catalogue, format_2, lock
-from lsr.index.storage.files import Files, describe_files, make_folder, sync_folder, sync_folders
+from lsr.index.storage.files import Files, check_sums, describe_files, make_folder, sync_folder, sync_folders
 from lsr.index.storage.records import About, SegmentInfo, State
 
 SEGMENTS, ENCODERS = "segments", "encoders"
 LEFT = {lock.NAME, *(path.name for path in catalogue.files_of(Path(catalogue.NEW)))}
 PASSING = {lock.NAME, f"{catalogue.NAME}-shm"}
 SEGMENT = re.compile(r"\d{6,}-[0-9a-f]{8}")
-ENCODER = re.compile(r"\.new-\d+|([a-z\d]+-)*[0-9a-f]{32,64}")
+ENCODER = re.compile(r"\.new-\d+|([a-z\d]+-)*[0-9a-f]{32,64}(-[a-z\d]+)*")
 OURS = {SEGMENTS: SEGMENT, ENCODERS: ENCODER}  # what lies in a folder of ours; anything else is somebody's own
 
 
@@ -42,7 +42,10 @@ def new_segment(folder: Path) -> str:
 
 
 def save_encoder(folder: Path, fingerprint: str, save: Callable[[Path], None]) -> tuple[str, Files]:
-    """Let ``save`` write an encoder, and give it its place; the place below ``folder``, and its files, flushed."""
+    """Let ``save`` write an encoder, and give it its place; the place below ``folder``, and its files, flushed.
+
+    One that is there stays: the collection that is replaced needs it, until the new one is there.
+    """
     place = f"{ENCODERS}/{fingerprint}"
     new = folder / ENCODERS / f".new-{os.getpid()}"
     new.parent.mkdir(exist_ok=True)
@@ -51,8 +54,9 @@ def save_encoder(folder: Path, fingerprint: str, save: Callable[[Path], None]) -
     try:
         save(new)
         found = describe_files(new)
-        shutil.rmtree(folder / place, ignore_errors=True)
-        new.rename(folder / place)
+        if not _holds(folder / place, found):
+            place = f"{place}-{secrets.token_hex(4)}" if (folder / place).exists() else place
+            new.rename(folder / place)
     finally:
         shutil.rmtree(new, ignore_errors=True)
     sync_folders(folder / ENCODERS)
@@ -159,6 +163,13 @@ def size_of(folder: Path) -> int:
 
 def _listed(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _holds(folder: Path, files: Files) -> bool:
+    with contextlib.suppress(StorageError):
+        check_sums(folder, files)
+        return True
+    return False
 
 
 def _has_segments(folder: Path) -> bool:
