@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -27,7 +28,7 @@ NAMED = "--id-field", "sku", "--title-field", "name", "--text-fields", "descript
 COLUMNS = 80
 
 
-class Said(tuple):
+class Said(tuple[Any, ...]):
     """Exit code and everything that was printed."""
 
     @property
@@ -82,11 +83,14 @@ def catalogue(shop):
 @pytest.fixture
 def encoded(monkeypatch):
     """Texts that the encoder is given."""
-    texts = []
+    texts: list[str] = []
     whole = BM25Encoder.encoded_with
-    monkeypatch.setattr(
-        BM25Encoder, "encoded_with", lambda self, own, counts: texts.extend(own) or whole(self, own, counts)
-    )
+
+    def watched(self, own, counts):
+        texts.extend(own)
+        return whole(self, own, counts)
+
+    monkeypatch.setattr(BM25Encoder, "encoded_with", watched)
     return texts
 
 

@@ -70,6 +70,7 @@ class Stubborn:
             if step.verb == "snapshot":
                 self.copies[step.number] = self.docs
         if len(self.refused) > failures:
+            assert self.collection is not None
             now = check_open(self.collection, states)
             assert now == self.docs or step.verb == "sync", f"{step.verb} was refused, and done"
             self.states = [now, *(one for one in (*self.states, *states) if one != now)]

@@ -27,7 +27,7 @@ class _EachForItself:
         """As SQLite's, but for transactions."""
         time.sleep(0.002)  # so that fewer kills find the gap
         with suppress(sqlite3.OperationalError):
-            return self._connection.execute("SELECT 1" if asked.startswith("BEGIN IMM") else asked, *more)
+            return self._connection.execute("SELECT 1" if asked.startswith("BEGIN IMM") else asked, *more)  # type: ignore[arg-type]
         return None
 
 
@@ -36,7 +36,7 @@ def without_transactions() -> Iterator[None]:
     """Records of a change are written one by one."""
     write = Catalogue.write
 
-    def torn(self, *arguments):  # type: ignore[no-untyped-def]
+    def torn(self, *arguments):
         whole = self._connection
         self._connection = _EachForItself(whole)
         try:
@@ -60,7 +60,7 @@ def without_errors() -> Iterator[None]:
     """A change that the disk refused is acknowledged."""
     write = Contents.write
 
-    def hopeful(self, *arguments):  # type: ignore[no-untyped-def]
+    def hopeful(self, *arguments):
         with suppress(StorageError):
             write(self, *arguments)
 

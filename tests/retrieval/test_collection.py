@@ -38,7 +38,11 @@ def everything(collection):
 
 
 def as_documents(module):
-    return [Document(one["id"], one["title"], one["text"], {"price": one["price"]}) for one in (HAT, SCARF)]
+    return [
+        Document(str(one["id"]), str(one["title"]), str(one["text"]), {"price": one["price"]}) for one in (HAT, SCARF)
+    ]
+        Document(str(one["id"]), str(one["title"]), str(one["text"]), {"price": one["price"]}) for one in (HAT, SCARF)
+    ]
 
 
 def as_generator(module):
@@ -140,7 +144,7 @@ def test_changes_say_what_was_done():
 
 
 def test_sync_tells_its_progress(shop):
-    told = []
+    told: list[int] = []
     assert shop.sync([SHOES, SCARF], progress=told.append) == Changes(added=1, deleted=1, unchanged=1)
     assert told == [2]
     assert ids(shop) == ["1", "3"]

@@ -71,7 +71,7 @@ def test_a_hit_is_the_best_passage_with_all_that_were_found(collection):
 
 
 def test_documents_score_as_their_best_passage(collection):
-    scores = {}
+    scores: dict[str, float] = {}
     generation = collection.searcher.generation
     for row, score in enumerate(generation.scores(collection.searcher.encode("w3 w5 w7")).tolist()):
         name = generation.document_id(row)
@@ -141,7 +141,7 @@ def test_numbers_that_do_not_fit(wrong, tmp_path):
 
 def test_groups_give_their_best(collection):
     hits = collection.search("w3 w5", 10, exact=True, group_by="brand")
-    best = {}
+    best: dict[str, str] = {}
     for hit in collection.search("w3 w5", 40, exact=True):
         best.setdefault(hit.fields["brand"], hit.id)
     assert [hit.id for hit in hits] == [*best.values()]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lsr.corpus.dense import dense_type
 from lsr.errors import StorageError
 from lsr.index.fields.changes import joined, patched, raw_values, taken
-from lsr.index.fields.columns import WordColumn, WordsColumn, as_batch, as_time, column_of, of_batch
+from lsr.index.fields.columns import DenseColumn, WordColumn, WordsColumn, as_batch, as_time, column_of, of_batch
 from lsr.index.storage.fields import NAME, mapped, read_fields, write_fields
 from tests.index.fields.test_filters import KINDS, VALUES
 
@@ -20,6 +20,7 @@ from tests.index.fields.test_filters import KINDS, VALUES
 def dense(kind):
     """Bytes of numbers, as vectors of a type are stored."""
     type_ = dense_type(kind)
+    assert type_ is not None
     numbers = st.integers(-128, 127) if type_.dtype == np.int8 else st.floats(-65504, 65504, width=16)
     return st.lists(numbers, min_size=type_.length, max_size=type_.length).map(type_.take)
 
@@ -106,11 +107,15 @@ def test_values_are_replaced_as_in_a_list(data, kind):
 
 
 def test_dense_vectors_are_read_in_place(tmp_path):
-    rows = [dense_type("vector(8)").take(np.arange(8) + row) for row in range(100)]
+    type_ = dense_type("vector(8)")
+    assert type_ is not None
+    rows = [type_.take(np.arange(8) + row) for row in range(100)]
     write_fields(tmp_path, {"x": column_of("vector(8)", rows)})
     assert (tmp_path / NAME).stat().st_size < 100 * 8 * 2 + 1500
     memory = mapped(tmp_path / NAME)
-    values = read_fields(memory, tmp_path / NAME)["x"].values
+    column = read_fields(memory, tmp_path / NAME)["x"]
+    assert isinstance(column, DenseColumn)
+    values = column.values
     assert np.shares_memory(values, np.frombuffer(memory, np.uint8))
     assert values.dtype == np.float16
     assert values.tolist() == [[float(row + i) for i in range(8)] for row in range(100)]

@@ -112,6 +112,7 @@ def test_another_process_moves_on_within_its_refresh(folder):
         subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as reader,
         lsr.Collection.open(folder, background=False) as writer,
     ):
+        assert reader.stdout is not None
         reader.stdout.readline()
         last = change_often(writer)
         said, fault = reader.communicate(timeout=60)
@@ -124,7 +125,7 @@ def test_another_process_moves_on_within_its_refresh(folder):
 def test_a_reader_whose_segments_are_gone_still_reads_them(folder):
     with lsr.Collection.open(folder, background=False) as writer, lsr.Collection.open(folder, refresh=99) as reader:
         change_often(writer, 12)
-        assert not {part.segment.name for part in reader.store.current.parts} & {
+        assert not {name for name, *_ in reader.store.current.pieces()} & {
             f"segments/{path.name}" for path in (folder / "segments").iterdir()
         }
         assert look(reader) == 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def states(scratch, monkeypatch):  # noqa: F811
     """All that a small collection in ``scratch / "shop"`` has been, with a segment and a log that is not empty."""
     monkeypatch.setattr(tiers, "FLUSH_DOCUMENTS", 4)
     documents = [{"id": f"d{i}", "text": f"{WORDS[i % 4]} {WORDS[i % 3]}", "price": i} for i in range(4)]
-    found = []
+    found: list[Any] = []
     with lsr.Collection.create(scratch / "first", documents, load("bm25:none")) as made:
         for change in (
             lambda: None,

@@ -383,7 +383,7 @@ class Machine(RuleBasedStateMachine):
                     assert {h.id: h.score for h in one} == pytest.approx({h.id: h.score for h in other}, rel=1e-6)
 
 
-START = {
+START: dict[str, tuple[str, dict[str, Any]]] = {
     "d0": ("10 11", {"price": 3, "colour": "red"}),
     "d1": ("11 12 12", {"price": 1, "tags": ["x", "y"]}),
     "d2": ("13", {}),

@@ -11,8 +11,8 @@ import pytest
 import lsr
 from lsr.encoders import load
 from lsr.errors import InputError, StorageError
+from lsr.index.live import opening, tiers
 from lsr.index.live import store as stores
-from lsr.index.live import tiers
 from lsr.retrieval.changing import sync as syncs
 from tests.crash.conftest import scratch  # noqa: F401  a folder in memory
 
@@ -69,7 +69,7 @@ def test_sync_deletes_no_others_when_segments_are_merged_meanwhile(shop, monkeyp
 
 
 def test_a_change_that_could_not_be_opened_is_seen_by_the_next_one(shop, monkeypatch):
-    real = stores.open_generation
+    real = opening.open_generation
 
     def failing(*arguments, **more):
         monkeypatch.setattr(stores, "open_generation", real)
@@ -85,7 +85,7 @@ def test_a_change_that_could_not_be_opened_is_seen_by_the_next_one(shop, monkeyp
 
 
 def test_a_reader_that_could_not_follow_tries_again(shop, monkeypatch):
-    real = stores.open_generation
+    real = opening.open_generation
     with lsr.Collection.open(shop.folder, refresh=0.0) as reader:
         shop.add([{"id": "new", "text": "blue"}])
 

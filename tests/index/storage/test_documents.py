@@ -206,7 +206,12 @@ def test_a_dictionary_is_made_where_it_pays():
 def test_a_dictionary_is_made_of_the_first_texts(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(storage, "SAMPLE", 40_000)
-    monkeypatch.setattr(storage, "trained", lambda pairs: seen.append(len(pairs)) or trained(pairs))
+
+    def watched(pairs):
+        seen.append(len(pairs))
+        return trained(pairs)
+
+    monkeypatch.setattr(storage, "trained", watched)
     words = [" ".join(f"wörd{i * j % 977}" for j in range(60)) for i in range(2000)]
     documents = [Document(f"d{i}", "", text) for i, text in enumerate(words)]
     monkeypatch.setattr(blocks, "LEAST", 1000)
