@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import pytest
 
@@ -38,11 +39,8 @@ def everything(collection):
 
 
 def as_documents(module):
-    return [
-        Document(str(one["id"]), str(one["title"]), str(one["text"]), {"price": one["price"]}) for one in (HAT, SCARF)
-    ]
-        Document(str(one["id"]), str(one["title"]), str(one["text"]), {"price": one["price"]}) for one in (HAT, SCARF)
-    ]
+    texts: list[Any] = [[one[name] for name in ("id", "title", "text")] for one in (HAT, SCARF)]
+    return [Document(a, b, c, {"price": one["price"]}) for (a, b, c), one in zip(texts, (HAT, SCARF), strict=True)]
 
 
 def as_generator(module):
