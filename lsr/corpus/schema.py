@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -334,6 +335,8 @@ def _or(value: Any) -> Any:
 
 def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Values by field of some documents, None for nothing."""
+    if (alike := _columns_of_alike(rows)) is not None:
+        return alike
     columns: dict[str, list[Any]] = {}
     for at, fields in enumerate(rows):
         for name, value in fields.items():
@@ -342,6 +345,18 @@ def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
                 column = columns[name] = [None] * len(rows)
             column[at] = value
     return columns
+
+
+def _columns_of_alike(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]] | None:
+    """Values by field of documents that have the same ones, which goes faster; None for others."""
+    names = tuple(rows[0]) if rows else ()
+    if len(names) < 2 or set(map(len, rows)) != {len(names)}:
+        return None
+    try:
+        values = zip(*map(itemgetter(*names), rows), strict=True)
+    except KeyError:
+        return None
+    return dict(zip(names, map(list, values), strict=True))
 
 
 def _still(possible: frozenset[str], values: Sequence[Any]) -> frozenset[str]:

@@ -14,6 +14,7 @@ from lsr.corpus import Document
 from lsr.corpus.dense import dense_type
 from lsr.corpus.schema import Cell, Schema, columns_of
 from lsr.errors import InputError
+from lsr.index.fields.changes import joined
 from lsr.index.fields.columns import Column, as_batch, column_of, of_batch
 from lsr.index.storage.faults import unreadable
 
@@ -58,13 +59,15 @@ class FieldWriter:
             InputError: a value that does not fit; names document, field, value and type.
         """
         if types := schema.types():
-            stored, done = {name: list[Any]() for name in types}, self._dense(schema)
+            parts, done, sizes = {name: list[Column | None]() for name in types}, self._dense(schema), list[int]()
             for ids, columns in _batches(self._folder / SPOOL):
-                for name, values in stored.items():
+                sizes.append(len(ids))
+                for name, kind in types.items():
                     own = columns.get(name)
-                    own = [None] * len(ids) if own is None else own
-                    values += own if name in done else schema.stored(name, own, ids)
-            write_fields(self._folder, {name: column_of(types[name], values) for name, values in stored.items()})
+                    if own is not None and name not in done:
+                        own = schema.stored(name, own, ids)
+                    parts[name].append(None if own is None else column_of(kind, own))
+            write_fields(self._folder, {name: joined(parts[name], sizes, kind) for name, kind in types.items()})
         (self._folder / SPOOL).unlink()
 
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -26,8 +27,10 @@ Files = dict[str, FileInfo]
 
 def describe_files(folder: Path, root: Path | None = None) -> Files:
     """Size and checksum of every file below ``folder``, by path below it or ``root``; each is flushed to disk."""
-    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {str(path.relative_to(root or folder)): describe(path) for path in paths}
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        found = [*pool.map(describe, paths)]
+    return {str(path.relative_to(root or folder)): info for path, info in zip(paths, found, strict=True)}
 
 
 def describe(path: Path) -> FileInfo:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -180,8 +181,8 @@ class SegmentWriter:
         self._ids += [document.id for document in documents]
         self._hashes.append(text_hashes(documents))
         self._sizes.append(np.diff(observed.indptr))
-        self._spool[0].write(observed.terms.astype(np.uint32).tobytes())
-        self._spool[1].write(observed.values.tobytes())
+        self._spool[0].write(np.ascontiguousarray(observed.terms, np.uint32).data)
+        self._spool[1].write(np.ascontiguousarray(observed.values).data)
         self.nonzeros += observed.nnz
 
     def close(self) -> None:
@@ -201,9 +202,11 @@ class SegmentWriter:
         progress: Callable[[int, int], None],
     ) -> SegmentInfo:
         """Weigh the vectors, build the engine and the columns, and write all; the spool goes."""
-        self._fields.finish(schema)
+        with ThreadPoolExecutor(1) as beside:  # the disk leaves the interpreter to it
+            columns = beside.submit(self._fields.finish, schema)
+            vectors = weigh(self._observed(dim))
+            columns.result()
         hashes = np.concatenate([np.zeros(0, np.uint64), *self._hashes])
-        vectors = weigh(self._observed(dim))
         _write_searchable(self.folder, vectors, self._ids, hashes, settings, progress)
         for file in self._spool:
             Path(file.name).unlink()
