@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 from lsr.corpus.document import Document
@@ -81,6 +82,8 @@ def _plain(value: Any) -> Any:
         return None if str(value) == "NaT" else value.isoformat()
     if hasattr(value, "tolist"):
         value = value.tolist()
+    if isinstance(value, Decimal):
+        value = float(value)
     if isinstance(value, float) and value != value:
         return None
     if isinstance(value, tuple | set | frozenset):

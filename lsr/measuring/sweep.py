@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def sweep(
     points = []
     for way in ways_of(searcher):
         system = SparseSystem(searcher, way)
-        ranked = searcher.named(system.search(vectors, depth))
+        ranked = searcher.ranked(partial(system.search, vectors), depth)
         run: Run = dict(zip(collection.queries, ranked, strict=True))
         recall = shared_share(system.search(vectors, K).rows, true)
         means = evaluate(collection.qrels, run, measures, rules, evidence).mean

@@ -91,7 +91,8 @@ class SparseSystem:
 
     def rank(self, texts: Sequence[str], k: int) -> list[Ranking]:
         """Best documents of each query."""
-        return self.searcher.named(self.search(self.searcher.encoder.encode_queries(texts), k))
+        vectors = self.searcher.encoder.encode_queries(texts)
+        return self.searcher.ranked(lambda rows: self.search(vectors, rows), k)
 
     def search(self, vectors: SparseMatrix, k: int, threads: int = 1) -> TopK:
         """Best rows for vectors."""

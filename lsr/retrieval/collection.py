@@ -298,7 +298,7 @@ class Collection:
             InputError: an unknown id, a title or text, or a value that does not fit its field's type.
             StorageError: another process writes, or the disk is full; nothing has changed then.
         """
-        check_updates(fields, self.source_fields)
+        check_updates(fields, self.source_fields, self.fields)
         with self._changing() as current:
             ids = [identifier(name) for name in fields]
             found = current.rows_of(ids)
@@ -414,6 +414,8 @@ class Collection:
         after = {document.id for document in documents}
         updated = len(_ids_of(self._current, updates))
         changes = Changes(len(after - before), len(after & before), updated, len(before - after))
+        if not changes.counts:
+            return changes
         self._store.apply(
             Change(
                 verb,

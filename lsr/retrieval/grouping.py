@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.corpus.passages import END, NUMBER, START
+from lsr.corpus.passages import END, NUMBER, START, without_reserved
 from lsr.errors import InputError
 from lsr.index import Generation, TopK
 
@@ -43,7 +43,8 @@ def groups_of(generation: Generation, field: str | None) -> Groups | None:
         return (lambda rows: [*map(generation.document_id, rows)]) if generation.has_passages else None
     kind = generation.fields.get(field)
     if kind not in GROUPED:
-        known = ", ".join(sorted(name for name, own in generation.fields.items() if own in GROUPED)) or "none"
+        fields = without_reserved(generation.fields)
+        known = ", ".join(sorted(name for name, own in fields.items() if own in GROUPED)) or "none"
         found = "an unknown field" if kind is None else f"of type {kind}"
         raise InputError(f"group_by {field!r:.60}, {found}: wanted one of {known:.500}")
 

@@ -184,7 +184,11 @@ class Searcher:
         index = self.generation
         vectors = fitted(self.encoder.encode_queries(as_texts(queries)), index.dim)
         check_queries(vectors, index.dim, k)
-        best, _ = self._best(lambda wanted: index.search(vectors, wanted, exact=exact), k, groups_of(index, None))
+        return self.ranked(lambda wanted: index.search(vectors, wanted, exact=exact), k)
+
+    def ranked(self, find: Callable[[int], TopK], k: int) -> list[list[tuple[str, float]]]:
+        """(id, score) of the best k documents of each query; ``find`` gives the best so many rows."""
+        best, _ = self._best(find, k, groups_of(self.generation, None))
         return self.named(best)
 
     def named(self, found: TopK) -> list[list[tuple[str, float]]]:

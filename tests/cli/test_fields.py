@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.cli.test_cli import lsr, refused
+from tests.conftest import ROOT
 
 CATALOGUE = """sku,name,description,price,in_stock,brand,made
 A1,Red mug,A mug of red clay,9.90,true,Acme,2024-01-02
@@ -177,3 +178,33 @@ def test_dense_vectors_are_declared_shown_by_get_and_left_out_of_hits(tmp_path):
     assert all(hit["fields"] == {} for hit in found(index)["hits"])
     source.write_text('{"id": "a", "text": "a mug", "embedding": [1]}\n')
     refused(lsr("upsert", source, "--to", index), "document 'a', field 'embedding'", "vector(2)")
+
+
+def test_evaluation_ranks_documents_and_not_their_passages(tmp_path):
+    assert (
+        lsr(
+            "index", ROOT / "data" / "sample", "--out", tmp_path / "p", "--encoder", "bm25", "--passages", "40"
+        ).returncode
+        == 0
+    )
+    run = tmp_path / "p.run"
+    assert lsr("eval", ROOT / "data" / "sample", "--index", tmp_path / "p", "--run", run).returncode == 0
+    pairs = [tuple(line.split()[:3:2]) for line in run.read_text().splitlines()]
+    assert len(pairs) == len(set(pairs)) > 0
+
+
+def test_words_with_leading_zeros_are_keywords_in_filters(tmp_path):
+    (tmp_path / "c.csv").write_text("id,text,zip\n1,red mug,00123\n2,blue mug,12345\n")
+    assert lsr("index", tmp_path / "c.csv", "--out", tmp_path / "c", "--encoder", "bm25").returncode == 0
+    for asked, wanted in (("zip = 00123", ["1"]), ("zip = 12345", ["2"])):
+        out = lsr("search", tmp_path / "c", "mug", "--filter", asked, "--json").stdout
+        assert [hit["id"] for hit in json.loads(out)["hits"]] == wanted
+
+
+def test_texts_are_not_added_to_given_vectors(tmp_path):
+    (tmp_path / "v.jsonl").write_text('{"id": "1", "contents": "a", "vector": {"tooth": 3}}\n')
+    assert lsr("index", tmp_path / "v.jsonl", "--vectors", "auto", "--out", tmp_path / "v").returncode == 0
+    for verb in ("add", "upsert", "sync"):
+        refused = lsr(verb, tmp_path / "v.jsonl", "--to", tmp_path / "v")
+        assert refused.returncode == 2
+        assert "holds vectors that were given" in refused.stderr

@@ -11,6 +11,8 @@ import typer
 
 from lsr.cli.console import print_json, progress_bars, say
 from lsr.corpus import Document, DocumentReader, Fields
+from lsr.encoders import PrecomputedVectors
+from lsr.errors import InputError
 from lsr.retrieval import Changes, Collection
 
 Sources = Annotated[
@@ -37,7 +39,16 @@ def reader_of(
     text_fields: str | None,
     store: str | None,
 ) -> DocumentReader:
-    """Of documents whose fields are named by options, or as when the collection was made."""
+    """Of documents whose fields are named by options, or as when the collection was made.
+
+    Raises:
+        InputError: a collection of vectors that were given.
+    """
+    if collection.about.encoder.name == PrecomputedVectors.name:
+        raise InputError(
+            f"{collection.folder} holds vectors that were given, and texts give none: index all vectors again, or give "
+            "new ones in Python, Collection.add(documents, vectors)"
+        )
     own = collection.source_fields
     named = [*(texts or []), *(text_fields or "").split(",")]
     return DocumentReader(

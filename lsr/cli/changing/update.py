@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,8 @@ import msgspec
 import typer
 
 from lsr.cli.changing.sources import AsJson, Folder, opened, tell
-from lsr.corpus import DocumentReader, Fields
+from lsr.cli.console import say
+from lsr.corpus import Document, DocumentReader, Fields
 from lsr.corpus.passages import without_reserved
 from lsr.errors import InputError
 from lsr.retrieval import Changes, Collection
@@ -52,19 +54,19 @@ def _check(ids: list[str] | None, values: list[str] | None, source: Path | None)
 def _from_file(collection: Collection, source: Path) -> Changes:
     own, done = collection.source_fields, Changes()
     reader = DocumentReader([source], Fields(own.id, own.text, own.title, "all", needs_text=False))
-    for fields in _batches((document.id, without_reserved(document.fields)) for document in reader):
-        done = done.plus(collection.update(fields))
+    texts = False
+    for batch in _batched(reader, BATCH):
+        texts = texts or any(document.title or document.text for document in batch)
+        done = done.plus(collection.update({one.id: without_reserved(one.fields) for one in batch}))
+    if texts:
+        say(f"titles and texts of {source} were not looked at: lsr upsert changes them")
     return done
 
 
-def _batches(records: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[dict[str, Mapping[str, Any]]]:
-    batch: dict[str, Mapping[str, Any]] = {}
-    for name, fields in records:
-        batch[name] = fields
-        if len(batch) == BATCH:
-            yield batch
-            batch = {}
-    if batch:
+def _batched(documents: Iterable[Document], size: int) -> Iterator[list[Document]]:
+    """Documents, so many at a time."""
+    found = iter(documents)
+    while batch := list(islice(found, size)):
         yield batch
 
 

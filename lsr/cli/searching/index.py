@@ -41,7 +41,8 @@ Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE",
-        help="JSONL (.gz too), BEIR folder or zip, MS MARCO TSV, Parquet, or - for JSONL on standard input; "
+        help="JSONL (.gz too), CSV, TSV, Parquet, folders of text, HTML, PDF and Word files, BEIR folder or zip, "
+        "MS MARCO TSV, or - for JSONL on standard input; "
         "or vectors: .csr, .bin, .ciff, Parquet of lsr encode, an index; JSONL vectors need --vectors.",
     ),
 ]

@@ -38,6 +38,7 @@ TOKEN = re.compile(
     re.VERBOSE,
 )
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+LEADING_ZERO = re.compile(r"[+-]?0\d")
 JOINS = ("and", "or", "not")
 EXAMPLE = 'price < 20 and brand in ["a", "b"] and not tags = "old"'
 
@@ -183,6 +184,6 @@ def _word_value(word: str) -> Any:
     """A word that is no text: true, false, a number; or a text without quotes, as a time."""
     if word.lower() in ("true", "false"):
         return word.lower() == "true"
-    if NUMBER.fullmatch(word):
+    if NUMBER.fullmatch(word) and not LEADING_ZERO.match(word):  # 00123 is a keyword, as in documents
         return int(word) if word.lstrip("+-").isdigit() else float(word)
     return word

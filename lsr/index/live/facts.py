@@ -65,7 +65,7 @@ def facts_of(folder: Path) -> Facts:
             len(current),
             current.count(Allowed(current.alive.mask == 0)),
             len(state.segments),
-            sum(len(batch.ids) for batch in state.batches.values()),
+            sum(len(set(batch.ids)) for batch in state.batches.values()),
             current.number,
             size_of(folder),
             taken,

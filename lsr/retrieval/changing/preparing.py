@@ -186,14 +186,16 @@ def check_ids(documents: Sequence[Document]) -> None:
         seen.add(document.id)
 
 
-def check_updates(fields: Mapping[str, Mapping[str, Any]], source: Fields) -> None:
+def check_updates(fields: Mapping[str, Mapping[str, Any]], source: Fields, known: Mapping[str, str]) -> None:
     """Refuse new values that are none of fields, by id; ``source`` says what the documents were made of.
+
+    ``known`` are the fields that there are.
 
     Raises:
         InputError: they are.
     """
     fixed = {name for names in (source.id, source.title, source.text) for name in names_of(names)}
-    fixed = fixed or {"id", "title", "text"}
+    fixed |= {"id", "title", "text"} - known.keys()
     for name, values in fields.items() if isinstance(fields, Mapping) else [("fields", fields)]:
         if not isinstance(values, Mapping):
             raise InputError(
