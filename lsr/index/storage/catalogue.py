@@ -147,7 +147,7 @@ class Catalogue:
     def shrink(self) -> None:
         """Give room of dropped records back to the disk."""
         with self._lock, self._faults():
-            self._connection.execute("PRAGMA incremental_vacuum").fetchall()
+            self._connection.executescript("PRAGMA incremental_vacuum")  # which steps to the end, page by page
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def sync(self) -> None:
