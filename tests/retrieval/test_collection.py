@@ -360,11 +360,14 @@ def test_a_collection_without_documents_is_one(tmp_path):
         assert [hit.id for hit in shop.search("shoes")] == ["b"]
 
 
+WORDS = [f"word{number}" for number in range(99)]
+
+
 def test_room_of_documents_that_became_a_segment_is_given_back(tmp_path):
     catalogue = tmp_path / "c" / "catalogue.db"
     with Collection.create(tmp_path / "c", [{"id": "a", "text": "red shoes"}], "bm25") as shop:
         before = catalogue.stat().st_size
         rng = random.Random(0)
-        shop.add([{"id": str(i), "text": f"{rng.getrandbits(8000):x}"} for i in range(300)])
+        shop.add([{"id": str(i), "text": " ".join(rng.choices(WORDS, k=400))} for i in range(300)])
         shop.compact()
         assert catalogue.stat().st_size < before + 2**16
