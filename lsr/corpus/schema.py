@@ -22,10 +22,11 @@ LONGEST_KEYWORD = 512  # characters; longer texts are stored, not filtered by
 MOST_FIELDS, LONGEST_NAME, DEEPEST = 1000, 200, 16
 INT64 = 2**63
 WHOLE = re.compile(r"[+-]?(0|[1-9]\d{0,18})")  # no leading zeros: 00123 is a keyword
-NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)?(\.\d+)?([eE][+-]?\d+)?")
+NUMBER = re.compile(r"[+-]?(?=\.?\d)(0|[1-9]\d*)?(\.\d+)?([eE][+-]?\d+)?")
 TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?)?")
 TRUTH = {"true": True, "false": False}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST, LAST = datetime.min.replace(tzinfo=UTC) - EPOCH, datetime.max.replace(tzinfo=UTC) - EPOCH
 
 
 class Cell(str):
@@ -110,6 +111,8 @@ def moment(value: Any) -> int:
     else:
         raise MisfitError
     since = (found if found.tzinfo else found.replace(tzinfo=UTC)) - EPOCH
+    if not FIRST <= since <= LAST:  # a zone can lead out of the years that a time may have
+        raise MisfitError
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 

@@ -360,6 +360,7 @@ class Collection:
         Raises:
             StorageError: the disk is full or broken; nothing is lost then.
         """
+        self._check_writable()
         self._maintenance.flush()
 
     def compact(self) -> None:
@@ -368,6 +369,7 @@ class Collection:
         Raises:
             StorageError: the disk is full or broken; nothing is lost then.
         """
+        self._check_writable()
         self._maintenance.wait()
         self._store.compact(self._weights if self._encoder.reweighs else None)
 
@@ -526,15 +528,18 @@ class Collection:
     @contextmanager
     def _changing(self) -> Iterator[Generation]:
         """The newest generation, which nobody else changes meanwhile; the store is looked after when it has changed."""
-        if self._closed:
-            raise InputError(f"the collection {self.folder} is closed: open it again")
-        if self._pinned is not None:
-            raise InputError(f"opened at generation {self._pinned.number}, which stays: open the newest, or rollback")
+        self._check_writable()
         with self._store.changing() as current:
             with self._preparing:
                 self._following.learn(current)
             yield current
         self._maintenance.look()
+
+    def _check_writable(self) -> None:
+        if self._closed:
+            raise InputError(f"the collection {self.folder} is closed: open it again")
+        if self._pinned is not None:
+            raise InputError(f"opened at generation {self._pinned.number}, which stays: open the newest, or rollback")
 
     def _counted(self, texts: Sequence[str]) -> Counted | None:
         return counted(self._encoder, texts)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from lsr.corpus.document import NO_FIELDS
 from lsr.corpus.passages import without_reserved
+from lsr.corpus.schema import moment
 from lsr.encoders import Encoder
 from lsr.encoders.base import as_texts
 from lsr.errors import InputError
@@ -158,11 +159,15 @@ class Searcher:
         question = question_of(vector, options.get("filter"), sort, options.get("group_by"))
         field = sort.removeprefix("-") if sort else None
 
+        learns = self.encoder.learns  # scores change with the collection
+        timed = field is not None and self.generation.fields.get(field) == "datetime"
+
         def key(hit: Hit) -> Key:
-            return Key(hit.fields.get(field) if field else None, hit.score)
+            value = hit.fields.get(field) if field else None
+            return Key(moment(value) if timed and value is not None else value, 0.0 if learns else hit.score)
 
         descending = bool(sort and sort.startswith("-"))
-        pages = Pages(lambda n: self.search(vector, n, **options), key, question, descending, self.encoder.learns)
+        pages = Pages(lambda n: self.search(vector, n, **options), key, question, descending)
         return Page(*pages.after(cursor, k))
 
     def found(self, query: str | SparseMatrix, filter: Filter | None = None) -> Allowed:  # noqa: A002

@@ -1,5 +1,6 @@
 """A collection from Python: documents of every kind, changes that are seen at once, and what is refused."""
 
+import os
 import random
 import subprocess
 import sys
@@ -371,3 +372,62 @@ def test_room_of_documents_that_became_a_segment_is_given_back(tmp_path):
         shop.add([{"id": str(i), "text": " ".join(rng.choices(WORDS, k=400))} for i in range(300)])
         shop.compact()
         assert catalogue.stat().st_size < before + 2**16
+
+
+def test_a_process_that_was_forked_opens_a_collection_of_its_own(shop):
+    shop.update({"1": {"price": 1}})
+    child = os.fork()
+    if child == 0:
+        try:
+            shop.upsert([{"id": "x", "text": "hat"}])
+        except lsr.LsrError:
+            os._exit(7)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert shop.upsert([{"id": "p", "text": "hat"}]).added == 1
+
+
+@pytest.mark.parametrize("value", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_times_outside_of_the_calendar_are_refused(value, tmp_path):
+    with Collection.create(tmp_path / "c", [{"id": "1", "text": "hat", "d": "2024-05-01"}], "bm25") as shop:
+        with pytest.raises(InputError, match="a time in ISO 8601"):
+            shop.update({"1": {"d": value}})
+        assert [one.fields["d"][:4] for one in shop] == ["2024"]
+
+
+def test_a_collection_that_is_closed_or_pinned_writes_nothing(tmp_path):
+    with Collection.create(tmp_path / "c", [{"id": "1", "text": "hat"}], "bm25") as shop:
+        shop.update({"1": {"n": 5}})
+        with Collection.open(tmp_path / "c", generation=1) as pinned:
+            for verb in (pinned.compact, pinned.flush):
+                with pytest.raises(InputError, match="stays"):
+                    verb()
+    for verb in (shop.compact, shop.flush):
+        with pytest.raises(InputError, match="is closed"):
+            verb()
+
+
+def test_integers_are_sorted_as_they_are(tmp_path):
+    least, large = -(2**63), 2**53
+    docs = [{"id": str(n), "text": "hat", "n": n} for n in (1, least, 5, large + 1, large)]
+    with Collection.create(tmp_path / "c", docs, "bm25") as shop:
+        shop.upsert([{"id": "none", "text": "hat"}])
+        wanted = [str(n) for n in sorted((1, least, 5, large + 1, large))]
+        assert [hit.id for hit in shop.search("hat", sort="n")] == [*wanted, "none"]
+        assert [hit.id for hit in shop.search("hat", sort="-n")] == [*reversed(wanted), "none"]
+
+
+def test_codes_that_end_like_numbers_are_keywords(tmp_path):
+    with Collection.create(tmp_path / "c", [{"id": "1", "text": "hat", "code": "E12"}], "bm25") as shop:
+        assert shop.fields == {"code": "keyword"}
+        assert shop.count("code = E12") == 1
+        with pytest.raises(InputError, match="holds keywords"):
+            shop.count(f"code = {'1' * 5000}")
+
+
+def test_a_time_that_no_calendar_has_is_refused(tmp_path):
+    with (
+        Collection.create(tmp_path / "c", [{"id": "1", "text": "hat", "d": "2024-05-01"}], "bm25") as shop,
+        pytest.raises(InputError, match="wanted a time in the years"),
+    ):
+        shop.count("d > now-999999y")

@@ -1,14 +1,17 @@
 """Pages have no hit twice and leave none out, whatever changes between them."""
 
+import contextlib
+import random
 from itertools import chain
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import lsr
 from lsr.errors import InputError
-from lsr.retrieval.paging import read
+from lsr.retrieval.paging import question_of, read
 
 
 def document(number, price=None):
@@ -90,3 +93,47 @@ def test_what_is_no_cursor_is_refused(text):
 def test_groups_have_pages(collection):
     found = pages(collection, 2, exact=True, group_by="price")
     assert [len(page) for page in found] == [2, 2, 1]
+
+
+@pytest.mark.parametrize("sort", ["d", "-d"])
+def test_times_with_fractions_have_pages(tmp_path, sort):
+    times = ["2024-05-01T12:00:00Z", "2024-05-01T12:00:00.5Z", "2024-05-01T12:00:01Z"]
+    docs = [{"id": f"d{i}", "text": "red", "d": times[i % 3]} for i in range(20)]
+    with lsr.Collection.create(tmp_path / "c", docs, "bm25") as made:
+        found = [*chain(*pages(made, 2, sort=sort))]
+        assert sorted(found) == sorted(f"d{i}" for i in range(20))
+
+
+@pytest.mark.parametrize("encoder", ["bm25", "default"])
+def test_no_hit_comes_twice_or_is_left_out_when_statistics_change(tmp_path, encoder):
+    chosen = random.Random(16)
+
+    def rows(n, first=0):
+        words = ["hat", "red", "rain", "sun"]
+        return [
+            {"id": str(first + i), "text": " ".join(chosen.choices(words, k=chosen.randint(1, 9)))} for i in range(n)
+        ]
+
+    with lsr.Collection.create(tmp_path / "c", [*rows(8), {"id": "last", "text": "red"}], encoder) as made:
+        wanted = {hit.id for hit in made.search("red", 99)}
+        found = [*chain(*pages(made, 2, lambda number: made.upsert(rows(3, 100 * number)) if number < 5 else None))]
+        assert len(found) == len(set(found))
+        assert wanted <= set(found)
+
+
+def test_many_equal_scores_have_pages(tmp_path):
+    docs = [{"id": f"product-{i:06}", "text": "red"} for i in range(7000)]
+    with lsr.Collection.create(tmp_path / "c", docs, "bm25") as made:
+        assert len({*chain(*pages(made, 1000))}) == 7000
+
+
+def test_a_cursor_that_was_changed_is_refused(collection):
+    cursor = read(collection.page("red", 5, sort="price").cursor, collection_question(collection))
+    for changed in ({"ids": b""}, {"ids": b"1"}, {"seen": 2**64 - 1}, {"seen": -5}, {"value": "text"}):
+        text = msgspec.structs.replace(cursor, **changed).text
+        with contextlib.suppress(InputError):
+            collection.page("red", 5, cursor=text, sort="price")
+
+
+def collection_question(collection):
+    return question_of(collection.searcher.encode("red"), None, "price", None)

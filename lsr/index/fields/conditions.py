@@ -117,13 +117,20 @@ def checked(condition: Condition) -> Condition:
 
 
 def time_of(text: str, now: datetime | None = None) -> str | datetime:
-    """A time relative to now, as now, now-7d or now+12h (s, m, h, d, w, y); any other text as it is."""
+    """A time relative to now, as now, now-7d or now+12h (s, m, h, d, w, y); any other text as it is.
+
+    Raises:
+        InputError: a time before the year 1 or after 9999.
+    """
     if not (found := NOW.fullmatch(text)):
         return text
     sign, count, unit = found.groups()
-    shift = timedelta(seconds=int(count) * UNITS[unit]) if unit else timedelta()
     now = now or datetime.now(UTC)
-    return now - shift if sign == "-" else now + shift
+    try:
+        shift = timedelta(seconds=int(count) * UNITS[unit]) if unit else timedelta()
+        return now - shift if sign == "-" else now + shift
+    except OverflowError:
+        raise InputError(f"the filter asks for {text}: wanted a time in the years 1 to 9999") from None
 
 
 def _from_json(value: Any, depth: int) -> Condition:

@@ -38,6 +38,7 @@ TOKEN = re.compile(
     re.VERBOSE,
 )
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+LONGEST_NUMBER = 400  # characters; Python refuses to read very long ones
 LEADING_ZERO = re.compile(r"[+-]?0\d")
 JOINS = ("and", "or", "not")
 EXAMPLE = 'price < 20 and brand in ["a", "b"] and not tags = "old"'
@@ -184,6 +185,8 @@ def _word_value(word: str) -> Any:
     """A word that is no text: true, false, a number; or a text without quotes, as a time."""
     if word.lower() in ("true", "false"):
         return word.lower() == "true"
-    if NUMBER.fullmatch(word) and not LEADING_ZERO.match(word):  # 00123 is a keyword, as in documents
+    if (
+        len(word) <= LONGEST_NUMBER and NUMBER.fullmatch(word) and not LEADING_ZERO.match(word)
+    ):  # 00123 is a keyword, as in documents
         return int(word) if word.lstrip("+-").isdigit() else float(word)
     return word

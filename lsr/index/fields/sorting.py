@@ -30,7 +30,8 @@ def order_by(
         InputError: a field whose values have no order.
     """
     keys, there = _keys(field, parts)
-    keys = np.where(there, -keys if descending else keys, 0)
+    down = ~keys if keys.dtype.kind == "i" else -keys  # the negative of the least integer is itself
+    keys = np.where(there, down if descending else keys, 0)
     return np.lexsort((np.arange(keys.size), -scores, keys, ~there)).astype(np.int64)
 
 
@@ -42,9 +43,11 @@ def _keys(field: str, parts: Sequence[tuple[Column | None, Mask]]) -> tuple[NDAr
     words = sorted({word for column in columns if isinstance(column, WordColumn) for word in column.words})
     place = {word: at for at, word in enumerate(words)}
     keys, there = [np.zeros(0)], [np.zeros(0, np.bool_)]
+    floats = any(isinstance(column, NumberColumn) and column.kind == "float" for column in columns)
+    nothing = np.float64 if floats else np.int64
     for column, mask in parts:
         there.append(np.zeros(int(mask.sum()), np.bool_) if column is None else column.there[mask])
-        keys.append(np.zeros(int(mask.sum())) if column is None else _numbers(column, place)[mask])
+        keys.append(np.zeros(int(mask.sum()), nothing) if column is None else _numbers(column, place)[mask])
     return np.concatenate([part for part in keys if part.size] or keys), np.concatenate(there)
 
 

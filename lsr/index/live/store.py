@@ -7,6 +7,7 @@ until `maintain` writes them into a segment; readers move on to the newest gener
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -90,6 +91,7 @@ class Store:
     """
 
     def __init__(self, folder: Path, *, refresh: float = REFRESH, durability: str = "fsync") -> None:
+        self._process = os.getpid()
         self.folder, self._refresh, self._durability = folder, refresh, durability
         self._writing, self._reading = threading.RLock(), threading.Lock()
         self._lock: WriterLock | None = None
@@ -181,6 +183,8 @@ class Store:
         Raises:
             StorageError: another process writes there, or the folder cannot be written.
         """
+        if self._process != os.getpid():
+            raise StorageError(f"{self.folder} was opened before this process was forked: open it again in here")
         with self._writing, writing(self.folder):
             if self._lock is None:
                 with self._reading:  # nobody follows others meanwhile
