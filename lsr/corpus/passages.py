@@ -195,7 +195,7 @@ def _runs(borders: _Borders, words: int, overlap: int) -> Iterator[tuple[int, in
         if end == borders.last:
             return
         least = max(end - overlap, borders.reach(end, end + words) - words, 0)
-        first = borders.start(min(least, end), end)
+        first = max(borders.start(min(least, end), end), first + 1)
 
 
 def _ends(text: str, patterns: Sequence[re.Pattern[str]]) -> NDArray[np.int64]:

@@ -32,17 +32,7 @@ def command(
             if number:
                 out.print()
             values = {"id": document.id, "title": document.title, "text": document.text, **document.fields}
-            _print({name: one_line(_shown(value)) for name, value in values.items() if value != ""})
-
-
-def _print(values: dict[str, str]) -> None:
-    """Names and values; each in one line where nobody looks at a screen."""
-    if out.is_terminal:
-        out.print(facts(values.items(), "left"))
-        return
-    width = max(map(len, values))
-    for name, value in values.items():
-        typer.echo(f"{name:<{width}}  {value}")
+            out.print(facts(((name, one_line(_shown(value))) for name, value in values.items() if value != ""), "left"))
 
 
 def _found(collection: Collection, name: str) -> Document:

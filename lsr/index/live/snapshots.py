@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from lsr.errors import StorageError
@@ -81,7 +81,9 @@ def _copied(source: Path, database: Catalogue, folder: Path) -> None:
                 raise StorageError(f"{folder} is there already, and not empty: name a new folder")
             _fill(source, database, folder, made)
         finally:
-            lock.remove()
+            with suppress(OSError):
+                lock.path.unlink(missing_ok=True)
+            lock.release()
 
 
 def _fill(source: Path, database: Catalogue, folder: Path, made: bool) -> None:

@@ -267,8 +267,10 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def rollback(self, data):
         number = data.draw(st.sampled_from(sorted(self.past)))
-        self.collection.rollback(number)
-        self.changed(self.past[number])
+        before = self.past[number]
+        if self.collection.rollback(number).counts:
+            self.changed(before)
+        assert self.docs == before
 
     @rule(data=st.data(), words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=2))
     def travel(self, data, words):
