@@ -2,8 +2,7 @@
 
 `index_documents` encodes a stream of documents into an index folder, `index_vectors` takes vectors as they are;
 `Collection` opens one: documents are added, changed, deleted and found by words; a `Searcher` stays at one generation;
-`tune` measures which settings serve it best; `explain` and
-`snippet` show why a document was found.
+`tune` measures which settings serve it best; `explain` and `snippet` show why a document was found.
 """
 
 from typing import TYPE_CHECKING

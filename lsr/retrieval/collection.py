@@ -484,13 +484,14 @@ class Collection:
         if vectors is not None:
             more += self._more_terms(vectors, len(more))
         matrix = vectors if vectors is not None else self._encoded(texts, counts, corpus)
+        check_summable(matrix)
         self._store.apply(
             Change(
                 verb,
                 changes.counts,
                 [given.rows[at] for at in written],
                 at_places(given.columns, written),
-                self._fitting(matrix),
+                matrix,
                 rows,
                 self._updates(given.rows_of(found.updated), found.rows, given.columns),
                 given.types,
@@ -570,15 +571,9 @@ class Collection:
     def _weights(self, documents: Sequence[Document], vectors: SparseMatrix) -> SparseMatrix:
         """Vectors of documents by all that is counted now: those of BM25 depend on it."""
         with self._preparing:
-            self._following.learn(self._current)
-        known = self._following.counts(self._current)
-        found = self._encoder.following(known).encoded_with([document.weighted_text for document in documents], None)
+            encoder = self._following.at(self._current)
+        found = encoder.encoded_with([document.weighted_text for document in documents], None)
         return found.matrix.widened(vectors.dim)
-
-    def _fitting(self, matrix: SparseMatrix) -> SparseMatrix:
-        """Vectors that the store takes."""
-        check_summable(matrix)
-        return matrix
 
     def _more_terms(self, matrix: SparseMatrix, new: int) -> list[str]:
         """Names of terms without one: vectors that were given may have more terms than the collection and ``new``."""

@@ -130,9 +130,8 @@ def _why_nothing(searcher: Searcher, query: str, vector: SparseMatrix, filter_: 
 def _print_hit(number: int, hit: Hit, found: Snippet) -> None:
     name = one_line(hit.title or hit.id)
     out.print(Text.assemble((f"{number:>2}  ", "dim"), (name, "bold"), (f"  {hit.score:.4f}", "green")))
-    place = _place(hit)
-    if hit.title or place:
-        out.print(Text(f"    {one_line(hit.id) if hit.title else ''}{place and hit.title and ', '}{place}", "dim"))
+    if about := ", ".join(filter(None, (one_line(hit.id) if hit.title else "", _place(hit)))):
+        out.print(Text(f"    {about}", "dim"))
     text = Text(found.text) if out.is_terminal else Text(found.marked("**", "**"))
     for start, end in found.marks if out.is_terminal else ():
         text.stylize("bold yellow", start, end)
@@ -175,7 +174,7 @@ def _record(searcher: Searcher, query: str, vector: SparseMatrix, hit: Hit, expl
     if explained:
         record["terms"] = [share._asdict() for share in searcher.explain(query, hit)]
     record.pop("row")
-    record["passages"] = [{k: v for k, v in one._asdict().items() if k != "row"} for one in hit.passages]
-    if not hit.passages:
-        del record["passages"]
+    passages = record.pop("passages")
+    if passages:
+        record["passages"] = [{k: v for k, v in one._asdict().items() if k != "row"} for one in passages]
     return record

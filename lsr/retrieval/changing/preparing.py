@@ -22,7 +22,6 @@ from lsr.index.storage.ids import text_hashes
 
 Source = Iterable[Document | Mapping[str, Any]] | Table
 BATCH = 1024  # documents that are looked at together
-NOTHING = object()
 
 
 class Prepared(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -28,10 +28,6 @@ class Target(Protocol):
     @property
     def about(self) -> About:
         """What holds for all generations."""
-
-    @property
-    def fields(self) -> Mapping[str, str]:
-        """Types of fields by name."""
 
     @property
     def source_fields(self) -> Fields:
@@ -93,7 +89,7 @@ class Sync:
         differ = sorted([*found.new, *found.changed, *found.updated])
         if self._dry_run:
             counts = len(found.new), len(found.changed), len(found.updated)
-            self._done = self._done.plus(type(self._done)(*counts))
+            self._done = self._done.plus(Changes(*counts))
             return
         self._waiting += [documents[at] for at in differ]
         if len(self._waiting) >= WAITING:
