@@ -174,7 +174,8 @@ def _record(searcher: Searcher, query: str, vector: SparseMatrix, hit: Hit, expl
     if explained:
         record["terms"] = [share._asdict() for share in searcher.explain(query, hit)]
     record.pop("row")
-    passages = record.pop("passages")
-    if passages:
-        record["passages"] = [{k: v for k, v in one._asdict().items() if k != "row"} for one in passages]
+    if hit.passages:
+        record["passages"] = [{k: v for k, v in one._asdict().items() if k != "row"} for one in hit.passages]
+    else:
+        del record["passages"]
     return record
