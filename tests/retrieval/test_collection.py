@@ -431,3 +431,23 @@ def test_a_time_that_no_calendar_has_is_refused(tmp_path):
         pytest.raises(InputError, match="wanted a time in the years"),
     ):
         shop.count("d > now-999999y")
+
+
+def test_of_many_snapshots_to_one_folder_one_is_whole(shop, tmp_path):
+    for number in range(12):
+        done, refused = list[int](), list[lsr.LsrError]()
+
+        def copy(at, number=number, done=done, refused=refused):
+            try:
+                shop.snapshot(tmp_path / f"copy-{number}")
+                done.append(at)
+            except lsr.LsrError as error:
+                refused.append(error)
+
+        threads = [threading.Thread(target=copy, args=(at,)) for at in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (len(done), len(refused)) == (1, 3)
+        verify(tmp_path / f"copy-{number}")

@@ -13,6 +13,8 @@ from lsr.index.storage import catalogue, places
 from lsr.index.storage.catalogue import Catalogue
 from lsr.index.storage.faults import writing
 from lsr.index.storage.files import check_sums, make_folder, sync_folders
+from lsr.index.storage.lock import NAME as LOCK
+from lsr.index.storage.lock import WriterLock
 from lsr.index.storage.records import State
 
 TRIES = 5  # while others merge segments
@@ -70,26 +72,40 @@ def _check_files(contents: Contents) -> None:
 def _copied(source: Path, database: Catalogue, folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StorageError(f"{folder} is there already, and not empty: name a new folder")
-    new = catalogue.NEW
     with writing(folder):
         made = not folder.exists()
         make_folder(folder)
+        lock = WriterLock(folder)  # another copy may be on its way to the same folder
         try:
-            for left in reversed(range(TRIES)):
-                database.copy(folder / new)
-                try:
-                    _link(source, folder, new)
-                    break
-                except FileNotFoundError:  # a merge has removed it: the next copy names others
-                    if not left:
-                        raise
-            catalogue.publish(folder)
-        except BaseException:
-            for path in folder.iterdir():
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-            if made:
-                folder.rmdir()
-            raise
+            if any(path.name != LOCK for path in folder.iterdir()):
+                raise StorageError(f"{folder} is there already, and not empty: name a new folder")
+            _fill(source, database, folder, made)
+        finally:
+            try:
+                lock.path.unlink(missing_ok=True)
+            finally:
+                lock.release()
+
+
+def _fill(source: Path, database: Catalogue, folder: Path, made: bool) -> None:
+    """Copy into an empty folder; where that fails it is empty again, or gone if it was ``made``."""
+    new = catalogue.NEW
+    try:
+        for left in reversed(range(TRIES)):
+            database.copy(folder / new)
+            try:
+                _link(source, folder, new)
+                break
+            except FileNotFoundError:  # a merge has removed it: the next copy names others
+                if not left:
+                    raise
+        catalogue.publish(folder)
+    except BaseException:
+        for path in folder.iterdir():
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        if made:
+            folder.rmdir()
+        raise
 
 
 def _link(source: Path, folder: Path, name: str) -> None:
